@@ -1,0 +1,281 @@
+/* The C interface of varlen: fused attention over ragged batches. C11 and C++.
+ *
+ * Every function that can fail returns a code: VARLEN_OK, or the number of what went wrong, and then
+ * varlen_last_error() tells this thread why, in one line. Nothing has been computed or written when a function refuses
+ * its arguments.
+ *
+ * Structs carry their size in `struct_size`, so that a program built against an older header keeps working with a newer
+ * library: fields that it does not know get their defaults. The functions varlen_batch_default(),
+ * varlen_tensor_dense(), … below fill it in. Fields marked "required" must lie within struct_size. A size beyond the
+ * library's own struct is accepted if the bytes it does not know are zero.
+ *
+ * What the fields mean is told once, in varlen/batch.hpp, varlen/plan.hpp and varlen/tensor.hpp. */
+#ifndef VARLEN_H
+#define VARLEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "varlen/export.hpp"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Codes. */
+enum {
+  VARLEN_OK = 0,
+  VARLEN_INVALID_ARGUMENT = 1,
+  VARLEN_UNSUPPORTED = 2,
+  VARLEN_OUT_OF_MEMORY = 3,
+  VARLEN_WORKSPACE_TOO_SMALL = 4,
+  VARLEN_INPUT_OUTPUT = 5,
+  VARLEN_INTERNAL = 6
+};
+
+/* Element types. */
+enum {
+  VARLEN_FLOAT32 = 0,
+  VARLEN_FLOAT16 = 1,
+  VARLEN_BFLOAT16 = 2,
+  VARLEN_FLOAT8_E4M3 = 3,
+  VARLEN_FLOAT8_E5M2 = 4,
+  VARLEN_INT32 = 5
+};
+
+/* Devices. */
+enum { VARLEN_CPU = 0, VARLEN_CUDA = 1 };
+
+/* Backends. */
+enum { VARLEN_BACKEND_AUTO = 0, VARLEN_BACKEND_CPU = 1, VARLEN_BACKEND_REFERENCE = 2 };
+
+/* A limit of a mask that does not limit. */
+#define VARLEN_UNLIMITED ((int64_t)-1)
+
+#define VARLEN_MAX_RANK 4
+#define VARLEN_MAX_TILE_SHAPES 4
+
+/* Integers in host memory, 32 or 64 bits each. All zero: absent. */
+typedef struct varlen_indices {
+  const void* data;
+  int64_t size;
+  int32_t bits; /* 32, 64, or 0 for absent */
+  int32_t reserved;
+} varlen_indices;
+
+/* What to compute. */
+typedef struct varlen_batch {
+  size_t struct_size;           /* required, as everything down to output_dtype */
+  varlen_indices query_indptr;  /* [requests + 1], tokens */
+  varlen_indices query_lengths; /* [requests], tokens */
+  varlen_indices key_indptr;    /* [requests + 1], tokens */
+  varlen_indices key_lengths;   /* [requests], tokens */
+  int64_t page_size;            /* 0: ragged keys */
+  int32_t query_heads;
+  int32_t kv_heads;
+  int32_t head_dim_qk;
+  int32_t head_dim_vo; /* 0: the same as head_dim_qk */
+  int32_t input_dtype;
+  int32_t output_dtype;
+  int64_t mask_left;  /* keys seen before a row's own position; default VARLEN_UNLIMITED */
+  int64_t mask_right; /* keys seen after it; default VARLEN_UNLIMITED. Causal: 0 */
+  int32_t has_scale;  /* 0 (default): the scale is 1 / sqrt(head_dim_qk); 1: it is `scale` */
+  float scale;
+  float soft_cap;          /* default 0: none */
+  int32_t batch_invariant; /* default 0 */
+} varlen_batch;
+
+/* A strided view; strides count elements. */
+typedef struct varlen_tensor {
+  size_t struct_size; /* required, as everything down to strides */
+  void* data;
+  int32_t dtype;
+  int32_t rank;
+  int64_t shape[VARLEN_MAX_RANK];
+  int64_t strides[VARLEN_MAX_RANK];
+  int32_t device;       /* default VARLEN_CPU */
+  int32_t device_index; /* default 0 */
+} varlen_tensor;
+
+/* Where the data lies. A null pointer is an absent tensor. */
+typedef struct varlen_tensors {
+  size_t struct_size;         /* required, as everything down to out */
+  const varlen_tensor* query; /* [query tokens, query_heads, head_dim_qk], input_dtype */
+  const varlen_tensor* key;   /* [key tokens, kv_heads, head_dim_qk] or [pages, page_size, kv_heads, head_dim_qk] */
+  const varlen_tensor* value; /* as key, with head_dim_vo */
+  const varlen_tensor* out;   /* [query tokens, query_heads, head_dim_vo], output_dtype; written */
+  const varlen_tensor* lse;   /* optional: [query tokens, query_heads], fp32; written */
+  const varlen_tensor* block_table; /* paged keys: [requests, max_pages], int32 */
+  const varlen_tensor* sinks;       /* optional: [query_heads], fp32 */
+  const varlen_tensor* query_scale; /* optional, fp8 inputs: [requests, kv_heads], fp32 */
+  const varlen_tensor* key_scale;
+  const varlen_tensor* value_scale;
+} varlen_tensors;
+
+typedef struct varlen_tile_shape {
+  int32_t rows;
+  int32_t reserved;
+  int64_t block_cost; /* of one key block, in sixteenths of what it costs the tallest tile */
+} varlen_tile_shape;
+
+/* The machine a plan is made for. varlen_plan_target_named() fills it. */
+typedef struct varlen_plan_target {
+  size_t struct_size;                                    /* required, as everything down to workers */
+  varlen_tile_shape tile_shapes[VARLEN_MAX_TILE_SHAPES]; /* tallest first */
+  int32_t tile_shape_count;
+  int32_t key_block; /* keys per key block */
+  int32_t workers;
+  int32_t reserved;
+  int64_t item_cost;  /* default 24 */
+  int64_t split_cost; /* default 32 */
+  int64_t l2_bytes;   /* default 0 */
+} varlen_plan_target;
+
+/* One entry of a plan, written by varlen_plan_item(): some query tokens and heads of one request, and the keys they
+ * meet here. */
+typedef struct varlen_work_item {
+  size_t struct_size; /* required, as everything down to query_head_count */
+  int64_t query_begin;
+  int64_t query_count;
+  int64_t key_begin;
+  int64_t key_end;
+  int64_t partial_row; /* −1 for whole tiles */
+  int32_t request;
+  int32_t kv_head;
+  int32_t query_head_begin;
+  int32_t query_head_count;
+  int32_t tile_shape;
+  int32_t part;
+  int32_t parts;
+  int32_t merge; /* −1 for whole tiles */
+} varlen_work_item;
+
+/* What walking a plan's items and simulating its workers shows. */
+typedef struct varlen_report {
+  size_t struct_size; /* required, as everything down to items */
+  int64_t requests;
+  int64_t tiles;
+  int64_t empty_tiles;
+  int64_t blind_tiles;
+  int64_t items;
+  int64_t splits;
+  int64_t partial_slots;
+  int64_t partial_rows;
+  int64_t live_rows;
+  int64_t tile_rows;
+  int64_t key_blocks;
+  int64_t padded_tiles;
+  int32_t workers;
+  int32_t reserved;
+  double mean;
+  double makespan;
+  double makespan_over_mean;
+  double makespan_over_unsplit_mean;
+  double l2_footprint_mean;
+  int64_t l2_footprint_max;
+  int64_t plan_bytes;
+  double plan_us;
+} varlen_report;
+
+/* Who computes what. Immutable: any number of threads may use one at once. */
+typedef struct varlen_plan varlen_plan;
+
+/* "0.1.0" */
+VARLEN_API const char* varlen_version(void);
+
+/* The last failure in this thread; "" and −1 where there is nothing to tell. The texts hold until the next failure. */
+VARLEN_API const char* varlen_last_error(void);       /* one line */
+VARLEN_API int varlen_last_error_code(void);          /* VARLEN_OK before the first failure */
+VARLEN_API const char* varlen_last_error_field(void); /* the argument at fault: "query_indptr" */
+VARLEN_API int64_t varlen_last_error_index(void);     /* its element at fault */
+VARLEN_API const char* varlen_last_error_value(void); /* the value at fault */
+
+/* Fills `target` (struct_size set by the caller) for "cpu", which is this machine, "h100" or "b200". */
+VARLEN_API int varlen_plan_target_named(const char* name, varlen_plan_target* target);
+
+/* Validates and plans the batch. `target` may be null: this machine. On success *plan is the caller's to destroy; on
+ * failure it is null. The batch's arrays are not used after the call. */
+VARLEN_API int varlen_plan_create(const varlen_batch* batch, const varlen_plan_target* target, varlen_plan** plan);
+/* Null is allowed. */
+VARLEN_API void varlen_plan_destroy(varlen_plan* plan);
+
+VARLEN_API int varlen_plan_item_count(const varlen_plan* plan, int64_t* count);
+/* 0 ≤ index < item count. struct_size of `item` set by the caller. */
+VARLEN_API int varlen_plan_item(const varlen_plan* plan, int64_t index, varlen_work_item* item);
+/* struct_size of `report` set by the caller. */
+VARLEN_API int varlen_plan_report(const varlen_plan* plan, varlen_report* report);
+
+/* Bytes of scratch memory that one running call needs; exact. */
+VARLEN_API int varlen_workspace_bytes(const varlen_plan* plan, int64_t* bytes);
+/* Computes the plan's batch on the CPU. `workspace` is 64-byte aligned and holds `workspace_bytes` bytes; two calls at
+ * once need two. May be null if none are needed. */
+VARLEN_API int varlen_run(const varlen_plan* plan, const varlen_tensors* tensors, void* workspace,
+                          int64_t workspace_bytes);
+
+/* Everything at once: validate, plan, allocate the workspace, run. */
+VARLEN_API int varlen_attention(const varlen_batch* batch, const varlen_tensors* tensors, int backend);
+
+#ifdef __cplusplus
+}
+#endif
+
+/* Starting points. They are part of the calling program, and so take the struct sizes of the header that it was built
+ * with. */
+
+static inline varlen_batch varlen_batch_default(void) {
+  varlen_batch batch;
+  memset(&batch, 0, sizeof batch);
+  batch.struct_size = sizeof(varlen_batch);
+  batch.input_dtype = VARLEN_BFLOAT16;
+  batch.output_dtype = VARLEN_BFLOAT16;
+  batch.mask_left = VARLEN_UNLIMITED;
+  batch.mask_right = VARLEN_UNLIMITED;
+  return batch;
+}
+
+static inline varlen_indices varlen_indices_32(const int32_t* values, int64_t size) {
+  varlen_indices view = {values, size, 32, 0};
+  return view;
+}
+
+static inline varlen_indices varlen_indices_64(const int64_t* values, int64_t size) {
+  varlen_indices view = {values, size, 64, 0};
+  return view;
+}
+
+/* A dense row-major view; `shape` has `rank` entries, at most VARLEN_MAX_RANK. */
+static inline varlen_tensor varlen_tensor_dense(void* data, int32_t dtype, int32_t rank, const int64_t* shape) {
+  varlen_tensor tensor;
+  int64_t stride = 1;
+  int32_t dimension;
+  memset(&tensor, 0, sizeof tensor);
+  tensor.struct_size = sizeof(varlen_tensor);
+  tensor.data = data;
+  tensor.dtype = dtype;
+  tensor.rank = rank;
+  for (dimension = (rank < VARLEN_MAX_RANK ? rank : VARLEN_MAX_RANK) - 1; dimension >= 0; --dimension) {
+    tensor.shape[dimension] = shape[dimension];
+    tensor.strides[dimension] = stride;
+    stride *= shape[dimension];
+  }
+  return tensor;
+}
+
+static inline varlen_tensors varlen_tensors_default(void) {
+  varlen_tensors tensors;
+  memset(&tensors, 0, sizeof tensors);
+  tensors.struct_size = sizeof(varlen_tensors);
+  return tensors;
+}
+
+static inline varlen_plan_target varlen_plan_target_default(void) {
+  varlen_plan_target target;
+  memset(&target, 0, sizeof target);
+  target.struct_size = sizeof(varlen_plan_target);
+  target.item_cost = 24;
+  target.split_cost = 32;
+  return target;
+}
+
+#endif

@@ -1,0 +1,110 @@
+// Batch: what to compute. Lengths, heads, head dims, dtypes, mask and scale of one attention call over requests of
+// different lengths laid end to end. Owns nothing; the arrays it points at must live until the call that reads it
+// returns.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "varlen/error.hpp"
+#include "varlen/export.hpp"
+#include "varlen/tensor.hpp"
+
+namespace varlen {
+
+/// A view of 32- or 64-bit integers in host memory. Default-constructed it is absent, which differs from being empty.
+class IndexView {
+ public:
+  IndexView() = default;
+  IndexView(
+      std::span<const std::int32_t> values) noexcept  // NOLINT(google-explicit-constructor): a view of either width
+      : data_(values.data()), size_(static_cast<std::int64_t>(values.size())), wide_(false), present_(true) {}
+  IndexView(std::span<const std::int64_t> values) noexcept  // NOLINT(google-explicit-constructor)
+      : data_(values.data()), size_(static_cast<std::int64_t>(values.size())), present_(true) {}
+
+  bool present() const noexcept { return present_; }
+  std::int64_t size() const noexcept { return size_; }
+  const void* data() const noexcept { return data_; }
+  bool wide() const noexcept { return wide_; }
+  std::int64_t operator[](std::int64_t index) const noexcept {
+    return wide_ ? static_cast<const std::int64_t*>(data_)[index] : static_cast<const std::int32_t*>(data_)[index];
+  }
+
+ private:
+  const void* data_ = nullptr;
+  std::int64_t size_ = 0;
+  bool wide_ = true;
+  bool present_ = false;
+};
+
+/// Which keys a query row sees. Row i of a request with `query_length` queries and `key_length` keys stands at key
+/// position p = key_length − query_length + i (bottom-right alignment) and sees the keys p − left … p + right that
+/// exist.
+struct Mask {
+  static constexpr std::int64_t kUnlimited = -1;
+
+  std::int64_t left = kUnlimited;   ///< keys seen before the row's own position, or kUnlimited
+  std::int64_t right = kUnlimited;  ///< keys seen after it, or kUnlimited
+
+  static constexpr Mask full() noexcept { return {}; }
+  static constexpr Mask causal() noexcept { return {kUnlimited, 0}; }
+  static constexpr Mask window(std::int64_t left, std::int64_t right) noexcept { return {left, right}; }
+  static constexpr Mask causal_window(std::int64_t left) noexcept { return {left, 0}; }
+};
+
+/// The description of one call. Every rule is checked by validate(), which every entry point calls first. A batch may
+/// have up to 2^31 − 1 requests and 2^56 (query row, key) pairs.
+///
+/// Query rows of request r are the tokens `query_indptr[r] … query_indptr[r + 1]` of the query tensor; or give
+/// `query_lengths` alone and the requests lie end to end; or give both, and only the first `query_lengths[r]` tokens of
+/// each range are the request's (the rest is a gap, neither read nor written). Keys likewise. With `page_size > 0` keys
+/// are paged: give `key_lengths` alone; the pages come with Tensors::block_table.
+struct Batch {
+  IndexView query_indptr;      ///< [requests + 1], tokens, not decreasing, first = 0
+  IndexView query_lengths;     ///< [requests], tokens
+  IndexView key_indptr;        ///< [requests + 1], tokens
+  IndexView key_lengths;       ///< [requests], tokens
+  std::int64_t page_size = 0;  ///< tokens per page of a paged key/value cache; 0: ragged keys
+
+  std::int32_t query_heads = 0;  ///< a multiple of kv_heads; their quotient is the group size
+  std::int32_t kv_heads = 0;
+  std::int32_t head_dim_qk = 0;           ///< a multiple of 8 from 8 to 576
+  std::int32_t head_dim_vo = 0;           ///< a multiple of 8 from 8 to 576; 0: the same as head_dim_qk
+  Dtype input_dtype = Dtype::kBFloat16;   ///< of query, key and value
+  Dtype output_dtype = Dtype::kBFloat16;  ///< fp32, fp16 or bf16
+
+  std::optional<float> scale;  ///< multiplies query · key; default 1 / sqrt(head_dim_qk). Finite and not 0
+  Mask mask;
+  float soft_cap = 0.0F;         ///< c > 0: scores become c · tanh(score / c); 0: none
+  bool batch_invariant = false;  ///< a request's bits never depend on the other requests
+};
+
+inline constexpr std::int32_t kMaxHeadDim = 576;
+
+/// Where the data of one call lies. Strides are arbitrary except that the innermost is 1, so slices of a packed QKV
+/// work. Tensors may be longer than the last offset: rows past it are neither read nor written.
+struct Tensors {
+  TensorView query;  ///< [query tokens, query_heads, head_dim_qk], input_dtype
+  TensorView key;    ///< ragged: [key tokens, kv_heads, head_dim_qk]; paged: [pages, page_size, kv_heads, head_dim_qk]
+  TensorView value;  ///< as key with head_dim_vo. A pool laid out heads-first (HND) is the same view with other strides
+  TensorView out;    ///< [query tokens, query_heads, head_dim_vo], output_dtype
+  TensorView lse;    ///< optional: [query tokens, query_heads], fp32; natural log of the row's sum of exponentials
+
+  TensorView block_table;  ///< paged only: [requests, max_pages], int32: page numbers of each request, in order
+  TensorView sinks;        ///< optional: [query_heads], fp32: one logit per head that joins the softmax's denominator
+  TensorView query_scale;  ///< optional, fp8 inputs only: [requests, kv_heads], fp32: true query = stored · scale
+  TensorView key_scale;    ///< likewise
+  TensorView value_scale;  ///< likewise
+};
+
+/// Requests of the batch, from whichever array tells it. Call on a validated batch.
+VARLEN_API std::int64_t request_count(const Batch& batch) noexcept;
+
+/// Throws Error(kInvalidArgument or kUnsupported) naming field, index and value of the first rule the batch breaks.
+/// O(requests).
+VARLEN_API void validate(const Batch& batch);
+/// The same for the tensors of a valid batch: shapes, strides, dtypes, alignment, aliasing, pages. O(requests + pages).
+VARLEN_API void validate(const Batch& batch, const Tensors& tensors);
+
+}  // namespace varlen

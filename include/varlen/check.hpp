@@ -1,0 +1,82 @@
+// Checking results: every (query row, head) against the float64 reference, and the cases that ragged batches get wrong.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "varlen/attention.hpp"
+#include "varlen/batch.hpp"
+#include "varlen/export.hpp"
+
+namespace varlen {
+
+/// One (query row, head): `token` counts within the request.
+struct RowPosition {
+  std::int64_t request = -1;
+  std::int64_t token = -1;
+  std::int32_t head = -1;
+};
+
+/// How far computed rows are from the reference, as fractions of what the numerics contract allows: above 1 a row is
+/// wrong.
+struct Comparison {
+  std::int64_t rows = 0;          ///< compared
+  std::int64_t spoiled_rows = 0;  ///< rows whose own inputs make the reference NaN: nothing is asked of them
+  std::int64_t failed_rows = 0;
+  double worst_out = 0;  ///< max over rows of ‖out − reference‖ / allowed
+  double worst_lse = 0;  ///< max over rows of |lse − reference| / allowed; 0 without Tensors::lse
+  RowPosition worst_out_row;
+  RowPosition worst_lse_row;
+  std::string first_failure;  ///< one line; empty if every row is within bounds
+
+  bool passed() const noexcept { return failed_rows == 0; }
+};
+
+/// Compares what `tensors.out` (and `tensors.lse`, if present) hold with the reference, computed here in float64. Slow.
+VARLEN_API Comparison compare_with_reference(const Batch& batch, const Tensors& tensors);
+
+enum class CheckCases : std::int32_t { kEdge = 0, kRandom = 1, kAll = 2 };
+/// "edge", "random" or "all".
+VARLEN_API CheckCases check_cases_named(const std::string& name);
+
+/// Called before every case and once after the last.
+struct CheckProgress {
+  std::int64_t done = 0;
+  std::int64_t total = 0;
+  std::int64_t failed = 0;
+  std::string name;        ///< of the case about to run; empty after the last
+  std::uint64_t seed = 0;  ///< of that case, if it is a random one
+};
+
+struct CheckOptions {
+  Backend backend = Backend::kAuto;
+  CheckCases cases = CheckCases::kAll;
+  std::int64_t count = 1000;  ///< random cases
+  std::uint64_t seed = 1;     ///< of the first random case, which is run with exactly this seed
+  std::function<void(const CheckProgress&)> progress;
+};
+
+struct CheckFailure {
+  std::string name;     ///< of the edge case, or "random"
+  std::string message;  ///< one line
+  bool random = false;
+  std::uint64_t seed = 0;  ///< random cases: `count = 1` with this seed runs just this case again
+};
+
+struct CheckSummary {
+  std::int64_t passed = 0;
+  std::int64_t failed = 0;
+  double worst_out = 0;  ///< over all cases, as in Comparison
+  double worst_lse = 0;
+  std::vector<CheckFailure> failures;
+};
+
+/// Runs named edge cases, then random batches. Each is computed twice, once among clean neighbours and once among NaN,
+/// Inf and huge values: every row is compared with the reference, the bits of both runs with each other, and every byte
+/// that belongs to no row with what it was. Memory around every tensor is inaccessible: an access beyond it ends the
+/// process.
+VARLEN_API CheckSummary run_checks(const CheckOptions& options);
+
+}  // namespace varlen

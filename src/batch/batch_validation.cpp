@@ -1,0 +1,309 @@
+// Every rule about a Batch, and its canonical form. The rules about tensors are in tensor_validation.cpp.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "batch/ragged_batch.hpp"
+#include "batch/refuse.hpp"
+#include "varlen/batch.hpp"
+
+namespace varlen {
+namespace {
+
+constexpr std::int64_t kMaxRequests = std::numeric_limits<std::int32_t>::max();  // WorkItem::request is 32 bits wide
+
+/// No request has this many tokens (check_bytes allows 2^60 at most), so a window of this size hides nothing.
+constexpr std::int64_t kWindowBeyondAnyKey = std::int64_t{1} << 60;
+
+/// Scores of all heads together. A plan counts costs of up to a few dozen units per score in 64 bits.
+constexpr double kMaxScores = 0x1p56;
+
+/// One side, query or key, of the batch's arrays and the members of RequestExtent that it fills.
+struct Side {
+  const char* indptr_name;
+  const char* lengths_name;
+  const IndexView& indptr;
+  const IndexView& lengths;
+};
+
+void check_heads(const Batch& batch) {
+  if (batch.query_heads <= 0) refuse("query_heads", Error::kNoIndex, batch.query_heads, "must be positive");
+  if (batch.kv_heads <= 0) refuse("kv_heads", Error::kNoIndex, batch.kv_heads, "must be positive");
+  if (batch.query_heads % batch.kv_heads != 0) {
+    refuse("query_heads", Error::kNoIndex, batch.query_heads, "is not a multiple of kv_heads = {}", batch.kv_heads);
+  }
+}
+
+void check_head_dim(const char* field, std::int32_t head_dim) {
+  if (head_dim < 8 || head_dim > kMaxHeadDim || head_dim % 8 != 0) {
+    refuse(field, Error::kNoIndex, head_dim, "must be a multiple of 8 from 8 to {}", kMaxHeadDim);
+  }
+}
+
+/// A dtype by name, or by number if it has none.
+std::string shown(Dtype dtype) {
+  return dtype_size(dtype) == 0 ? fmt::format("{}", static_cast<std::int32_t>(dtype)) : dtype_name(dtype);
+}
+
+void check_dtypes(const Batch& batch) {
+  if (dtype_size(batch.input_dtype) == 0 || batch.input_dtype == Dtype::kInt32) {
+    refuse("input_dtype", Error::kNoIndex, shown(batch.input_dtype), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
+  }
+  const Dtype output = batch.output_dtype;
+  if (output != Dtype::kFloat32 && output != Dtype::kFloat16 && output != Dtype::kBFloat16) {
+    refuse("output_dtype", Error::kNoIndex, shown(output), "must be fp32, fp16 or bf16");
+  }
+}
+
+void check_scoring(const Batch& batch) {
+  if (batch.scale && (!std::isfinite(*batch.scale) || *batch.scale == 0.0F)) {
+    refuse("scale", Error::kNoIndex, *batch.scale, "must be finite and not 0");
+  }
+  if (!std::isfinite(batch.soft_cap) || batch.soft_cap < 0.0F) {
+    refuse("soft_cap", Error::kNoIndex, batch.soft_cap, "must be positive and finite, or 0 for none");
+  }
+  if (batch.mask.left < Mask::kUnlimited) {
+    refuse("mask.left", Error::kNoIndex, batch.mask.left, "must be a number of keys, or -1 for unlimited");
+  }
+  if (batch.mask.right < Mask::kUnlimited) {
+    refuse("mask.right", Error::kNoIndex, batch.mask.right, "must be a number of keys, or -1 for unlimited");
+  }
+}
+
+/// Requests that this side's arrays describe, after checking that they agree with each other.
+std::int64_t check_sizes(const Side& side) {
+  const bool has_indptr = side.indptr.present();
+  const bool has_lengths = side.lengths.present();
+  if (!has_indptr && !has_lengths) {
+    refuse(side.indptr_name, Error::kNoIndex, "absent", "and {} is absent as well: one of them is needed",
+           side.lengths_name);
+  }
+  if (has_indptr && side.indptr.size() == 0) {
+    refuse(side.indptr_name, Error::kNoIndex, "empty", "must have requests + 1 elements: a single 0 for no requests");
+  }
+  const std::int64_t requests = has_indptr ? side.indptr.size() - 1 : side.lengths.size();
+  if (has_indptr && has_lengths && side.lengths.size() != requests) {
+    refuse(side.lengths_name, Error::kNoIndex, fmt::format("array of {}", side.lengths.size()),
+           "must have {} elements, one less than {}", requests, side.indptr_name);
+  }
+  if (requests > kMaxRequests) {
+    refuse(has_indptr ? side.indptr_name : side.lengths_name, Error::kNoIndex, fmt::format("array of {}", requests),
+           "requests is too long: at most {} requests", kMaxRequests);
+  }
+  return requests;
+}
+
+std::int64_t check_arrays(const Batch& batch, const Side& query, const Side& key) {
+  if (batch.page_size < 0) {
+    refuse("page_size", Error::kNoIndex, batch.page_size, "must be positive, or 0 for keys that are not paged");
+  }
+  if (batch.page_size > 0 && batch.key_indptr.present()) {
+    refuse("key_indptr", Error::kNoIndex, "present", "but page_size = {}: paged keys take key_lengths alone",
+           batch.page_size);
+  }
+  if (batch.page_size > 0 && !batch.key_lengths.present()) {
+    refuse("key_lengths", Error::kNoIndex, "absent", "but page_size = {}: paged keys need it", batch.page_size);
+  }
+  const std::int64_t requests = check_sizes(query);
+  const std::int64_t key_requests = check_sizes(key);
+  if (key_requests != requests) {
+    refuse(key.indptr.present() ? key.indptr_name : key.lengths_name, Error::kNoIndex,
+           fmt::format("array for {} requests", key_requests), "does not match {} for {} requests",
+           query.indptr.present() ? query.indptr_name : query.lengths_name, requests);
+  }
+  return requests;
+}
+
+/// Finds the first offender among arrays that a fill loop below found wanting, and refuses it.
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_first_offender(const Side& side, std::int64_t requests) {
+  const IndexView& indptr = side.indptr;
+  const IndexView& lengths = side.lengths;
+  if (indptr.present() && indptr[0] != 0) {
+    refuse(side.indptr_name, 0, indptr[0], "must be 0: offsets start at the first token");
+  }
+  std::int64_t total = 0;
+  for (std::int64_t r = 0; r < requests; ++r) {
+    if (indptr.present() && indptr[r + 1] < indptr[r]) {
+      refuse(side.indptr_name, r + 1, indptr[r + 1], "is less than {}[{}] = {}: offsets must not decrease",
+             side.indptr_name, r, indptr[r]);
+    }
+    if (!lengths.present()) continue;
+    if (lengths[r] < 0) refuse(side.lengths_name, r, lengths[r], "must not be negative");
+    if (indptr.present()) {
+      if (lengths[r] > indptr[r + 1] - indptr[r]) {
+        refuse(side.lengths_name, r, lengths[r], "exceeds the request's range {}[{}] - {}[{}] = {}", side.indptr_name,
+               r + 1, side.indptr_name, r, indptr[r + 1] - indptr[r]);
+      }
+    } else if (__builtin_add_overflow(total, lengths[r], &total)) {
+      refuse(side.lengths_name, r, lengths[r], "makes the sum of lengths exceed 2^63 - 1");
+    }
+  }
+  throw Error(ErrorCode::kInternal, side.indptr_name, Error::kNoIndex, "",
+              fmt::format("{}: validation refused it and then found nothing wrong", side.indptr_name));
+}
+
+// The fill loops collect "something is wrong" in the sign of one integer instead of branching, which keeps them
+// vectorisable. Differences are computed modulo 2^64: meaningful only if the same element passed its comparison.
+
+template <auto kStart, auto kLength, typename Offset>
+bool fill_from_indptr(const Offset* indptr, std::vector<RequestExtent>& requests) {
+  bool bad = indptr[0] != 0;
+  for (std::size_t r = 0; r < requests.size(); ++r) {
+    const std::int64_t begin = indptr[r];
+    const std::int64_t end = indptr[r + 1];
+    bad |= end < begin;
+    requests[r].*kStart = begin;
+    requests[r].*kLength =
+        static_cast<std::int64_t>(static_cast<std::uint64_t>(end) - static_cast<std::uint64_t>(begin));
+  }
+  return !bad;
+}
+
+/// `kLaidOut`: the requests lie end to end, so starts are the running sum. Otherwise starts stay 0: pages tell.
+template <auto kStart, auto kLength, bool kLaidOut, typename Length>
+bool fill_from_lengths(const Length* lengths, std::vector<RequestExtent>& requests, std::int64_t& total) {
+  std::uint64_t sum = 0;
+  std::uint64_t signs = 0;  // a sum of non-negative lengths that passes 2^63 shows as a sign bit the first time
+  for (std::size_t r = 0; r < requests.size(); ++r) {
+    const std::int64_t length = lengths[r];
+    requests[r].*kStart = kLaidOut ? static_cast<std::int64_t>(sum) : 0;
+    requests[r].*kLength = length;
+    sum += static_cast<std::uint64_t>(length);
+    signs |= sum | static_cast<std::uint64_t>(length);
+  }
+  total = static_cast<std::int64_t>(sum);
+  return static_cast<std::int64_t>(signs) >= 0;
+}
+
+/// After fill_from_indptr: each length may only shrink its request's range.
+template <auto kLength, typename Length>
+bool shorten_to_lengths(const Length* lengths, std::vector<RequestExtent>& requests) {
+  bool bad = false;
+  for (std::size_t r = 0; r < requests.size(); ++r) {
+    const std::int64_t length = lengths[r];
+    bad |= length < 0 || length > requests[r].*kLength;
+    requests[r].*kLength = length;
+  }
+  return !bad;
+}
+
+/// Calls `fill` with the view's data as the type it has.
+template <typename Fill>
+bool with_width(const IndexView& view, Fill fill) {
+  return view.wide() ? fill(static_cast<const std::int64_t*>(view.data()))
+                     : fill(static_cast<const std::int32_t*>(view.data()));
+}
+
+/// Fills one side of every request; returns the last offset.
+template <auto kStart, auto kLength>
+std::int64_t fill(const Side& side, bool paged, std::vector<RequestExtent>& requests) {
+  const auto count = static_cast<std::int64_t>(requests.size());
+  std::int64_t total = 0;
+  bool good = true;
+  if (side.indptr.present()) {
+    good = with_width(side.indptr,
+                      [&](const auto* indptr) { return fill_from_indptr<kStart, kLength>(indptr, requests); });
+    total = side.indptr[count];
+    if (good && side.lengths.present()) {
+      good =
+          with_width(side.lengths, [&](const auto* lengths) { return shorten_to_lengths<kLength>(lengths, requests); });
+    }
+  } else if (paged) {
+    good = with_width(side.lengths, [&](const auto* lengths) {
+      return fill_from_lengths<kStart, kLength, false>(lengths, requests, total);
+    });
+  } else {
+    good = with_width(side.lengths, [&](const auto* lengths) {
+      return fill_from_lengths<kStart, kLength, true>(lengths, requests, total);
+    });
+  }
+  if (!good) refuse_first_offender(side, count);
+  return total;
+}
+
+/// Refuses totals whose dense tensors would not fit 64-bit byte offsets.
+void check_bytes(const Side& side, std::int64_t requests, std::int64_t tokens, std::int32_t heads,
+                 std::int64_t bytes_per_head) {
+  std::int64_t bytes = 0;
+  if (!__builtin_mul_overflow(tokens, heads * bytes_per_head, &bytes)) return;
+  if (side.indptr.present()) {
+    refuse(side.indptr_name, requests, tokens, "tokens x {} heads x {} bytes exceed 2^63 - 1 bytes", heads,
+           bytes_per_head);
+  }
+  refuse(side.lengths_name, Error::kNoIndex, fmt::format("lengths of {}", tokens),
+         "tokens in all: x {} heads x {} bytes they exceed 2^63 - 1 bytes", heads, bytes_per_head);
+}
+
+void check_scores(const RaggedBatch& batch) {
+  // Every query against every key of the batch bounds the sum over requests, and nearly always settles it.
+  const double heads = batch.query_heads;
+  const double bound = static_cast<double>(batch.query_tokens) * static_cast<double>(batch.key_tokens) * heads;
+  if (bound <= kMaxScores) return;
+  double scores = 0;
+  for (std::size_t r = 0; r < batch.requests.size(); ++r) {
+    const RequestExtent& request = batch.requests[r];
+    scores += static_cast<double>(request.query_length) * static_cast<double>(request.key_length) * heads;
+    if (scores > kMaxScores) {
+      refuse("requests", static_cast<std::int64_t>(r),
+             fmt::format("{} queries x {} keys", request.query_length, request.key_length),
+             "x {} heads brings the batch above 2^56 scores: their cost must fit 64 bits", batch.query_heads);
+    }
+  }
+}
+
+std::int64_t window(std::int64_t keys) { return keys >= kWindowBeyondAnyKey ? Mask::kUnlimited : keys; }
+
+}  // namespace
+
+RaggedBatch canonical(const Batch& batch) {
+  check_heads(batch);
+  check_head_dim("head_dim_qk", batch.head_dim_qk);
+  if (batch.head_dim_vo != 0) check_head_dim("head_dim_vo", batch.head_dim_vo);
+  check_dtypes(batch);
+  check_scoring(batch);
+  const Side query{"query_indptr", "query_lengths", batch.query_indptr, batch.query_lengths};
+  const Side key{"key_indptr", "key_lengths", batch.key_indptr, batch.key_lengths};
+  const std::int64_t requests = check_arrays(batch, query, key);
+
+  RaggedBatch result;
+  result.page_size = batch.page_size;
+  result.query_heads = batch.query_heads;
+  result.kv_heads = batch.kv_heads;
+  result.group = batch.query_heads / batch.kv_heads;
+  result.head_dim_qk = batch.head_dim_qk;
+  result.head_dim_vo = batch.head_dim_vo == 0 ? batch.head_dim_qk : batch.head_dim_vo;
+  result.input_dtype = batch.input_dtype;
+  result.output_dtype = batch.output_dtype;
+  result.scale =
+      batch.scale ? *batch.scale : static_cast<float>(1.0 / std::sqrt(static_cast<double>(batch.head_dim_qk)));
+  result.mask = {window(batch.mask.left), window(batch.mask.right)};
+  result.soft_cap = batch.soft_cap;
+  result.batch_invariant = batch.batch_invariant;
+
+  result.requests.resize(static_cast<std::size_t>(requests));
+  result.query_tokens = fill<&RequestExtent::query_start, &RequestExtent::query_length>(query, false, result.requests);
+  result.key_tokens =
+      fill<&RequestExtent::key_start, &RequestExtent::key_length>(key, batch.page_size > 0, result.requests);
+
+  // Four bytes at least: partial results are fp32 whatever the dtypes.
+  const std::int64_t bytes_per_head = 4 * std::int64_t{std::max(result.head_dim_qk, result.head_dim_vo)};
+  check_bytes(query, requests, result.query_tokens, result.query_heads, bytes_per_head);
+  check_bytes(key, requests, result.key_tokens, result.kv_heads, bytes_per_head);
+  check_scores(result);
+  return result;
+}
+
+std::int64_t request_count(const Batch& batch) noexcept {
+  if (batch.query_indptr.present()) return batch.query_indptr.size() - 1;
+  if (batch.query_lengths.present()) return batch.query_lengths.size();
+  if (batch.key_indptr.present()) return batch.key_indptr.size() - 1;
+  return batch.key_lengths.size();
+}
+
+void validate(const Batch& batch) { canonical(batch); }
+
+void validate(const Batch& batch, const Tensors& tensors) { validate_tensors(canonical(batch), tensors); }
+
+}  // namespace varlen
