@@ -1,0 +1,133 @@
+// The cursor: from an index to a work item, without a record per tile. The same code on CPU and GPU.
+#pragma once
+
+#include <cstdint>
+
+#include "plan/tile_geometry.hpp"
+#include "varlen/plan.hpp"
+
+namespace varlen {
+
+/// The items of one request that are drawn in order, not listed: tiles [0, tiles) for every KV head and head chunk.
+///
+/// Order: sections of `heads_per_section` KV heads, whose keys and values fit half of L2 together; in a section the
+/// last tile first (under a causal mask the longest); for a tile every head of the section, so that neighbours share
+/// keys.
+struct Run {
+  RequestTiles geometry;
+  std::int64_t item_begin;  // index of its first item among the items in runs
+  std::int64_t tiles;       // ≤ geometry.tiles; the others are listed
+  std::int32_t request;
+  std::int32_t heads_per_section;
+};
+
+/// Pointers into a plan's arrays plus what every item needs to know.
+struct PlanView {
+  const Run* runs;         // [run_count], by item_begin
+  const WorkItem* listed;  // [listed_front + listed_back]
+  std::int64_t run_count;
+  std::int64_t listed_front;  // items before those in runs
+  std::int64_t run_items;
+  std::int64_t listed_back;  // items after them
+  Mask mask;
+  std::int32_t key_block;
+  std::int32_t kv_heads;
+  std::int32_t group;  // query heads per KV head
+};
+
+VARLEN_HOST_DEVICE inline std::int64_t item_count(const PlanView& plan) {
+  return plan.listed_front + plan.run_items + plan.listed_back;
+}
+
+/// The heads of chunk `chunk` of a KV head's group.
+VARLEN_HOST_DEVICE inline void set_heads(const PlanView& plan, const RequestTiles& geometry, std::int32_t kv_head,
+                                         std::int32_t chunk, WorkItem& item) {
+  const std::int32_t first = chunk * geometry.heads_per_tile;
+  const std::int32_t left = plan.group - first;
+  item.kv_head = kv_head;
+  item.query_head_begin = kv_head * plan.group + first;
+  item.query_head_count = left < geometry.heads_per_tile ? left : geometry.heads_per_tile;
+}
+
+/// Tile `tile` of a request, whole, for one head chunk.
+VARLEN_HOST_DEVICE inline WorkItem whole_tile(const PlanView& plan, const RequestTiles& geometry, std::int32_t request,
+                                              std::int32_t kv_head, std::int32_t chunk, std::int64_t tile) {
+  WorkItem item{};
+  item.query_begin = tile * geometry.tile_tokens;
+  item.query_count = tile_query_end(geometry, tile) - item.query_begin;
+  const KeyRange keys = tile_keys(geometry, plan.mask, plan.key_block, tile);
+  item.key_begin = keys.begin;
+  item.key_end = keys.end;
+  item.partial_row = -1;
+  item.request = request;
+  set_heads(plan, geometry, kv_head, chunk, item);
+  item.tile_shape = tile_shape(geometry, tile);
+  item.part = 0;
+  item.parts = 1;
+  item.merge = -1;
+  return item;
+}
+
+/// The item at `offset` of a run.
+VARLEN_HOST_DEVICE inline WorkItem run_item(const PlanView& plan, const Run& run, std::int64_t offset) {
+  const std::int64_t chunks = run.geometry.head_chunks;
+  const std::int64_t per_section = run.tiles * run.heads_per_section * chunks;
+  const std::int64_t section = offset / per_section;
+  offset -= section * per_section;
+  const std::int64_t head_begin = section * run.heads_per_section;
+  const std::int64_t heads_left = plan.kv_heads - head_begin;
+  const std::int64_t heads = heads_left < run.heads_per_section ? heads_left : run.heads_per_section;
+  const std::int64_t rank = offset / (heads * chunks);
+  offset -= rank * heads * chunks;
+  return whole_tile(plan, run.geometry, run.request, static_cast<std::int32_t>(head_begin + offset / chunks),
+                    static_cast<std::int32_t>(offset % chunks), run.tiles - 1 - rank);
+}
+
+/// The run that holds item `index` of the items in runs.
+VARLEN_HOST_DEVICE inline const Run* find_run(const PlanView& plan, std::int64_t index) {
+  std::int64_t low = 0;
+  std::int64_t high = plan.run_count;
+  while (high - low > 1) {
+    const std::int64_t middle = low + (high - low) / 2;
+    if (plan.runs[middle].item_begin <= index) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return plan.runs + low;
+}
+
+/// The item at `index`, 0 ≤ index < item_count(plan). O(log requests).
+VARLEN_HOST_DEVICE inline WorkItem item_at(const PlanView& plan, std::int64_t index) {
+  if (index < plan.listed_front) return plan.listed[index];
+  index -= plan.listed_front;
+  if (index >= plan.run_items) return plan.listed[plan.listed_front + index - plan.run_items];
+  const Run* run = find_run(plan, index);
+  return run_item(plan, *run, index - run->item_begin);
+}
+
+/// Draws items by rising index; a step to a nearby index costs no search.
+class Cursor {
+ public:
+  VARLEN_HOST_DEVICE explicit Cursor(const PlanView& plan) : plan_(&plan), run_(plan.runs) {}
+
+  /// The item at `index`, which is not below the index of the previous call.
+  VARLEN_HOST_DEVICE WorkItem seek(std::int64_t index) {
+    const PlanView& plan = *plan_;
+    if (index < plan.listed_front) return plan.listed[index];
+    index -= plan.listed_front;
+    if (index >= plan.run_items) return plan.listed[plan.listed_front + index - plan.run_items];
+    const Run* last = plan.runs + plan.run_count - 1;
+    for (int step = 0; step < kNearbyRuns && run_ < last && run_[1].item_begin <= index; ++step) ++run_;
+    if (run_ < last && run_[1].item_begin <= index) run_ = find_run(plan, index);
+    return run_item(plan, *run_, index - run_->item_begin);
+  }
+
+ private:
+  static constexpr int kNearbyRuns = 4;
+  const PlanView* plan_;
+  const Run* run_;
+};
+
+}  // namespace varlen
