@@ -1,0 +1,174 @@
+#include "check/compare.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "reference/element.hpp"
+
+namespace varlen::check {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kLseTolerance = 1e-5;  // times max(1, max |score|)
+
+double ratio(double error, double allowed) {
+  if (error == 0) return 0;
+  return std::isnan(error) ? kInfinity : error / allowed;  // nothing allowed: infinity
+}
+
+class RowComparer {
+ public:
+  RowComparer(const RaggedBatch& batch, const Tensors& tensors, const reference::Result& expected)
+      : batch_(batch),
+        tensors_(tensors),
+        expected_(expected),
+        format_(reference::float_format(batch.output_dtype)),
+        tolerance_(out_tolerance(batch.output_dtype)) {}
+
+  Comparison compare() {
+    for (std::size_t r = 0; r < batch_.requests.size(); ++r) {
+      for (std::int64_t i = 0; i < batch_.requests[r].query_length; ++i) {
+        for (std::int32_t head = 0; head < batch_.query_heads; ++head) {
+          compare_row({static_cast<std::int64_t>(r), i, head});
+        }
+      }
+    }
+    return result_;
+  }
+
+ private:
+  void compare_row(const RowPosition& position) {
+    const auto request = static_cast<std::size_t>(position.request);
+    const auto row =
+        static_cast<std::size_t>(expected_.first_row[request] + position.token * batch_.query_heads + position.head);
+    const double* const out = expected_.out.data() + row * static_cast<std::size_t>(batch_.head_dim_vo);
+    if (std::isnan(expected_.lse[row]) || !std::isfinite(expected_.magnitude[row])) {
+      ++result_.spoiled_rows;
+      return;
+    }
+    ++result_.rows;
+    const std::int64_t token = batch_.requests[request].query_start + position.token;
+    const double out_ratio = compare_out(token, position.head, row, out);
+    const double lse_ratio = compare_lse(token, position.head, row);
+    if (out_ratio > result_.worst_out) {
+      result_.worst_out = out_ratio;
+      result_.worst_out_row = position;
+    }
+    if (lse_ratio > result_.worst_lse) {
+      result_.worst_lse = lse_ratio;
+      result_.worst_lse_row = position;
+    }
+    if (out_ratio <= 1 && lse_ratio <= 1) return;
+    ++result_.failed_rows;
+    if (result_.first_failure.empty()) describe(position, row, out, out_ratio, lse_ratio);
+  }
+
+  double computed_out(std::int64_t token, std::int32_t head, std::int64_t d) const {
+    const TensorView& view = tensors_.out;
+    return reference::load(view.dtype, view.data, token * view.strides[0] + head * view.strides[1] + d);
+  }
+
+  double computed_lse(std::int64_t token, std::int32_t head) const {
+    const TensorView& view = tensors_.lse;
+    return reference::load(view.dtype, view.data, token * view.strides[0] + head * view.strides[1]);
+  }
+
+  double compare_out(std::int64_t token, std::int32_t head, std::size_t row, const double* out) const {
+    // Below its smallest normal number a format is as coarse as it is there: half a unit per element is rounding to
+    // nearest.
+    const double subnormal = 0.5 * reference::unit_in_last_place(format_, 0) * std::sqrt(batch_.head_dim_vo);
+    const double magnitude = expected_.magnitude[row];
+    const double allowed = magnitude == 0 ? 0 : tolerance_ * magnitude + subnormal;
+    // With one visible key and no sink the output is that key's value, to one unit in the last place per element.
+    const bool one_key = expected_.visible[row] == 1 && !tensors_.sinks.present();
+    double squares = 0;
+    double worst_element = 0;
+    for (std::int64_t d = 0; d < batch_.head_dim_vo; ++d) {
+      const double wanted = out[d];
+      const double error = element_error(computed_out(token, head, d), wanted, allowed);
+      squares += error * error;
+      if (one_key && error != 0) {
+        worst_element = std::max(worst_element, ratio(error, reference::unit_in_last_place(format_, wanted)));
+      }
+    }
+    return std::max(ratio(std::sqrt(squares), allowed), worst_element);
+  }
+
+  double element_error(double computed, double wanted, double allowed) const {
+    if (computed == wanted) return 0;  // infinities as well
+    // An infinity is right where the wanted number rounds to one.
+    const bool may_overflow = std::fabs(wanted) + allowed >= reference::largest(format_);
+    if (std::isinf(computed) && may_overflow && std::signbit(computed) == std::signbit(wanted)) return 0;
+    const double error = std::fabs(computed - wanted);
+    return std::isnan(error) ? kInfinity : error;
+  }
+
+  double compare_lse(std::int64_t token, std::int32_t head, std::size_t row) const {
+    if (!tensors_.lse.present()) return 0;
+    const double wanted = expected_.lse[row];
+    const double computed = computed_lse(token, head);
+    if (computed == wanted) return 0;  // infinities as well
+    return ratio(std::fabs(computed - wanted), kLseTolerance * std::max(1.0, expected_.max_score[row]));
+  }
+
+  void describe(const RowPosition& position, std::size_t row, const double* out, double out_ratio, double lse_ratio) {
+    const std::int64_t token = batch_.requests[static_cast<std::size_t>(position.request)].query_start + position.token;
+    const std::string where =
+        fmt::format("request {}, query row {}, head {}", position.request, position.token, position.head);
+    if (out_ratio <= 1) {
+      result_.first_failure = fmt::format("{}: lse = {:.9g} instead of {:.9g}, {:.3g} times the allowed error", where,
+                                          computed_lse(token, position.head), expected_.lse[row], lse_ratio);
+      return;
+    }
+    std::int64_t worst = 0;
+    double worst_error = -1;
+    for (std::int64_t d = 0; d < batch_.head_dim_vo; ++d) {
+      const double error = element_error(computed_out(token, position.head, d), out[d], 0);
+      if (error > worst_error) {
+        worst_error = error;
+        worst = d;
+      }
+    }
+    result_.first_failure =
+        fmt::format("{}: out is {:.3g} times the allowed error away; worst element [{}] = {:.9g} instead of {:.9g}",
+                    where, out_ratio, worst, computed_out(token, position.head, worst), out[worst]);
+  }
+
+  const RaggedBatch& batch_;
+  const Tensors& tensors_;
+  const reference::Result& expected_;
+  const reference::FloatFormat format_;
+  const double tolerance_;
+  Comparison result_;
+};
+
+}  // namespace
+
+double out_tolerance(Dtype output) {
+  switch (output) {
+    case Dtype::kFloat16:
+      return 6e-4;
+    case Dtype::kBFloat16:
+      return 4e-3;
+    default:
+      return 2e-6;
+  }
+}
+
+Comparison compare(const RaggedBatch& batch, const Tensors& tensors, const reference::Result& expected) {
+  return RowComparer(batch, tensors, expected).compare();
+}
+
+}  // namespace varlen::check
+
+namespace varlen {
+
+Comparison compare_with_reference(const Batch& batch, const Tensors& tensors) {
+  const RaggedBatch ragged = canonical(batch);
+  validate_tensors(ragged, tensors);
+  return check::compare(ragged, tensors, reference::attention(ragged, tensors));
+}
+
+}  // namespace varlen

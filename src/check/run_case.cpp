@@ -1,0 +1,126 @@
+#include "check/run_case.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+
+#include "check/compare.hpp"
+#include "check/guarded_memory.hpp"
+#include "check/problem.hpp"
+#include "varlen/attention.hpp"
+
+namespace varlen::check {
+namespace {
+
+constexpr std::size_t kWorkspaceAlignment = 64;
+
+std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensors) {
+  const Plan plan = make_plan(batch, test.target);
+  const std::int64_t bytes = workspace_bytes(plan);
+  if (test.max_workspace >= 0 && bytes > test.max_workspace) {
+    return fmt::format("workspace_bytes = {} is more than {}", bytes, test.max_workspace);
+  }
+  GuardedMemory workspace(static_cast<std::size_t>(bytes), kWorkspaceAlignment, GuardedMemory::Side::kBack);
+  std::fill_n(workspace.data(), bytes, std::byte{0xFF});  // NaN: a slot read before it is written shows
+  run(plan, tensors, Workspace{workspace.data(), bytes});
+  return workspace.canaries_intact() ? std::string() : std::string("bytes beside the workspace changed");
+}
+
+/// The first request, other than the spoiled one, whose outputs differ; −1 if none.
+std::int64_t first_difference(const Case& test, const Problem& a, const Problem& b) {
+  for (std::size_t i = 0; i < test.query_lengths.size(); ++i) {
+    const auto r = static_cast<std::int64_t>(i);
+    if (r != test.spoiled_request && a.output_bytes(r) != b.output_bytes(r)) return r;
+  }
+  return -1;
+}
+
+template <typename T>
+std::vector<T> slice(const std::vector<T>& values, std::int64_t begin, std::int64_t count) {
+  if (values.empty()) return {};
+  return std::vector<T>(values.begin() + begin, values.begin() + begin + count);
+}
+
+/// The request computed alone must have the bits that it has among the others.
+std::string check_solo(const Case& test, const CaseData& data, const Compute& compute, const Problem& among_others) {
+  const auto r = static_cast<std::size_t>(test.solo_request);
+  Case solo = test;
+  solo.query_lengths = {test.query_lengths[r]};
+  solo.key_lengths = {test.key_lengths[r]};
+  solo.layout.packed_qkv = test.layout.packed_qkv && test.query_lengths[r] == test.key_lengths[r];
+  const std::int64_t query_width = std::int64_t{test.query_heads} * test.head_dim_qk;
+  const std::int64_t key_width = std::int64_t{test.kv_heads} * test.head_dim_qk;
+  const std::int64_t value_width = std::int64_t{test.kv_heads} * test.head_dim_vo;
+  const std::int64_t first_query = running_sum(test.query_lengths)[r];
+  const std::int64_t first_key = running_sum(test.key_lengths)[r];
+  const std::int64_t first_scale = test.solo_request * test.kv_heads;
+  CaseData alone;
+  alone.query = slice(data.query, first_query * query_width, test.query_lengths[r] * query_width);
+  alone.key = slice(data.key, first_key * key_width, test.key_lengths[r] * key_width);
+  alone.value = slice(data.value, first_key * value_width, test.key_lengths[r] * value_width);
+  alone.sinks = data.sinks;
+  alone.query_scale = slice(data.query_scale, first_scale, test.kv_heads);
+  alone.key_scale = slice(data.key_scale, first_scale, test.kv_heads);
+  alone.value_scale = slice(data.value_scale, first_scale, test.kv_heads);
+  const Problem problem(solo, alone, Surroundings::kClean);
+  if (std::string failure = compute(solo, problem.batch(), problem.tensors()); !failure.empty()) return failure;
+  if (problem.output_bytes(0) == among_others.output_bytes(test.solo_request)) return {};
+  return fmt::format("batch_invariant: request {} has other bits when it is computed alone", test.solo_request);
+}
+
+std::string check(const Case& test, const Expectation& expected, const Compute& compute, Comparison& comparison) {
+  Problem clean(test, expected.data, Surroundings::kClean);
+  if (std::string failure = compute(test, clean.batch(), clean.tensors()); !failure.empty()) return failure;
+  comparison = compare(canonical(clean.batch()), clean.tensors(), expected.result);
+  if (!comparison.passed()) {
+    return fmt::format("{} ({} of {} rows wrong)", comparison.first_failure, comparison.failed_rows, comparison.rows);
+  }
+  if (comparison.spoiled_rows > 0) return "the case's data make the reference NaN";
+  if (std::string failure = clean.stray_writes(); !failure.empty()) return failure;
+
+  Problem poisoned(test, expected.data, Surroundings::kPoisoned);
+  if (std::string failure = compute(test, poisoned.batch(), poisoned.tensors()); !failure.empty()) return failure;
+  if (const std::int64_t request = first_difference(test, clean, poisoned); request >= 0) {
+    return fmt::format("request {} has other bits when NaN, Inf and huge values lie around its data", request);
+  }
+  if (std::string failure = poisoned.stray_writes(); !failure.empty()) return failure + " (among poison)";
+  if (test.solo_request >= 0) return check_solo(test, expected.data, compute, clean);
+  return {};
+}
+
+}  // namespace
+
+Compute compute_with(Backend backend) {
+  return [backend](const Case& test, const Batch& batch, const Tensors& tensors) -> std::string {
+    if (!test.one_call && backend != Backend::kReference) return run_plan(test, batch, tensors);
+    attention(batch, tensors, backend);
+    return {};
+  };
+}
+
+Expectation expect(const Case& test) {
+  Expectation expected;
+  try {
+    expected.data = make_data(test);
+    const Problem problem(test, expected.data, Surroundings::kClean);
+    expected.result = reference::attention(canonical(problem.batch()), problem.tensors());
+  } catch (const std::exception& error) {
+    expected.failure = error.what();
+  }
+  return expected;
+}
+
+CaseResult run_case(const Case& test, const Expectation& expected, const Compute& compute) {
+  CaseResult result;
+  try {
+    result.failure = expected.failure;
+    if (result.failure.empty()) result.failure = check(test, expected, compute, result.comparison);
+  } catch (const std::exception& error) {
+    result.failure = error.what();
+  }
+  return result;
+}
+
+}  // namespace varlen::check
