@@ -1,0 +1,71 @@
+#include "varlen/attention.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+
+#include "backend/cpu/cpu_backend.hpp"
+#include "batch/ragged_batch.hpp"
+#include "batch/refuse.hpp"
+#include "dispatch/select.hpp"
+#include "plan/plan_data.hpp"
+#include "reference/reference.hpp"
+
+namespace varlen {
+namespace {
+
+constexpr std::size_t kWorkspaceAlignment = 64;
+
+struct AlignedDelete {
+  void operator()(void* data) const noexcept { ::operator delete (data, std::align_val_t{kWorkspaceAlignment}); }
+};
+
+std::unique_ptr<void, AlignedDelete> allocate_workspace(std::int64_t bytes) {
+  if (bytes == 0) return nullptr;
+  try {
+    return std::unique_ptr<void, AlignedDelete>(
+        ::operator new (static_cast<std::size_t>(bytes), std::align_val_t{kWorkspaceAlignment}));
+  } catch (const std::bad_alloc&) {
+    refuse(ErrorCode::kOutOfMemory, "workspace.bytes", Error::kNoIndex, bytes, "is more memory than there is");
+  }
+}
+
+void check_workspace(const Workspace& workspace, std::int64_t needed) {
+  if (workspace.bytes < needed) {
+    refuse(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, workspace.bytes,
+           "is less than the {} bytes that this plan needs", needed);
+  }
+  if (needed == 0) return;
+  if (workspace.data == nullptr) {
+    refuse("workspace.data", Error::kNoIndex, "null", "cannot hold the {} bytes that this plan needs", needed);
+  }
+  if (reinterpret_cast<std::uintptr_t>(workspace.data) % kWorkspaceAlignment != 0) {
+    refuse("workspace.data", Error::kNoIndex, workspace.data, "is not aligned to {} bytes", kWorkspaceAlignment);
+  }
+}
+
+}  // namespace
+
+std::int64_t workspace_bytes(const Plan& plan) { return cpu::workspace_bytes(plan); }
+
+void run(const Plan& plan, const Tensors& tensors, Workspace workspace, RunTrace* trace) {
+  validate_tensors(plan.data().batch, tensors);
+  check_workspace(workspace, workspace_bytes(plan));
+  cpu::execute(plan, tensors, workspace, trace);
+}
+
+void attention(const Batch& batch, const Tensors& tensors, Backend backend) {
+  if (dispatch::select(backend) == Backend::kReference) {
+    const RaggedBatch ragged = canonical(batch);
+    validate_tensors(ragged, tensors);
+    reference::attention_into(ragged, tensors);
+    return;
+  }
+  const Plan plan = make_plan(batch, PlanTarget::cpu(0));
+  const std::int64_t bytes = workspace_bytes(plan);
+  const auto memory = allocate_workspace(bytes);
+  run(plan, tensors, Workspace{memory.get(), bytes});
+}
+
+}  // namespace varlen

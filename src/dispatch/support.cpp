@@ -1,0 +1,78 @@
+#include <fmt/format.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/cpu/cpu_backend.hpp"
+#include "batch/refuse.hpp"
+#include "dispatch/select.hpp"
+#include "varlen/attention.hpp"
+
+namespace varlen {
+namespace {
+
+constexpr std::pair<Backend, const char*> kBackendNames[] = {
+    {Backend::kAuto, "auto"}, {Backend::kCpu, "cpu"}, {Backend::kReference, "reference"}};
+
+std::string compiler() {
+#if defined(__clang__)
+  return fmt::format("clang {}.{}.{}", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#else
+  return fmt::format("g++ {}.{}.{}", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#endif
+}
+
+}  // namespace
+
+const char* backend_name(Backend backend) noexcept {
+  for (const auto& [value, name] : kBackendNames) {
+    if (value == backend) return name;
+  }
+  return "unknown";
+}
+
+Backend backend_named(const std::string& name) {
+  for (const auto& [value, known] : kBackendNames) {
+    if (name == known) return value;
+  }
+  refuse("backend", Error::kNoIndex, name, "is not one of auto, cpu, reference");
+}
+
+namespace dispatch {
+
+Backend select(Backend requested) {
+  switch (requested) {
+    case Backend::kAuto:
+    case Backend::kCpu:
+      return Backend::kCpu;
+    case Backend::kReference:
+      return Backend::kReference;
+  }
+  refuse("backend", Error::kNoIndex, static_cast<std::int32_t>(requested),
+         "is not one of 0 (auto), 1 (cpu), 2 (reference)");
+}
+
+}  // namespace dispatch
+
+BuildInfo build_info() {
+  BuildInfo info;
+  info.version = VARLEN_VERSION;
+  info.build_type = VARLEN_BUILD_TYPE;
+  info.compiler = compiler();
+  info.simd_target = cpu::simd_target();
+  info.simd_targets = cpu::simd_targets();
+  info.threads = PlanTarget::cpu(0).workers;
+  return info;
+}
+
+std::vector<Support> support_table() {
+  const std::string inputs = "fp32 fp16 bf16 fp8_e4m3 fp8_e5m2";
+  const std::string outputs = "fp32 fp16 bf16, LSE fp32";
+  const std::string head_dims = fmt::format("multiples of 8 up to {}, value may differ from query", kMaxHeadDim);
+  const std::string masks = "full, causal, window, causal + window; soft cap; sinks";
+  const std::string keys = "ragged, paged";
+  return {{"cpu", inputs, outputs, head_dims, masks, keys}, {"reference", inputs, outputs, head_dims, masks, keys}};
+}
+
+}  // namespace varlen
