@@ -1,0 +1,215 @@
+// varlen bench: traces on random data, timed beside what the machine can do at most.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/bench_tensors.hpp"
+#include "cli/failure.hpp"
+#include "cli/format.hpp"
+#include "cli/measure.hpp"
+#include "cli/options.hpp"
+#include "cli/trace.hpp"
+#include "machine_rates.hpp"
+#include "varlen/attention.hpp"
+
+namespace varlen::cli {
+namespace {
+
+using bench::MachineRates;
+using bench::measure_machine_rates;
+
+struct BenchOptions {
+  std::string trace;
+  std::string dtypes = "bf16";
+  std::int32_t repeat = 5;
+  std::int32_t threads = 0;
+  double max_gflop = 300;
+  double scale_lengths = 1;
+  bool batch_invariant = false;
+  bool as_json = false;
+};
+
+struct Row {
+  std::string name;
+  Dtype dtype = Dtype::kBFloat16;
+  std::string skipped;  ///< why; empty if it ran
+  std::size_t requests = 0;
+  double flop = 0;
+  double bytes = 0;
+  double run = 0;           ///< seconds, median
+  double plan_and_run = 0;  ///< seconds, median
+  double floor = 0;         ///< seconds
+  double simulated_balance = 1;
+  double measured_balance = 1;
+};
+
+void scale(Workload& workload, double factor) {
+  for (auto* lengths : {&workload.query_lengths, &workload.key_lengths}) {
+    for (std::int64_t& length : *lengths) {
+      if (length > 0) length = std::max<std::int64_t>(1, std::llround(static_cast<double>(length) * factor));
+    }
+  }
+}
+
+// Bytes of memory that can be had without swapping; nothing if the system does not tell.
+std::optional<double> available_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::string key;
+  double kib = 0;
+  std::string unit;
+  while (file >> key >> kib) {
+    if (key == "MemAvailable:") return kib * 1024;
+    std::getline(file, unit);
+  }
+  return std::nullopt;
+}
+
+std::string reason_to_skip(const Workload& workload, Dtype dtype, double work, double max_gflop) {
+  if (work > max_gflop * 1e9) return fmt::format("{} > --max-gflop {:g}", show_scaled(work, "FLOP"), max_gflop);
+  const double needed = BenchTensors::bytes_needed(workload, dtype);
+  const std::optional<double> available = available_memory();
+  if (available && needed > *available * 0.8) {
+    return fmt::format("{} of tensors, {} of memory", show_scaled(needed, "B"), show_scaled(*available, "B"));
+  }
+  return "";
+}
+
+Row measure(const Workload& workload, Dtype dtype, const BenchOptions& options, const MachineRates& machine,
+            ProgressLine& line, const std::string& position) {
+  Row row;
+  row.name = workload.name;
+  row.dtype = dtype;
+  row.requests = workload.query_lengths.size();
+  Batch batch = workload.batch(dtype, default_output(dtype));
+  batch.batch_invariant = options.batch_invariant;
+  validate(batch);
+  row.flop = flop(workload);
+  row.bytes = bytes_moved(workload, dtype, batch.output_dtype);
+  row.floor = std::max(row.flop / machine.fma_flops, row.bytes / machine.copy_bytes);
+  row.skipped = reason_to_skip(workload, dtype, row.flop, options.max_gflop);
+  if (!row.skipped.empty()) return row;
+
+  line.show(fmt::format("{} {}: making {}", position, workload.name, show_scaled(row.bytes, "B")));
+  const BenchTensors data(workload, dtype);
+  const PlanTarget target = PlanTarget::cpu(options.threads);
+  const double begin = seconds_now();
+  measure_cpu(batch, data.tensors(), target, 1);  // touches every page once
+  line.show(fmt::format("{} {}: {}, about {} more", position, workload.name, show_scaled(row.flop, "FLOP"),
+                        show_seconds((seconds_now() - begin) * (options.repeat + 1))));
+  const Timing timing = measure_cpu(batch, data.tensors(), target, options.repeat);
+  row.run = median(timing.run);
+  row.plan_and_run = median(timing.plan_and_run);
+  const Plan plan = make_plan(batch, target);
+  row.simulated_balance = plan.report().makespan_over_mean;
+  row.measured_balance = measured_balance(trace_cpu(plan, data.tensors()), target.workers);
+  return row;
+}
+
+void print_text(const std::vector<Row>& rows, const MachineRates& machine, std::int32_t threads) {
+  fmt::print("{} threads, {}; measured: {} fp32 multiply-add peak, {} copy\n\n", threads, build_info().simd_target,
+             show_scaled(machine.fma_flops, "FLOP/s"), show_scaled(machine.copy_bytes, "B/s"));
+  Table table({"trace", "dtype", "requests", "work", "run", "plan + run", "GFLOP/s", "GB/s", "of floor", "simulated",
+               "measured"});
+  for (const Row& row : rows) {
+    if (!row.skipped.empty()) continue;
+    table.add({row.name, dtype_name(row.dtype), fmt::to_string(row.requests), show_scaled(row.flop, "FLOP"),
+               show_seconds(row.run), show_seconds(row.plan_and_run), fmt::format("{:.1f}", row.flop / row.run * 1e-9),
+               fmt::format("{:.2f}", row.bytes / row.run * 1e-9), fmt::format("{:.0f} %", row.floor / row.run * 100),
+               fmt::format("{:.3f}", row.simulated_balance), fmt::format("{:.3f}", row.measured_balance)});
+  }
+  fmt::print("{}", table.text());
+  for (const Row& row : rows) {
+    if (!row.skipped.empty()) fmt::print("skipped {} {}: {}\n", row.name, dtype_name(row.dtype), row.skipped);
+  }
+  fmt::print(
+      "\nof floor: max(work / peak, bytes / copy rate) over the time of run; simulated and measured: makespan / "
+      "mean over workers\n");
+}
+
+void print_json(const std::vector<Row>& rows, const MachineRates& machine, std::int32_t threads, std::int32_t repeat) {
+  nlohmann::ordered_json json = {{"threads", threads},
+                                 {"repeat", repeat},
+                                 {"simd_target", build_info().simd_target},
+                                 {"peak_flop_per_s", machine.fma_flops},
+                                 {"copy_bytes_per_s", machine.copy_bytes},
+                                 {"traces", nlohmann::ordered_json::array()}};
+  for (const Row& row : rows) {
+    nlohmann::ordered_json entry = {{"name", row.name},         {"dtype", dtype_name(row.dtype)},
+                                    {"requests", row.requests}, {"flop", row.flop},
+                                    {"bytes", row.bytes},       {"floor_ms", row.floor * 1e3}};
+    if (!row.skipped.empty()) {
+      entry["skipped"] = row.skipped;
+    } else {
+      entry.update({{"run_ms", row.run * 1e3},
+                    {"plan_run_ms", row.plan_and_run * 1e3},
+                    {"flop_per_s", row.flop / row.run},
+                    {"bytes_per_s", row.bytes / row.run},
+                    {"floor_fraction", row.floor / row.run},
+                    {"simulated_makespan_over_mean", row.simulated_balance},
+                    {"measured_makespan_over_mean", row.measured_balance}});
+    }
+    json["traces"].push_back(entry);
+  }
+  fmt::print("{}\n", json.dump(2));
+}
+
+int time_traces(const BenchOptions& options) {
+  std::vector<Workload> workloads;
+  for (const std::string& path : trace_paths(options.trace)) {
+    workloads.push_back(read_trace(path));
+    scale(workloads.back(), options.scale_lengths);
+  }
+  std::vector<Dtype> dtypes;
+  for (const std::string& name : split(options.dtypes)) dtypes.push_back(parse_dtype(name));
+
+  const std::int32_t threads = PlanTarget::cpu(options.threads).workers;
+  ProgressLine line;
+  line.show("measuring the machine");
+  const MachineRates machine = measure_machine_rates(threads);
+  std::vector<Row> rows;
+  const std::size_t total = workloads.size() * dtypes.size();
+  for (const Workload& workload : workloads) {
+    for (const Dtype dtype : dtypes) {
+      const std::string position = fmt::format("[{}/{}]", rows.size() + 1, total);
+      rows.push_back(measure(workload, dtype, options, machine, line, position));
+    }
+  }
+  line.clear();
+  options.as_json ? print_json(rows, machine, threads, options.repeat) : print_text(rows, machine, threads);
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("bench", "Time traces on random data beside what the machine can do at most");
+  const auto options = std::make_shared<BenchOptions>();
+  command->add_option("--trace", options->trace, "A trace, or a folder of them")->required()->type_name("FILE_OR_DIR");
+  command->add_option("--dtype", options->dtypes, "Of query, key and value: fp32, fp16, bf16, fp8_e4m3, fp8_e5m2")
+      ->type_name("NAME,...")
+      ->capture_default_str();
+  command->add_option("--repeat", options->repeat, "Times to run; medians are shown")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "Default: all")->check(CLI::PositiveNumber);
+  command->add_option("--max-gflop", options->max_gflop, "Skip traces with more work than this")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--scale-lengths", options->scale_lengths, "Multiply every length by this")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--backend", "auto or cpu; both mean the CPU")->check(CLI::IsMember({"auto", "cpu"}));
+  command->add_flag("--batch-invariant", options->batch_invariant, "A request's bits never depend on the others");
+  command->add_flag("--json", options->as_json, "Print one JSON object");
+  command->callback([options, &action] { action = [options] { return time_traces(*options); }; });
+}
+
+}  // namespace varlen::cli

@@ -1,0 +1,137 @@
+// varlen check: named edge cases, then random batches, against the float64 reference.
+
+#include "varlen/check.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/format.hpp"
+#include "cli/measure.hpp"
+#include "cli/options.hpp"
+
+namespace varlen::cli {
+namespace {
+
+struct Options {
+  std::string backend = "auto";
+  std::string cases = "all";
+  std::int64_t count = 1000;
+  std::uint64_t seed = 1;
+  bool as_json = false;
+};
+
+std::string reproducing_command(const Options& options, bool random, std::uint64_t seed) {
+  const std::string which = random ? fmt::format("random --count 1 --seed {}", seed) : "edge";
+  return fmt::format("varlen check --backend {} --cases {}", options.backend, which);
+}
+
+// Tensors lie between inaccessible pages, so a stray access ends the process. This text, prepared before each case,
+// is then the last thing written: a signal handler may do little more than that.
+std::array<char, 256> last_words{};
+
+extern "C" void say_last_words(int signal) {
+  if (write(STDERR_FILENO, last_words.data(), std::strlen(last_words.data())) < 0) _exit(kExitInternal);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+void prepare_last_words(const Options& options, const CheckProgress& progress) {
+  const bool random = progress.seed != 0;
+  const auto end =
+      fmt::format_to_n(last_words.data(), last_words.size() - 1, "\nvarlen: crashed in case {}; to reproduce: {}\n",
+                       progress.name, reproducing_command(options, random, progress.seed));
+  *end.out = '\0';
+}
+
+std::string bar(const CheckProgress& progress) {
+  constexpr std::int64_t kWidth = 30;
+  const std::int64_t filled = progress.total == 0 ? kWidth : kWidth * progress.done / progress.total;
+  return fmt::format("[{:<{}}] {}/{}{} {}", std::string(static_cast<std::size_t>(filled), '='), kWidth, progress.done,
+                     progress.total, progress.failed == 0 ? "" : fmt::format(", {} failed", progress.failed),
+                     progress.name.substr(0, 50));
+}
+
+CheckSummary run_with_progress(const Options& options) {
+  ProgressLine line;
+  double shown = 0;
+  CheckOptions request;
+  request.backend = backend_named(options.backend);
+  request.cases = check_cases_named(options.cases);
+  request.count = options.count;
+  request.seed = options.seed;
+  request.progress = [&](const CheckProgress& progress) {
+    prepare_last_words(options, progress);
+    const double now = seconds_now();
+    if (now - shown < 0.1) return;
+    shown = now;
+    line.show(bar(progress));
+  };
+  constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+  for (const int signal : kFatal) std::signal(signal, say_last_words);
+  CheckSummary summary = run_checks(request);
+  for (const int signal : kFatal) std::signal(signal, SIG_DFL);
+  return summary;
+}
+
+void print_text(const Options& options, const CheckSummary& summary) {
+  for (const CheckFailure& failure : summary.failures) {
+    fmt::print("FAILED {}: {}\n  {}\n", failure.name, failure.message,
+               reproducing_command(options, failure.random, failure.seed));
+  }
+  fmt::print("worst output error {:.3g} of the bound, worst LSE {:.3g}\n", summary.worst_out, summary.worst_lse);
+  fmt::print("{} passed, {} failed\n", summary.passed, summary.failed);
+}
+
+void print_json(const Options& options, const CheckSummary& summary) {
+  nlohmann::ordered_json json = {{"backend", options.backend},
+                                 {"cases", options.cases},
+                                 {"count", options.count},
+                                 {"seed", options.seed},
+                                 {"passed", summary.passed},
+                                 {"failed", summary.failed},
+                                 {"worst_out", summary.worst_out},
+                                 {"worst_lse", summary.worst_lse},
+                                 {"failures", nlohmann::ordered_json::array()}};
+  for (const CheckFailure& failure : summary.failures) {
+    json["failures"].push_back({{"name", failure.name},
+                                {"message", failure.message},
+                                {"reproduce", reproducing_command(options, failure.random, failure.seed)}});
+  }
+  fmt::print("{}\n", json.dump(2));
+}
+
+int check(const Options& options) {
+  const CheckSummary summary = run_with_progress(options);
+  options.as_json ? print_json(options, summary) : print_text(options, summary);
+  return summary.failed == 0 ? kExitDone : kExitCheckFailed;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("check", "Compare a backend with the float64 reference on difficult batches");
+  const auto options = std::make_shared<Options>();
+  command->add_option("--backend", options->backend, "auto, cpu or reference")
+      ->check(CLI::IsMember({"auto", "cpu", "reference"}))
+      ->capture_default_str();
+  command->add_option("--cases", options->cases, "edge, random or all")
+      ->check(CLI::IsMember({"edge", "random", "all"}))
+      ->capture_default_str();
+  command->add_option("--count", options->count, "Random batches")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Of the first random batch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--json", options->as_json, "Print one JSON object");
+  command->callback([options, &action] { action = [options] { return check(*options); }; });
+}
+
+}  // namespace varlen::cli

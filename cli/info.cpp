@@ -1,0 +1,54 @@
+// varlen info: what this build can do on this machine.
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/options.hpp"
+#include "varlen/attention.hpp"
+
+namespace varlen::cli {
+namespace {
+
+void print_json(const BuildInfo& build) {
+  nlohmann::ordered_json json = {{"version", build.version},           {"build_type", build.build_type},
+                                 {"compiler", build.compiler},         {"simd_target", build.simd_target},
+                                 {"simd_targets", build.simd_targets}, {"threads", build.threads}};
+  for (const Support& row : support_table()) {
+    json["backends"].push_back({{"backend", row.backend},
+                                {"inputs", row.inputs},
+                                {"outputs", row.outputs},
+                                {"head_dims", row.head_dims},
+                                {"masks", row.masks},
+                                {"keys", row.keys}});
+  }
+  fmt::print("{}\n", json.dump(2));
+}
+
+void print_table(const BuildInfo& build) {
+  fmt::print("varlen {}, {} build, {}\n", build.version, build.build_type, build.compiler);
+  fmt::print("SIMD target {} (compiled in: {})\n", build.simd_target, fmt::join(build.simd_targets, " "));
+  fmt::print("{} threads\n", build.threads);
+  for (const Support& row : support_table()) {
+    fmt::print("\nbackend {}\n  inputs     {}\n  outputs    {}\n  head dims  {}\n  masks      {}\n  keys       {}\n",
+               row.backend, row.inputs, row.outputs, row.head_dims, row.masks, row.keys);
+  }
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("info", "Print the build, SIMD target, threads, backends and what they support");
+  const auto as_json = std::make_shared<bool>(false);
+  command->add_flag("--json", *as_json, "Print one JSON object");
+  command->callback([as_json, &action] {
+    action = [as_json] {
+      *as_json ? print_json(build_info()) : print_table(build_info());
+      return kExitDone;
+    };
+  });
+}
+
+}  // namespace varlen::cli

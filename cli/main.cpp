@@ -1,0 +1,67 @@
+// The program varlen. Results go to stdout, everything else to stderr; errors are one line.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <system_error>
+
+#include "cli/options.hpp"
+#include "varlen/attention.hpp"
+#include "varlen/error.hpp"
+
+namespace {
+
+using namespace varlen::cli;
+
+int complain(std::string message, int status) {
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  fmt::print(stderr, "varlen: {}\n", message);
+  return status;
+}
+
+int parse_and_act(int argc, char** argv) {
+  CLI::App app{"Fused attention over ragged batches: requests of different lengths, no padding.", "varlen"};
+  app.set_version_flag("--version", "varlen " + varlen::build_info().version);
+  app.require_subcommand(0, 1);
+  app.footer("Exit status: 0 done, 1 a check failed, 2 bad usage or input, 3 a defect in varlen.");
+  Action action;
+  add_run(app, action);
+  add_plan(app, action);
+  add_check(app, action);
+  add_bench(app, action);
+  add_info(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return app.exit(help_or_version);
+  } catch (const CLI::ParseError& error) {
+    return complain(error.what(), kExitBadInput);
+  }
+  if (!action) return complain("a subcommand is needed: run, plan, check, bench or info; see --help", kExitBadInput);
+  return action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int status = kExitInternal;
+  try {
+    status = parse_and_act(argc, argv);
+  } catch (const varlen::Error& error) {
+    status = complain(error.what(), error.code() == varlen::ErrorCode::kInternal ? kExitInternal : kExitBadInput);
+  } catch (const std::bad_alloc&) {
+    status = complain("out of memory", kExitBadInput);
+  } catch (const std::system_error& error) {  // stdout cannot be written
+    status = complain(error.what(), kExitBadInput);
+  } catch (const std::exception& error) {
+    status = complain(error.what(), kExitInternal);
+  }
+  // A full disk or a closed pipe must not look like a success.
+  if (std::fflush(stdout) != 0 && status == kExitDone) status = complain("stdout cannot be written", kExitBadInput);
+  return status;
+}

@@ -1,0 +1,29 @@
+// Computing a call several times and timing it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "varlen/attention.hpp"
+
+namespace varlen::cli {
+
+double seconds_now();
+
+/// One entry per repetition, in seconds.
+struct Timing {
+  std::vector<double> run;
+  std::vector<double> plan_and_run;
+};
+
+/// Plans and runs on the CPU `repeat` times, the workspace allocated once, before.
+Timing measure_cpu(const Batch& batch, const Tensors& tensors, const PlanTarget& target, std::int32_t repeat);
+/// Once more, noting what ran when.
+RunTrace trace_cpu(const Plan& plan, const Tensors& tensors);
+/// The reference, which has no plan.
+Timing measure_reference(const Batch& batch, const Tensors& tensors, std::int32_t repeat);
+
+/// The last end of an item over the mean of the workers' busy times; 1 if there is no item.
+double measured_balance(const RunTrace& trace, std::int32_t workers);
+
+}  // namespace varlen::cli

@@ -1,0 +1,82 @@
+#include "cli/options.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <utility>
+
+#include "cli/failure.hpp"
+#include "cli/workload.hpp"
+
+namespace varlen::cli {
+namespace {
+
+std::optional<std::int64_t> whole_number(const std::string& text) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return value;
+}
+
+std::int64_t window_side(const std::string& window, const std::string& side) {
+  if (side == "inf") return Mask::kUnlimited;
+  const auto value = whole_number(side);
+  if (!value) fail("--window {}: '{}' is not a number of keys, -1 or inf", window, side);
+  return *value;
+}
+
+}  // namespace
+
+Mask MaskOptions::mask() const {
+  if (window.empty()) return make_mask(causal, std::nullopt);
+  const std::vector<std::string> sides = split(window);
+  if (sides.size() != 2) fail("--window {}: needs two sides, L,R", window);
+  return make_mask(causal, std::pair(window_side(window, sides[0]), window_side(window, sides[1])));
+}
+
+void add_mask_options(CLI::App& command, MaskOptions& options) {
+  command.add_flag("--causal", options.causal, "Hide keys after a row's own position (aligned at the last key)");
+  command.add_option("--window", options.window, "Keys seen before and after a row's own position; -1 or inf: all")
+      ->type_name("L,R");
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t begin = 0;
+  for (std::size_t comma = text.find(','); comma != std::string::npos; comma = text.find(',', begin)) {
+    parts.push_back(text.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  parts.push_back(text.substr(begin));
+  return parts;
+}
+
+std::vector<std::int64_t> parse_lengths(const std::string& option, const std::string& text) {
+  std::vector<std::int64_t> lengths;
+  for (const std::string& part : split(text)) {
+    const auto value = whole_number(part);
+    if (!value || *value < 0) fail("{}: '{}' is not a length", option, part);
+    lengths.push_back(*value);
+  }
+  return lengths;
+}
+
+Dtype parse_dtype(const std::string& text) {
+  for (const Dtype dtype :
+       {Dtype::kFloat32, Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3, Dtype::kFloat8E5M2}) {
+    if (text == dtype_name(dtype)) return dtype;
+  }
+  fail("dtype '{}' is not one of fp32, fp16, bf16, fp8_e4m3, fp8_e5m2", text);
+}
+
+void write_text_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file) fail_file("{}: cannot be written: {}", path, std::strerror(errno));
+}
+
+}  // namespace varlen::cli

@@ -1,0 +1,206 @@
+#include "cli/run_input.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+#include <limits>
+#include <span>
+#include <utility>
+
+#include "cli/failure.hpp"
+#include "cli/options.hpp"
+
+namespace varlen::cli {
+namespace {
+
+constexpr const char* kKnownTensors[] = {"q",          "k",           "v",           "query_indptr", "query_lengths",
+                                         "key_indptr", "key_lengths", "block_table", "sinks",        "query_scale",
+                                         "key_scale",  "value_scale"};
+
+constexpr std::pair<const char*, Dtype> kFileDtypes[] = {
+    {"F32", Dtype::kFloat32},        {"F16", Dtype::kFloat16},        {"BF16", Dtype::kBFloat16},
+    {"F8_E4M3", Dtype::kFloat8E4M3}, {"F8_E5M2", Dtype::kFloat8E5M2}, {"I32", Dtype::kInt32}};
+
+const char* file_dtype(Dtype dtype) {
+  return std::find_if(std::begin(kFileDtypes), std::end(kFileDtypes), [&](auto pair) { return pair.second == dtype; })
+      ->first;
+}
+
+class Tensor {
+ public:
+  explicit Tensor(const FileTensor& tensor) : tensor_(tensor), shape_(tensor.entry.shape) {}
+
+  TensorView view(std::initializer_list<std::size_t> ranks) const {
+    if (std::find(ranks.begin(), ranks.end(), shape_.size()) == ranks.end()) {
+      fail("tensor '{}' has the shape [{}], but needs {} dimensions", name(), fmt::join(shape_, ", "),
+           fmt::join(ranks, " or "));
+    }
+    TensorView view;
+    view.data = tensor_.data.data();
+    view.dtype = dtype();
+    view.rank = static_cast<std::int32_t>(shape_.size());
+    std::int64_t stride = 1;
+    for (std::size_t i = shape_.size(); i-- > 0;) {
+      view.shape[i] = shape_[i];
+      view.strides[i] = stride;
+      stride *= shape_[i];
+    }
+    return view;
+  }
+
+  IndexView indices() const {
+    if (shape_.size() != 1) fail("tensor '{}' has {} dimensions, but needs 1", name(), shape_.size());
+    const auto count = static_cast<std::size_t>(shape_[0]);
+    const std::byte* data = tensor_.data.data();
+    if (tensor_.entry.dtype == "I32") return std::span(reinterpret_cast<const std::int32_t*>(data), count);
+    if (tensor_.entry.dtype == "I64") return std::span(reinterpret_cast<const std::int64_t*>(data), count);
+    fail("tensor '{}' is {}, but offsets and lengths are I32 or I64", name(), tensor_.entry.dtype);
+  }
+
+ private:
+  const std::string& name() const { return tensor_.entry.name; }
+
+  Dtype dtype() const {
+    for (const auto& [known, dtype] : kFileDtypes) {
+      if (tensor_.entry.dtype == known) return dtype;
+    }
+    fail("tensor '{}' is {}, which varlen cannot compute with", name(), tensor_.entry.dtype);
+  }
+
+  const FileTensor& tensor_;
+  const std::vector<std::int64_t>& shape_;
+};
+
+std::optional<Tensor> find(const std::vector<FileTensor>& file, const char* name) {
+  for (const FileTensor& tensor : file) {
+    if (tensor.entry.name == name) return Tensor(tensor);
+  }
+  return std::nullopt;
+}
+
+Tensor need(const std::vector<FileTensor>& file, const char* name) {
+  const auto tensor = find(file, name);
+  if (!tensor) fail("tensor '{}' is missing", name);
+  return *tensor;
+}
+
+std::int32_t small(const char* what, std::int64_t value) {
+  if (value > std::numeric_limits<std::int32_t>::max()) fail("{} = {} is too many", what, value);
+  return static_cast<std::int32_t>(value);
+}
+
+void refuse_unknown(const std::vector<FileTensor>& file) {
+  for (const FileTensor& tensor : file) {
+    if (std::find(std::begin(kKnownTensors), std::end(kKnownTensors), tensor.entry.name) == std::end(kKnownTensors)) {
+      fail("tensor '{}' is unknown; known are {}", tensor.entry.name, fmt::join(kKnownTensors, ", "));
+    }
+  }
+}
+
+void read_lengths(const std::vector<FileTensor>& file, Batch& batch) {
+  const std::pair<const char*, IndexView*> fields[] = {{"query_indptr", &batch.query_indptr},
+                                                       {"query_lengths", &batch.query_lengths},
+                                                       {"key_indptr", &batch.key_indptr},
+                                                       {"key_lengths", &batch.key_lengths}};
+  for (const auto& [name, view] : fields) {
+    if (const auto tensor = find(file, name)) *view = tensor->indices();
+  }
+  if (!batch.query_indptr.present() && !batch.query_lengths.present()) fail("tensor 'query_indptr' is missing");
+  if (!batch.key_indptr.present() && !batch.key_lengths.present()) {
+    fail("tensor '{}' is missing", batch.page_size > 0 ? "key_lengths" : "key_indptr");
+  }
+}
+
+std::vector<std::int64_t> lengths_of(const IndexView& indptr, const IndexView& lengths, std::int64_t requests) {
+  std::vector<std::int64_t> result;
+  for (std::int64_t r = 0; r < requests; ++r) {
+    result.push_back(lengths.present() ? lengths[r] : indptr[r + 1] - indptr[r]);
+  }
+  return result;
+}
+
+// Query, key and value as the file has them, and the batch that they make.
+void read_tensors(RunInput& input, const RunSettings& settings) {
+  const std::vector<FileTensor>& file = input.file;
+  refuse_unknown(file);
+  Batch& batch = input.batch;
+  Tensors& tensors = input.tensors;
+  tensors.query = need(file, "q").view({3});
+  const auto block_table = find(file, "block_table");
+  const std::size_t key_rank = block_table ? 4 : 3;
+  tensors.key = need(file, "k").view({key_rank});
+  tensors.value = need(file, "v").view({key_rank});
+  if (block_table) {
+    tensors.block_table = block_table->view({2});
+    batch.page_size = tensors.key.shape[1];
+    if (batch.page_size == 0) fail("tensor 'k' has pages of 0 tokens");
+  }
+  const std::pair<const char*, TensorView*> scales[] = {
+      {"query_scale", &tensors.query_scale}, {"key_scale", &tensors.key_scale}, {"value_scale", &tensors.value_scale}};
+  for (const auto& [name, view] : scales) {
+    if (const auto tensor = find(file, name)) *view = tensor->view({2});
+  }
+  if (const auto sinks = find(file, "sinks")) tensors.sinks = sinks->view({1});
+  read_lengths(file, batch);
+
+  batch.query_heads = small("the query heads of 'q'", tensors.query.shape[1]);
+  batch.kv_heads = small("the heads of 'k'", tensors.key.shape[key_rank - 2]);
+  batch.head_dim_qk = small("the head dim of 'q'", tensors.query.shape[2]);
+  batch.head_dim_vo = small("the head dim of 'v'", tensors.value.shape[key_rank - 1]);
+  batch.input_dtype = tensors.query.dtype;
+  batch.output_dtype =
+      settings.output_dtype.empty() ? default_output(batch.input_dtype) : parse_dtype(settings.output_dtype);
+  batch.mask = settings.mask;
+  batch.soft_cap = settings.soft_cap;
+  batch.scale = settings.scale;
+  batch.batch_invariant = settings.batch_invariant;
+}
+
+}  // namespace
+
+RunInput read_run_input(const std::string& path, const RunSettings& settings) {
+  RunInput input;
+  input.file = read_safetensors(path);
+  Batch& batch = input.batch;
+  Tensors& tensors = input.tensors;
+  try {
+    read_tensors(input, settings);
+  } catch (const Error& error) {
+    fail_file("{}: {}", path, error.what());
+  }
+  validate(batch);
+
+  const std::int64_t rows = tensors.query.shape[0] * batch.query_heads;
+  input.out = Buffer(rows * batch.head_dim_vo * dtype_size(batch.output_dtype));
+  input.lse = Buffer(rows * dtype_size(Dtype::kFloat32));
+  input.out.clear();
+  input.lse.clear();
+  const std::int64_t tokens = tensors.query.shape[0];
+  tensors.out = TensorView::dense(input.out.data(), batch.output_dtype, {tokens, batch.query_heads, batch.head_dim_vo});
+  tensors.lse = TensorView::dense(input.lse.data(), Dtype::kFloat32, {tokens, batch.query_heads});
+  validate(batch, tensors);
+
+  Workload& workload = input.workload;
+  workload.name = path;
+  workload.query_lengths = lengths_of(batch.query_indptr, batch.query_lengths, request_count(batch));
+  workload.key_lengths = lengths_of(batch.key_indptr, batch.key_lengths, request_count(batch));
+  workload.query_heads = batch.query_heads;
+  workload.kv_heads = batch.kv_heads;
+  workload.head_dim_qk = batch.head_dim_qk;
+  workload.head_dim_vo = batch.head_dim_vo;
+  workload.page_size = batch.page_size;
+  workload.mask = batch.mask;
+  workload.soft_cap = batch.soft_cap;
+  return input;
+}
+
+void write_run_output(const std::string& path, const RunInput& input) {
+  const TensorView& out = input.tensors.out;
+  const TensorView& lse = input.tensors.lse;
+  write_safetensors(path, {{"out", file_dtype(out.dtype), {out.shape[0], out.shape[1], out.shape[2]}, &input.out},
+                           {"lse", file_dtype(lse.dtype), {lse.shape[0], lse.shape[1]}, &input.lse}});
+}
+
+}  // namespace varlen::cli
