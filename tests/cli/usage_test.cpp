@@ -1,0 +1,88 @@
+// Help, version, and options that make no sense.
+
+#include <unistd.h>
+
+#include "cli/process.hpp"
+
+namespace varlen::test {
+namespace {
+
+class Usage : public Program {};
+
+TEST_F(Usage, HelpOfEverySubcommandNamesItsOptions) {
+  const std::pair<std::string, std::vector<std::string>> cases[] = {
+      {"run", {"--output", "--causal", "--window", "--soft-cap", "--scale", "--backend", "--check", "--json"}},
+      {"plan", {"--trace", "--lengths", "--kv-lengths", "--query-heads", "--target", "--workers", "--svg", "--html"}},
+      {"check", {"--backend", "--cases", "--count", "--seed", "--json"}},
+      {"bench", {"--trace", "--repeat", "--dtype", "--max-gflop", "--scale-lengths", "--json"}},
+      {"info", {"--json"}}};
+  for (const auto& [name, options] : cases) {
+    const Outcome outcome = varlen({name, "--help"});
+    EXPECT_EQ(outcome.status, 0) << name;
+    EXPECT_EQ(outcome.err, "") << name;
+    for (const std::string& option : options) {
+      EXPECT_NE(outcome.out.find(option), std::string::npos) << name << " " << option;
+    }
+    EXPECT_NE(varlen({"--help"}).out.find(name), std::string::npos);
+  }
+}
+
+TEST_F(Usage, Version) {
+  const Outcome outcome = varlen({"--version"});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.out.rfind("varlen ", 0), 0U);
+}
+
+TEST_F(Usage, InfoTellsBuildAndBackends) {
+  const auto json = varlen_json({"info", "--json"});
+  EXPECT_GE(json["threads"].get<int>(), 1);
+  EXPECT_FALSE(json["simd_target"].get<std::string>().empty());
+  EXPECT_EQ(json["version"].get<std::string>(), varlen({"--version"}).out.substr(7, json["version"].size() + 4));
+  std::vector<std::string> backends;
+  for (const auto& row : json["backends"]) backends.push_back(row["backend"]);
+  EXPECT_EQ(backends, (std::vector<std::string>{"cpu", "reference"}));
+  EXPECT_NE(varlen({"info"}).out.find(json["simd_target"].get<std::string>()), std::string::npos);
+}
+
+TEST_F(Usage, BadOptionsAreOneLine) {
+  expect_refused({}, "a subcommand is needed");
+  expect_refused({"fly"}, "fly");
+  expect_refused({"run"}, "input");
+  expect_refused({"run", example(), "--no-such-option"}, "--no-such-option");
+  expect_refused({"run", example(), "--repeat", "0"}, "--repeat");
+  expect_refused({"run", example(), "--repeat", "many"}, "--repeat");
+  expect_refused({"run", example(), "--threads", "-1"}, "--threads");
+  expect_refused({"run", example(), "--backend", "cuda"}, "cuda");
+  expect_refused({"run", example(), "--backend", "reference", "--threads", "2"}, "--threads");
+  expect_refused({"run", example(), "--output-dtype", "fp64"}, "fp64");
+  expect_refused({"run", example(), "--output-dtype", "fp8_e4m3"}, "output_dtype");
+  expect_refused({"run", example(), "--window", "1"}, "two sides");
+  expect_refused({"run", example(), "--window", "1,x"}, "'x'");
+  expect_refused({"run", example(), "--window", "-2,0"}, "window");
+  expect_refused({"run", example(), "--causal", "--window", "4,4"}, "causal");
+  expect_refused({"run", example(), "--scale", "0"}, "scale");
+  expect_refused({"run", example(), "--scale", "nan"}, "scale");
+  expect_refused({"run", example(), "--soft-cap", "-1"}, "soft_cap");
+  expect_refused({"check", "--cases", "some"}, "some");
+  expect_refused({"check", "--count", "-1"}, "--count");
+  expect_refused({"bench"}, "--trace");
+  expect_refused({"info", "extra"}, "extra");
+}
+
+TEST_F(Usage, FullDiskIsNoSuccess) {
+  if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
+  const std::vector<std::string> plan = {"plan", "--trace", source_path("bench/traces/issue1103_full.json")};
+  for (const char* format : {"--svg", "--html"}) {
+    std::vector<std::string> arguments = plan;
+    arguments.insert(arguments.end(), {format, "/dev/full"});
+    expect_refused(arguments, "/dev/full: cannot be written");
+  }
+  for (const std::vector<std::string>& arguments : {plan, {"info"}, {"run", example(), "--all-requests"}}) {
+    const Outcome outcome = varlen(arguments, "/dev/full");
+    EXPECT_EQ(outcome.status, 2) << arguments[0];
+    EXPECT_EQ(outcome.err.rfind("varlen: ", 0), 0U) << outcome.err;
+  }
+}
+
+}  // namespace
+}  // namespace varlen::test

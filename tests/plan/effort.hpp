@@ -1,0 +1,15 @@
+// How long the random and exhaustive tests run: VARLEN_TEST_EFFORT in percent of a normal run, 100 if it is not set.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+namespace varlen::plan_test {
+
+inline std::int64_t scaled_by_effort(std::int64_t count) {
+  const char* percent = std::getenv("VARLEN_TEST_EFFORT");
+  return percent == nullptr ? count : std::max<std::int64_t>(1, count * std::atoll(percent) / 100);
+}
+
+}  // namespace varlen::plan_test
