@@ -10,7 +10,7 @@
 
 namespace varlen::cli {
 
-/// Control characters as \xNN: names quoted from a file may hold any, and a message is one line that a terminal can show.
+/// Control characters as \xNN: names quoted from a file may hold any, and a message is one line for a terminal.
 inline std::string printable(const std::string& text) {
   std::string result;
   for (const char character : text) {

@@ -117,7 +117,7 @@ PlanReport Plan::report() const {
   const std::vector<ScheduledItem> schedule = simulate();
   Cost makespan = 0;
   for (const ScheduledItem& item : schedule) makespan = std::max(makespan, item.end);
-  const double unit = static_cast<double>(kCostPerBlock);
+  const auto unit = static_cast<double>(kCostPerBlock);
   report.mean = static_cast<double>(total) / plan.target.workers / unit;
   report.makespan = static_cast<double>(makespan) / unit;
   if (total > 0) report.makespan_over_mean = report.makespan / report.mean;

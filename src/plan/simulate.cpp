@@ -14,6 +14,7 @@ namespace varlen {
 std::vector<ScheduledItem> Plan::simulate() const {
   using Free = std::pair<Cost, std::int32_t>;  // time, worker
   std::vector<Free> idle;
+  idle.reserve(static_cast<std::size_t>(data_->target.workers));
   for (std::int32_t worker = 0; worker < data_->target.workers; ++worker) idle.emplace_back(0, worker);
   std::priority_queue<Free, std::vector<Free>, std::greater<>> workers(std::greater<>(), std::move(idle));
 

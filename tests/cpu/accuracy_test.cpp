@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "effort.hpp"
 #include "varlen/check.hpp"
 
 namespace varlen {
@@ -38,9 +39,9 @@ TEST_P(CpuRandomAccuracy, Batches) {
   CheckOptions options;
   options.backend = Backend::kCpu;
   options.cases = CheckCases::kRandom;
-  options.count = 1000;
+  options.count = test::scaled_by_effort(1000);
   options.seed = GetParam();
-  expect_all_pass(options, 1000);
+  expect_all_pass(options, options.count);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, CpuRandomAccuracy, testing::Values(101, 202, 303, 404, 505, 606));

@@ -84,7 +84,7 @@ std::vector<Sample> busy_batches(std::int64_t first, std::int64_t batches, bool 
 }
 
 TEST(RandomBalance, OnRealMachines) {
-  const std::vector<Sample> samples = busy_batches(20'000'000, scaled_by_effort(12'000), false);
+  const std::vector<Sample> samples = busy_batches(20'000'000, test::scaled_by_effort(12'000), false);
   ASSERT_FALSE(samples.empty());
   EXPECT_LE(samples[samples.size() * 99 / 100].ratio, 1.03);
   EXPECT_LE(samples.back().ratio, 1.05) << samples.back().batch;
@@ -93,7 +93,7 @@ TEST(RandomBalance, OnRealMachines) {
 // Whether whole tiles level is estimated, not simulated (docs/decisions/0003); on odd machines the estimate is now and
 // then too hopeful, so that not every batch keeps the 1.03 that most keep.
 TEST(RandomBalance, OnRandomMachines) {
-  const std::vector<Sample> samples = busy_batches(30'000'000, scaled_by_effort(12'000), true);
+  const std::vector<Sample> samples = busy_batches(30'000'000, test::scaled_by_effort(12'000), true);
   ASSERT_FALSE(samples.empty());
   EXPECT_LE(samples[samples.size() * 98 / 100].ratio, 1.03);
   EXPECT_LE(samples.back().ratio, 1.1) << samples.back().batch;

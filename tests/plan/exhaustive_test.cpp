@@ -125,12 +125,12 @@ class Exhaustive : public testing::TestWithParam<std::tuple<int, int>> {
 TEST_P(Exhaustive, UpToTwoRequests) {
   std::int64_t all_lengths = 1;
   for (std::int64_t requests = 0; requests <= 2; ++requests, all_lengths *= kExtents) {
-    check_spread(requests, all_lengths, all_lengths * std::min(kSettings, scaled_by_effort(kSettings)));
+    check_spread(requests, all_lengths, all_lengths * std::min(kSettings, test::scaled_by_effort(kSettings)));
   }
 }
 
 TEST_P(Exhaustive, ThreeRequests) {
-  check_spread(3, kTriples, kTriples * std::min(kSettings, scaled_by_effort(kSettingsPerTriple)));
+  check_spread(3, kTriples, kTriples * std::min(kSettings, test::scaled_by_effort(kSettingsPerTriple)));
 }
 
 std::string parameter_name(const testing::TestParamInfo<std::tuple<int, int>>& tiles_and_group) {

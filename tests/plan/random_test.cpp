@@ -139,14 +139,14 @@ class Random : public testing::TestWithParam<std::int64_t> {
 };
 
 TEST_P(Random, Batches) {
-  run(1'000'000, scaled_by_effort(kBatches), [](RandomCase& random) {
+  run(1'000'000, test::scaled_by_effort(kBatches), [](RandomCase& random) {
     // Most are small, so that odd combinations are many.
     random.draw(std::min(random.log_uniform(1, kMaxItems), random.log_uniform(1, kMaxItems)));
   });
 }
 
 TEST_P(Random, LargeBatches) {
-  run(9'000'000, scaled_by_effort(kLargeBatches), [](RandomCase& random) {
+  run(9'000'000, test::scaled_by_effort(kLargeBatches), [](RandomCase& random) {
     do {
       random.draw(random.log_uniform(kMaxItems, 8 * kMaxItems));
     } while (make_plan(random.batch.view(), random.target).item_count() <= kMaxItems);

@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <cstdlib>
 
-namespace varlen::plan_test {
+namespace varlen::test {
 
 inline std::int64_t scaled_by_effort(std::int64_t count) {
   const char* percent = std::getenv("VARLEN_TEST_EFFORT");
   return percent == nullptr ? count : std::max<std::int64_t>(1, count * std::atoll(percent) / 100);
 }
 
-}  // namespace varlen::plan_test
+}  // namespace varlen::test
