@@ -90,6 +90,18 @@ void add_lengths(std::vector<Case>& cases) {
   }
 }
 
+/// Long chains of additions: those of one row over its keys, and those over the parts of a split tile.
+void add_long_keys(std::vector<Case>& cases) {
+  add_masked(cases, small_case("more_than_4096_keys", {1, 33, 3}, {4097, 8230, 20011}));
+  Case test = small_case("seventeen_parts", {1, 1}, {8704, 8193});  // each of 32 blocks of 16 keys, on one target
+  test.batch_invariant = true;
+  cases.push_back(test);
+  test = small_case("one_query_on_131072_keys", {1}, {131072});
+  test.query_heads = test.kv_heads = 1;
+  test.head_dim_qk = test.head_dim_vo = 8;
+  cases.push_back(test);
+}
+
 /// `requests` requests of `queries` and `keys` tokens each, with heads as few as asked for and the smallest head dim.
 Case many(const char* name, std::size_t requests, std::int64_t queries, std::int64_t keys, std::int32_t heads) {
   Case test = small_case(name, Lengths(requests, queries), Lengths(requests, keys));
@@ -125,6 +137,7 @@ std::vector<Case> length_cases() {
   add_empty_requests(cases);
   add_blind_rows(cases);
   add_lengths(cases);
+  add_long_keys(cases);
   add_many_requests(cases);
   add_batch_invariance(cases);
   return cases;
