@@ -76,17 +76,17 @@ class Planner {
     Cost cost;     // of all
   };
 
-  /// Fills the plan's runs and work_, both longest tile first.
+  /// Fills the plan's runs, longest tile first, and work_.
   void describe() {
     const auto& requests = plan_.batch.requests;
-    std::vector<Work> unordered(requests.size());
+    work_.resize(requests.size());
     std::array<std::int32_t, kClasses + 1> next{};
     const auto place = [](Cost longest) { return static_cast<std::size_t>(kClasses - 1 - cost_class(longest)); };
     Wide total = 0;
     for (std::size_t r = 0; r < requests.size(); ++r) {
       if (requests[r].query_length == 0) continue;
-      unordered[r] = work(run(static_cast<std::int32_t>(r)), total);
-      ++next[place(unordered[r].longest) + 1];
+      work_[r] = work(run(static_cast<std::int32_t>(r)), total);
+      ++next[place(work_[r].longest) + 1];
     }
     if (total > std::numeric_limits<Cost>::max() / 4) {
       throw Error(ErrorCode::kUnsupported, "batch", Error::kNoIndex, "",
@@ -97,14 +97,12 @@ class Planner {
     std::vector<std::int32_t> order(static_cast<std::size_t>(next.back()));
     for (std::size_t r = 0; r < requests.size(); ++r) {
       if (requests[r].query_length == 0) continue;
-      order[static_cast<std::size_t>(next[place(unordered[r].longest)]++)] = static_cast<std::int32_t>(r);
+      order[static_cast<std::size_t>(next[place(work_[r].longest)]++)] = static_cast<std::int32_t>(r);
     }
     // Runs are made again here rather than kept above: that is cheaper than memory for a second copy.
     plan_.runs.reserve(order.size());
-    work_.reserve(order.size());
     for (const std::int32_t r : order) {
       const Run& run = plan_.runs.emplace_back(this->run(r));
-      work_.push_back(unordered[static_cast<std::size_t>(r)]);
       total_items_ += items_per_tile(run) * run.tiles;
     }
   }
@@ -140,6 +138,8 @@ class Planner {
     total += cost;
     return work;
   }
+
+  const Work& work_of(const Run& run) const { return work_[static_cast<std::size_t>(run.request)]; }
 
   /// KV heads whose keys and values fit half of L2 together.
   std::int32_t heads_per_section(std::int64_t key_length) const {
@@ -193,10 +193,11 @@ class Planner {
     Coarse coarse;
     Cost later_cost = 0;
     std::int64_t later_items = 0;
-    for (std::int64_t r = std::ssize(work_) - 1; r >= 0; --r) {
-      const Work& request = work_[static_cast<std::size_t>(r)];
+    const Cost longest = plan_.runs.empty() ? 0 : work_of(plan_.runs.front()).longest;
+    for (std::int64_t r = std::ssize(plan_.runs) - 1; r >= 0; --r) {
       const Run& run = plan_.runs[static_cast<std::size_t>(r)];
-      if (later_cost + slack >= workers * work_.front().longest) break;  // nothing before can be coarse
+      const Work& request = work_of(run);
+      if (later_cost + slack >= workers * longest) break;  // nothing before can be coarse
       const std::int64_t section_heads = (plan_.batch.kv_heads - 1) % run.heads_per_section + 1;
       const std::int64_t width = section_heads * run.geometry.head_chunks;  // items of one tile
       const std::int64_t visible = run.tiles - blind_tiles(run.geometry, plan_.batch.mask);
@@ -262,12 +263,12 @@ class Planner {
     const std::int64_t workers = plan_.target.workers;
     std::vector<ListedTile> listed;
     std::int64_t listed_items = 0;
-    for (std::size_t r = 0; r < work_.size(); ++r) {
-      Run& run = plan_.runs[r];
-      const Cost share = ceil_div(work_[r].cost, workers);
+    for (Run& run : plan_.runs) {
+      const Work& request = work_of(run);
+      const Cost share = ceil_div(request.cost, workers);
       const Cost block_cost = this->block_cost(run);
       const std::int64_t part_blocks = std::max(kInvariantPartBlocks, ceil_div(share, block_cost));
-      if (work_[r].longest <= plan_.target.item_cost + part_blocks * block_cost) continue;
+      if (request.longest <= plan_.target.item_cost + part_blocks * block_cost) continue;
       const std::size_t first = listed.size();
       list_tiles(run, first_tile_above(run, part_blocks), listed);
       listed_items += static_cast<std::int64_t>(listed.size() - first);
@@ -336,7 +337,7 @@ class Planner {
   PlanView view_;
   TileSelector selector_;
   Leveller level_;
-  std::vector<Work> work_;           // of plan_.runs[i]
+  std::vector<Work> work_;           // by request
   std::int64_t section_keys_;        // keys of one head that half of L2 holds
   std::int64_t whole_section_keys_;  // and of all heads
   Cost total_cost_ = 0;
