@@ -1,0 +1,125 @@
+// gpu/operations.hpp in PTX: one wrapper for each instruction, its syntax above it as the PTX ISA manual prints it.
+// Included before kernels by the sources that nvcc compiles, and by nothing else.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+
+namespace varlen::gpu {
+
+VARLEN_DEVICE int thread_index() { return static_cast<int>(threadIdx.x); }
+VARLEN_DEVICE int block_index() { return static_cast<int>(blockIdx.x); }
+VARLEN_DEVICE int block_count() { return static_cast<int>(gridDim.x); }
+
+VARLEN_DEVICE void sync_block() { __syncthreads(); }
+
+VARLEN_DEVICE SharedAddress shared_memory() {
+  extern __shared__ __align__(1024) std::uint8_t memory[];
+  return {static_cast<std::uint32_t>(__cvta_generic_to_shared(memory))};
+}
+
+// st.shared.v4.b32 [a], {b, c, d, e};
+VARLEN_DEVICE void store_shared(SharedAddress to, const Words4& value) {
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to.value), "r"(value.word[0]), "r"(value.word[1]),
+               "r"(value.word[2]), "r"(value.word[3])
+               : "memory");
+}
+
+template <class T>
+VARLEN_DEVICE T load_global(const T* from) {
+  return *from;
+}
+template <class T>
+VARLEN_DEVICE void store_global(T* to, const T& value) {
+  *to = value;
+}
+
+// cp.async.cg.shared.global [dst], [src], 16, src-size;
+VARLEN_DEVICE void copy_async_16(SharedAddress to, const void* from, bool present) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to.value), "l"(__cvta_generic_to_global(from)),
+               "r"(present ? 16 : 0)
+               : "memory");
+}
+
+// cp.async.commit_group;
+VARLEN_DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// cp.async.wait_group N;
+template <int kPending>
+VARLEN_DEVICE void copy_async_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+// ldmatrix.sync.aligned.m8n8.x4.shared.b16 r, [p];
+VARLEN_DEVICE void load_matrices(std::uint32_t (&matrix)[4], SharedAddress row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(matrix[0]), "=r"(matrix[1]), "=r"(matrix[2]), "=r"(matrix[3])
+               : "r"(row.value)
+               : "memory");
+}
+
+// ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 r, [p];
+VARLEN_DEVICE void load_matrices_transposed(std::uint32_t (&matrix)[4], SharedAddress row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(matrix[0]), "=r"(matrix[1]), "=r"(matrix[2]), "=r"(matrix[3])
+               : "r"(row.value)
+               : "memory");
+}
+
+// mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 d, a, b, c;
+template <>
+VARLEN_DEVICE void multiply_add_16x8x16<BFloat16>(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                                  std::uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 d, a, b, c;
+template <>
+VARLEN_DEVICE void multiply_add_16x8x16<Float16>(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                                 std::uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// shfl.sync.bfly.b32 d, a, b, c, membermask;
+VARLEN_DEVICE float shuffle_xor(float value, int lane_mask) { return __shfl_xor_sync(0xFFFFFFFFU, value, lane_mask); }
+
+// ex2.approx.ftz.f32 d, a;
+VARLEN_DEVICE float exp2_fast(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
+VARLEN_DEVICE float natural_log(float x) { return logf(x); }
+
+// cvt.rn.bf16x2.f32 d, a, b;  (a: upper half)
+template <>
+VARLEN_DEVICE std::uint32_t pack<BFloat16>(float low, float high) {
+  std::uint32_t result;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+}
+
+// cvt.rn.f16x2.f32 d, a, b;
+template <>
+VARLEN_DEVICE std::uint32_t pack<Float16>(float low, float high) {
+  std::uint32_t result;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+}
+
+VARLEN_DEVICE void enter_request(std::int32_t) {}
+
+}  // namespace varlen::gpu

@@ -1,0 +1,60 @@
+// From a plan and tensors to what a launch tells its kernels. Runs on the host.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "batch/ragged_batch.hpp"
+#include "kernel/parameters.hpp"
+
+namespace varlen::kernel {
+
+/// A [tokens, heads, dim], [tokens, heads] or paged [pages, slots, heads, dim] tensor.
+inline RowAddresses row_addresses(const TensorView& view, bool paged) {
+  RowAddresses rows{};
+  rows.data = view.data;
+  const std::size_t first = paged ? 1 : 0;
+  rows.page_stride = paged ? view.strides[0] : 0;
+  rows.token_stride = view.strides[first];
+  rows.head_stride = view.strides[first + 1];
+  const std::int64_t chunk = 16 / dtype_size(view.dtype);
+  rows.in_chunks = reinterpret_cast<std::uintptr_t>(view.data) % 16 == 0 && rows.page_stride % chunk == 0 &&
+                   rows.token_stride % chunk == 0 && rows.head_stride % chunk == 0;
+  return rows;
+}
+
+/// Everything but what lies in memory of the device: plan, requests, merges and partials, which the caller adds.
+inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tensors& tensors) {
+  constexpr double kLog2E = 1.4426950408889634;
+  const bool paged = batch.page_size > 0;
+  ForwardParameters parameters{};
+  parameters.query = row_addresses(tensors.query, false);
+  parameters.key = row_addresses(tensors.key, paged);
+  parameters.value = row_addresses(tensors.value, paged);
+  parameters.out = row_addresses(tensors.out, false);
+  if (tensors.lse.present()) parameters.lse = row_addresses(tensors.lse, false);
+  if (tensors.sinks.present()) {
+    parameters.sinks = static_cast<const float*>(tensors.sinks.data);
+    parameters.sinks_stride = tensors.sinks.strides[0];
+  }
+  if (paged) {
+    parameters.block_table = static_cast<const std::int32_t*>(tensors.block_table.data);
+    parameters.block_table_strides[0] = tensors.block_table.strides[0];
+    parameters.block_table_strides[1] = tensors.block_table.strides[1];
+    parameters.page_size = batch.page_size;
+  }
+  parameters.head_dim_qk = batch.head_dim_qk;
+  parameters.head_dim_vo = batch.head_dim_vo;
+  parameters.output_dtype = batch.output_dtype;
+  const double scale = batch.scale;
+  parameters.score_sign = static_cast<float>((scale > 0) - (scale < 0));
+  const double magnitude = std::abs(scale);
+  const double natural = batch.soft_cap > 0 ? 1.0 : magnitude;
+  parameters.soft_cap = batch.soft_cap;
+  parameters.cap_factor = batch.soft_cap > 0 ? static_cast<float>(magnitude / batch.soft_cap) : 0.0F;
+  parameters.natural_per_one = static_cast<float>(natural);
+  parameters.log2_per_one = static_cast<float>(natural * kLog2E);
+  return parameters;
+}
+
+}  // namespace varlen::kernel

@@ -1,0 +1,61 @@
+// Split tiles become whole: the parts of each row are added in a fixed order. One warp for each row at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+#include "kernel/parameters.hpp"
+#include "kernel/rows.hpp"
+#include "kernel/rows_out.hpp"
+#include "kernel/softmax.hpp"
+
+namespace varlen::kernel {
+
+inline constexpr int kMergeThreads = 128;
+
+VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& merge, std::int64_t row) {
+  const std::int64_t row_floats = partial_row_floats(parameters.head_dim_vo);
+  const std::int64_t part_floats = merge.query_count * merge.query_head_count * row_floats;
+  const float* const parts = parameters.partials + (merge.partial_row + row) * row_floats;
+  float max = minus_infinity();
+  for (std::int32_t part = 0; part < merge.parts; ++part) {
+    max = __builtin_fmaxf(max, gpu::load_global(parts + part * part_floats + parameters.head_dim_vo));
+  }
+  const auto weight = [&](std::int32_t part) {
+    const float part_max = gpu::load_global(parts + part * part_floats + parameters.head_dim_vo);
+    return part_max == max ? 1.0F : gpu::exp2_fast((part_max - max) * parameters.log2_per_one);
+  };
+  float sum = 0.0F;
+  for (std::int32_t part = 0; part < merge.parts; ++part) {
+    sum += weight(part) * gpu::load_global(parts + part * part_floats + parameters.head_dim_vo + 1);
+  }
+  const std::int64_t token = merge.query_begin + row / merge.query_head_count;
+  const auto head = merge.query_head_begin + static_cast<std::int32_t>(row % merge.query_head_count);
+  const std::int64_t tensor_token = parameters.requests[merge.request].query_start + token;
+  const RowResult result = finish_row(parameters, max, sum, head);
+  const std::int64_t offset = query_offset(parameters.out, tensor_token, head);
+  for (int column = 2 * gpu::lane_index(); column < parameters.head_dim_vo; column += 2 * gpu::kWarpThreads) {
+    float pair[2] = {0.0F, 0.0F};
+    for (std::int32_t part = 0; part < merge.parts; ++part) {
+      const float factor = weight(part);
+      for (int i = 0; i < 2; ++i) pair[i] += factor * gpu::load_global(parts + part * part_floats + column + i);
+    }
+    store_out_pair(parameters, offset + column, pair[0] * result.out_factor, pair[1] * result.out_factor);
+  }
+  if (gpu::lane_index() == 0) store_lse(parameters, tensor_token, head, result.lse);
+}
+
+/// Every thread of every block: the warps take the rows of all merges in turn.
+VARLEN_DEVICE void merge_partials(const ForwardParameters& parameters) {
+  const std::int64_t warps = std::int64_t{gpu::block_count()} * (kMergeThreads / gpu::kWarpThreads);
+  std::int64_t row = std::int64_t{gpu::block_index()} * (kMergeThreads / gpu::kWarpThreads) + gpu::warp_index();
+  for (std::int64_t m = 0; m < parameters.merge_count; ++m) {
+    const Merge& merge = parameters.merges[m];
+    gpu::enter_request(merge.request);
+    const std::int64_t rows = merge.query_count * merge.query_head_count;
+    for (; row < rows; row += warps) merge_row(parameters, merge, row);
+    row -= rows;
+  }
+}
+
+}  // namespace varlen::kernel

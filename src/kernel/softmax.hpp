@@ -1,0 +1,74 @@
+// One row of online softmax, spread over the four lanes that hold it.
+#pragma once
+
+#include "gpu/operations.hpp"
+#include "kernel/parameters.hpp"
+
+namespace varlen::kernel {
+
+VARLEN_DEVICE constexpr float minus_infinity() { return -__builtin_huge_valf(); }
+
+VARLEN_DEVICE float max_of_four_lanes(float value) {
+  value = __builtin_fmaxf(value, gpu::shuffle_xor(value, 1));
+  return __builtin_fmaxf(value, gpu::shuffle_xor(value, 2));
+}
+VARLEN_DEVICE float sum_of_four_lanes(float value) {
+  value += gpu::shuffle_xor(value, 1);
+  return value + gpu::shuffle_xor(value, 2);
+}
+
+/// cap · tanh(score · cap_factor), through 2^x; tanh of small arguments by its series, where 1 − 2 / (e^2x + 1) would
+/// cancel.
+VARLEN_DEVICE float capped(const ForwardParameters& parameters, float score) {
+  const float x = score * parameters.cap_factor;
+  const float square = x * x;
+  const float magnitude = __builtin_fabsf(x);
+  if (magnitude < 0.25F) {
+    const float series = -0.333333333F + square * (0.133333333F + square * (-0.053968254F + square * 0.021869489F));
+    return parameters.soft_cap * (x + x * square * series);
+  }
+  const float tanh = 1.0F - 2.0F / (gpu::exp2_fast(2.885390082F * magnitude) + 1.0F);
+  return parameters.soft_cap * __builtin_copysignf(tanh, x);
+}
+
+/// What is known of a row so far: Σ pⱼ with pⱼ = exp2((scoreⱼ − max) · log2_per_one). Before lanes are added up, `sum`
+/// is of the lane's own columns.
+struct RowState {
+  float max;  // −inf: nothing seen
+  float sum;
+};
+
+/// Takes part in a larger maximum: returns the factor for everything summed before. The difference to the maximum is
+/// taken before scaling, so that it is exact for close scores, however large both are.
+VARLEN_DEVICE float raise_max(RowState& row, float new_max, float log2_per_one) {
+  const float factor = row.max == new_max ? 1.0F : gpu::exp2_fast((row.max - new_max) * log2_per_one);
+  row.max = new_max;
+  row.sum *= factor;
+  return factor;
+}
+
+/// What becomes of a whole row at its end.
+struct RowResult {
+  float out_factor;  // of Σ pⱼ vⱼ
+  float lse;         // natural log, sink included
+};
+VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, float max, float sum, std::int32_t head) {
+  const bool seen = max != minus_infinity();
+  float natural_max = seen ? max * parameters.natural_per_one : minus_infinity();
+  float denominator = seen ? sum : 0.0F;
+  float factor = 1.0F;
+  if (parameters.sinks != nullptr) {
+    constexpr float kLog2E = 1.4426950408889634F;
+    const float sink = gpu::load_global(parameters.sinks + head * parameters.sinks_stride);
+    const float top = natural_max > sink ? natural_max : sink;
+    if (top != minus_infinity()) {
+      factor = gpu::exp2_fast((natural_max - top) * kLog2E);
+      denominator = denominator * factor + gpu::exp2_fast((sink - top) * kLog2E);
+      natural_max = top;
+    }
+  }
+  if (denominator == 0.0F) return {0.0F, minus_infinity()};
+  return {seen ? factor / denominator : 0.0F, natural_max + gpu::natural_log(denominator)};
+}
+
+}  // namespace varlen::kernel

@@ -1,0 +1,60 @@
+// Matrices of two-byte elements in shared memory, rows of 16-byte chunks, and how rows of tensors come into them.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+#include "kernel/parameters.hpp"
+
+namespace varlen::kernel {
+
+inline constexpr int kChunkElements = 8;  // of two bytes: 16 bytes
+
+/// A matrix of kRows rows of kColumns elements. Chunk c of row r lies at place c ^ (r % 8) of the row, so that the
+/// chunks c of eight rows in sequence are in different banks.
+template <int kRows_, int kColumns_>
+struct SharedMatrix {
+  static constexpr int kRows = kRows_;
+  static constexpr int kChunks = kColumns_ / kChunkElements;  // of a row
+  static constexpr int kBytes = kRows * kColumns_ * 2;
+  static_assert(kChunks % 8 == 0);
+
+  gpu::SharedAddress base;
+
+  VARLEN_DEVICE gpu::SharedAddress chunk(int row, int chunk) const {
+    return base + static_cast<std::uint32_t>((row * kChunks + (chunk ^ (row % 8))) * 16);
+  }
+};
+
+/// Starts to bring rows into a matrix, by kThreads threads together. `offset_of(row)` is the element offset of a row's
+/// data, called for the first `rows` rows only; rows after them and columns from head_dim on become zeros without
+/// anything being read.
+template <int kThreads, class Matrix, class Offset>
+VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, int rows, int head_dim,
+                             const Offset& offset_of) {
+  constexpr int kAll = Matrix::kRows * Matrix::kChunks;
+  static_assert(kAll % kThreads == 0);
+  const auto* const data = static_cast<const std::uint16_t*>(tensor.data);
+  VARLEN_UNROLL
+  for (int step = 0; step < kAll / kThreads; ++step) {
+    const int index = step * kThreads + gpu::thread_index();
+    const int row = index / Matrix::kChunks;
+    const int chunk = index % Matrix::kChunks;
+    const bool present = row < rows && chunk * kChunkElements < head_dim;
+    const std::uint16_t* const from = present ? data + offset_of(row) + chunk * kChunkElements : data;
+    if (tensor.in_chunks) {
+      gpu::copy_async_16(matrix.chunk(row, chunk), from, present);
+      continue;
+    }
+    // Rows that begin anywhere: element by element.
+    gpu::Words4 value{};
+    for (int word = 0; present && word < 4; ++word) {
+      const std::uint32_t low = gpu::load_global(from + 2 * word);
+      const std::uint32_t high = gpu::load_global(from + 2 * word + 1);
+      value.word[word] = low | high << 16;
+    }
+    gpu::store_shared(matrix.chunk(row, chunk), value);
+  }
+}
+
+}  // namespace varlen::kernel
