@@ -22,13 +22,15 @@ namespace {
 struct Options {
   std::string backend = "auto";
   std::string cases = "all";
+  std::string only;
   std::int64_t count = 1000;
   std::uint64_t seed = 1;
   bool as_json = false;
 };
 
-std::string reproducing_command(const Options& options, bool random, std::uint64_t seed) {
-  const std::string which = random ? fmt::format("random --count 1 --seed {}", seed) : "edge";
+std::string reproducing_command(const Options& options, const std::string& name, bool random, std::uint64_t seed) {
+  const std::string which =
+      random ? fmt::format("random --count 1 --seed {}", seed) : fmt::format("edge --only {}", name);
   return fmt::format("varlen check --backend {} --cases {}", options.backend, which);
 }
 
@@ -46,7 +48,7 @@ void prepare_last_words(const Options& options, const CheckProgress& progress) {
   const bool random = progress.seed != 0;
   const auto end =
       fmt::format_to_n(last_words.data(), last_words.size() - 1, "\nvarlen: crashed in case {}; to reproduce: {}\n",
-                       progress.name, reproducing_command(options, random, progress.seed));
+                       progress.name, reproducing_command(options, progress.name, random, progress.seed));
   *end.out = '\0';
 }
 
@@ -64,6 +66,7 @@ CheckSummary run_with_progress(const Options& options) {
   CheckOptions request;
   request.backend = backend_named(options.backend);
   request.cases = check_cases_named(options.cases);
+  request.only = options.only;
   request.count = options.count;
   request.seed = options.seed;
   request.progress = [&](const CheckProgress& progress) {
@@ -83,7 +86,7 @@ CheckSummary run_with_progress(const Options& options) {
 void print_text(const Options& options, const CheckSummary& summary) {
   for (const CheckFailure& failure : summary.failures) {
     fmt::print("FAILED {}: {}\n  {}\n", failure.name, failure.message,
-               reproducing_command(options, failure.random, failure.seed));
+               reproducing_command(options, failure.name, failure.random, failure.seed));
   }
   fmt::print("worst output error {:.3g} of the bound, worst LSE {:.3g}\n", summary.worst_out, summary.worst_lse);
   fmt::print("{} passed, {} failed\n", summary.passed, summary.failed);
@@ -102,7 +105,7 @@ void print_json(const Options& options, const CheckSummary& summary) {
   for (const CheckFailure& failure : summary.failures) {
     json["failures"].push_back({{"name", failure.name},
                                 {"message", failure.message},
-                                {"reproduce", reproducing_command(options, failure.random, failure.seed)}});
+                                {"reproduce", reproducing_command(options, failure.name, failure.random, failure.seed)}});
   }
   fmt::print("{}\n", json.dump(2));
 }
@@ -118,12 +121,13 @@ int check(const Options& options) {
 void add_check(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("check", "Compare a backend with the float64 reference on difficult batches");
   const auto options = std::make_shared<Options>();
-  command->add_option("--backend", options->backend, "auto, cpu or reference")
-      ->check(CLI::IsMember({"auto", "cpu", "reference"}))
+  command->add_option("--backend", options->backend, "auto, cpu, reference or cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "reference", "cuda"}))
       ->capture_default_str();
   command->add_option("--cases", options->cases, "edge, random or all")
       ->check(CLI::IsMember({"edge", "random", "all"}))
       ->capture_default_str();
+  command->add_option("--only", options->only, "Of the edge cases those whose name contains this")->type_name("TEXT");
   command->add_option("--count", options->count, "Random batches")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -31,7 +31,7 @@ RunTrace trace_cpu(const Plan& plan, const Tensors& tensors) {
   const std::int64_t bytes = workspace_bytes(plan);
   const Buffer workspace(bytes);
   RunTrace trace;
-  run(plan, tensors, Workspace{workspace.data(), bytes}, &trace);
+  run(plan, tensors, Workspace{workspace.data(), bytes}, {.trace = &trace});
   return trace;
 }
 

@@ -48,7 +48,7 @@ enum {
 enum { VARLEN_CPU = 0, VARLEN_CUDA = 1 };
 
 /* Backends. */
-enum { VARLEN_BACKEND_AUTO = 0, VARLEN_BACKEND_CPU = 1, VARLEN_BACKEND_REFERENCE = 2 };
+enum { VARLEN_BACKEND_AUTO = 0, VARLEN_BACKEND_CPU = 1, VARLEN_BACKEND_REFERENCE = 2, VARLEN_BACKEND_CUDA = 3 };
 
 /* A limit of a mask that does not limit. */
 #define VARLEN_UNLIMITED ((int64_t)-1)

@@ -18,9 +18,10 @@ struct Workspace {
   std::int64_t bytes = 0;
 };
 
-enum class Backend : std::int32_t { kAuto = 0, kCpu = 1, kReference = 2 };
+/// kAuto: where the tensors are.
+enum class Backend : std::int32_t { kAuto = 0, kCpu = 1, kReference = 2, kCuda = 3 };
 VARLEN_API const char* backend_name(Backend backend) noexcept;
-/// "auto", "cpu" or "reference".
+/// "auto", "cpu", "reference" or "cuda".
 VARLEN_API Backend backend_named(const std::string& name);
 
 /// What ran when, if asked for: worker and seconds since the call's start for every item, ordered by item.
@@ -28,16 +29,26 @@ struct RunTrace {
   std::vector<TimelineOptions::MeasuredItem> items;
 };
 
-/// Bytes that run() needs for this plan; exact. Split tiles and per-worker scratch live there.
-VARLEN_API std::int64_t workspace_bytes(const Plan& plan);
+struct RunOptions {
+  Backend backend = Backend::kAuto;  ///< not kReference, which has no plan
+  void* stream = nullptr;            ///< kCuda: the cudaStream_t to launch on; null: the default stream
+  RunTrace* trace = nullptr;         ///< kCpu: what ran when
+};
 
-/// Computes the plan's batch over `tensors` on the CPU with as many threads as the plan has workers and the machine
-/// offers. Validates the tensors first and throws Error before anything is written. Allocates nothing proportional to
-/// the data. The plan may have been made for any target: a GPU's plan runs here as well, splits and merges included.
-VARLEN_API void run(const Plan& plan, const Tensors& tensors, Workspace workspace, RunTrace* trace = nullptr);
+/// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch. kAuto: the
+/// device that the plan is on (to_device()), else the CPU.
+VARLEN_API std::int64_t workspace_bytes(const Plan& plan, Backend backend = Backend::kAuto);
 
-/// Everything at once: validate, plan, allocate the workspace, run. Backend::kReference computes in float64 by
-/// definition, slowly.
+/// Computes the plan's batch over `tensors`. Validates the tensors first and throws Error before anything is written.
+/// The plan may have been made for any target, splits and merges included.
+///
+/// On the CPU with as many threads as the plan has workers and the machine offers; allocates nothing proportional to
+/// the data. On a CUDA device the plan must be there (to_device()) and all tensors too; the call only launches kernels:
+/// it neither allocates, copies nor waits. Page numbers in device memory are not validated.
+VARLEN_API void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options = {});
+
+/// Everything at once: validate, plan, allocate the workspace, run, and wait for the result. Backend::kReference
+/// computes in float64 by definition, slowly.
 VARLEN_API void attention(const Batch& batch, const Tensors& tensors, Backend backend = Backend::kAuto);
 
 /// What this build can do on this machine.

@@ -53,6 +53,7 @@ struct CheckProgress {
 struct CheckOptions {
   Backend backend = Backend::kAuto;
   CheckCases cases = CheckCases::kAll;
+  std::string only;           ///< named cases whose `name/target` contains this; empty: all of them
   std::int64_t count = 1000;  ///< random cases
   std::uint64_t seed = 1;     ///< of the first random case, which is run with exactly this seed
   std::function<void(const CheckProgress&)> progress;

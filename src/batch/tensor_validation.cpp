@@ -3,8 +3,10 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
@@ -104,9 +106,12 @@ Range check_view(const char* name, const TensorView& view, Dtype dtype, const ch
     if (needed) refuse(field(name, "data"), Error::kNoIndex, "null", "but the batch has data there");
     return {name};
   }
-  if (view.device != DeviceKind::kCpu) {
-    refuse(ErrorCode::kUnsupported, field(name, "device"), Error::kNoIndex, static_cast<std::int32_t>(view.device),
-           "is not supported: this build computes on the CPU only");
+  if (view.device != DeviceKind::kCpu && view.device != DeviceKind::kCuda) {
+    refuse(field(name, "device"), Error::kNoIndex, static_cast<std::int32_t>(view.device),
+           "is not 0 (CPU) or 1 (CUDA)");
+  }
+  if (view.device_index < 0) {
+    refuse(field(name, "device_index"), Error::kNoIndex, view.device_index, "must not be negative");
   }
   if (view.dtype != dtype) {
     const std::string shown = dtype_size(view.dtype) == 0 ? fmt::format("{}", static_cast<std::int32_t>(view.dtype))
@@ -120,6 +125,35 @@ Range check_view(const char* name, const TensorView& view, Dtype dtype, const ch
            alignment);
   }
   return check_strides(name, view);
+}
+
+/// All tensors are in one memory, query's or, without queries, key's.
+void check_devices(const Tensors& tensors) {
+  const std::pair<const char*, const TensorView*> views[] = {{"query", &tensors.query},
+                                                             {"key", &tensors.key},
+                                                             {"value", &tensors.value},
+                                                             {"out", &tensors.out},
+                                                             {"lse", &tensors.lse},
+                                                             {"block_table", &tensors.block_table},
+                                                             {"sinks", &tensors.sinks},
+                                                             {"query_scale", &tensors.query_scale},
+                                                             {"key_scale", &tensors.key_scale},
+                                                             {"value_scale", &tensors.value_scale}};
+  const auto* first =
+      std::find_if(std::begin(views), std::end(views), [](const auto& view) { return view.second->present(); });
+  for (const auto* view = first; view != std::end(views); ++view) {
+    if (!view->second->present()) continue;
+    if (view->second->device != first->second->device) {
+      refuse(field(view->first, "device"), Error::kNoIndex, static_cast<std::int32_t>(view->second->device),
+             "is not {}.device = {}: all tensors must be in one memory", first->first,
+             static_cast<std::int32_t>(first->second->device));
+    }
+    if (view->second->device_index != first->second->device_index) {
+      refuse(field(view->first, "device_index"), Error::kNoIndex, view->second->device_index,
+             "is not {}.device_index = {}: all tensors must be in one memory", first->first,
+             first->second->device_index);
+    }
+  }
 }
 
 /// Do two views share no byte? Either their ranges are apart, or they interleave with the same stride, as slices of one
@@ -201,7 +235,7 @@ void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
         check_view("value", tensors.value, batch.input_dtype, input, has_keys, {pages, page_size, kv_heads, dim_vo});
     inputs[3] = check_view("block_table", tensors.block_table, Dtype::kInt32, "page numbers", has_keys,
                            {{requests, "requests"}, kAnySize});
-    check_pages(batch, tensors);
+    if (tensors.block_table.device == DeviceKind::kCpu) check_pages(batch, tensors);
   } else {
     const Dimension key_tokens{batch.key_tokens, "the last key offset", true};
     inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, has_keys, {key_tokens, kv_heads, dim_qk});
@@ -223,6 +257,7 @@ void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
     check_disjoint(lse, range);
   }
   check_disjoint(lse, out);
+  check_devices(tensors);
 }
 
 }  // namespace varlen

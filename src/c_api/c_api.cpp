@@ -27,6 +27,7 @@ static_assert(VARLEN_INTERNAL == static_cast<int>(ErrorCode::kInternal));
 static_assert(VARLEN_BACKEND_AUTO == static_cast<int>(varlen::Backend::kAuto));
 static_assert(VARLEN_BACKEND_CPU == static_cast<int>(varlen::Backend::kCpu));
 static_assert(VARLEN_BACKEND_REFERENCE == static_cast<int>(varlen::Backend::kReference));
+static_assert(VARLEN_BACKEND_CUDA == static_cast<int>(varlen::Backend::kCuda));
 
 // Fixed room, so that reporting that there is no memory needs none.
 struct LastError {

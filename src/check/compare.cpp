@@ -20,12 +20,13 @@ double ratio(double error, double allowed) {
 
 class RowComparer {
  public:
-  RowComparer(const RaggedBatch& batch, const Tensors& tensors, const reference::Result& expected)
+  RowComparer(const RaggedBatch& batch, const Tensors& tensors, const reference::Result& expected, bool rounded_weights)
       : batch_(batch),
         tensors_(tensors),
         expected_(expected),
         format_(reference::float_format(batch.output_dtype)),
-        tolerance_(out_tolerance(batch.output_dtype)) {}
+        tolerance_(
+            std::max(out_tolerance(batch.output_dtype), rounded_weights ? out_tolerance(batch.input_dtype) : 0)) {}
 
   Comparison compare() {
     for (std::size_t r = 0; r < batch_.requests.size(); ++r) {
@@ -157,8 +158,9 @@ double out_tolerance(Dtype output) {
   }
 }
 
-Comparison compare(const RaggedBatch& batch, const Tensors& tensors, const reference::Result& expected) {
-  return RowComparer(batch, tensors, expected).compare();
+Comparison compare(const RaggedBatch& batch, const Tensors& tensors, const reference::Result& expected,
+                   bool rounded_weights) {
+  return RowComparer(batch, tensors, expected, rounded_weights).compare();
 }
 
 }  // namespace varlen::check

@@ -7,9 +7,11 @@
 #include <exception>
 
 #include "check/compare.hpp"
+#include "check/device_tensors.hpp"
 #include "check/guarded_memory.hpp"
 #include "check/problem.hpp"
 #include "varlen/attention.hpp"
+#include "varlen/device.hpp"
 
 namespace varlen::check {
 namespace {
@@ -26,6 +28,33 @@ std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensor
   std::fill_n(workspace.data(), bytes, std::byte{0xFF});  // NaN: a slot read before it is written shows
   run(plan, tensors, Workspace{workspace.data(), bytes});
   return workspace.canaries_intact() ? std::string() : std::string("bytes beside the workspace changed");
+}
+
+/// Bytes of device memory, all ones: NaN, so that a slot read before it is written shows.
+DeviceMemory poisoned_memory(std::int64_t bytes) {
+  DeviceMemory memory(bytes);
+  const std::vector<std::byte> ones(static_cast<std::size_t>(bytes), std::byte{0xFF});
+  copy_to_device(memory.data(), ones.data(), bytes);
+  return memory;
+}
+
+/// The same on a device. A plan that was made for another machine runs there too.
+std::string run_on_device(const Case& test, const Batch& batch, const Tensors& host) {
+  const RaggedBatch ragged = canonical(batch);
+  DeviceTensors on_device(ragged, host, 0);
+  if (test.one_call) {
+    attention(batch, on_device.tensors(), Backend::kCuda);
+  } else {
+    const Plan plan = to_device(make_plan(batch, test.target));
+    const std::int64_t bytes = workspace_bytes(plan);
+    if (test.max_workspace >= 0 && bytes > test.max_workspace) {
+      return fmt::format("workspace_bytes = {} is more than {}", bytes, test.max_workspace);
+    }
+    const DeviceMemory workspace = poisoned_memory(bytes);
+    run(plan, on_device.tensors(), Workspace{workspace.data(), bytes});
+    synchronize();
+  }
+  return on_device.copy_back();
 }
 
 /// The first request, other than the spoiled one, whose outputs differ; −1 if none.
@@ -70,10 +99,11 @@ std::string check_solo(const Case& test, const CaseData& data, const Compute& co
   return fmt::format("batch_invariant: request {} has other bits when it is computed alone", test.solo_request);
 }
 
-std::string check(const Case& test, const Expectation& expected, const Compute& compute, Comparison& comparison) {
+std::string check(const Case& test, const Expectation& expected, const Compute& compute, bool rounded_weights,
+                  Comparison& comparison) {
   Problem clean(test, expected.data, Surroundings::kClean);
   if (std::string failure = compute(test, clean.batch(), clean.tensors()); !failure.empty()) return failure;
-  comparison = compare(canonical(clean.batch()), clean.tensors(), expected.result);
+  comparison = compare(canonical(clean.batch()), clean.tensors(), expected.result, rounded_weights);
   if (!comparison.passed()) {
     return fmt::format("{} ({} of {} rows wrong)", comparison.first_failure, comparison.failed_rows, comparison.rows);
   }
@@ -94,6 +124,7 @@ std::string check(const Case& test, const Expectation& expected, const Compute& 
 
 Compute compute_with(Backend backend) {
   return [backend](const Case& test, const Batch& batch, const Tensors& tensors) -> std::string {
+    if (backend == Backend::kCuda) return run_on_device(test, batch, tensors);
     if (!test.one_call && backend != Backend::kReference) return run_plan(test, batch, tensors);
     attention(batch, tensors, backend);
     return {};
@@ -112,11 +143,11 @@ Expectation expect(const Case& test) {
   return expected;
 }
 
-CaseResult run_case(const Case& test, const Expectation& expected, const Compute& compute) {
+CaseResult run_case(const Case& test, const Expectation& expected, const Compute& compute, bool rounded_weights) {
   CaseResult result;
   try {
     result.failure = expected.failure;
-    if (result.failure.empty()) result.failure = check(test, expected, compute, result.comparison);
+    if (result.failure.empty()) result.failure = check(test, expected, compute, rounded_weights, result.comparison);
   } catch (const std::exception& error) {
     result.failure = error.what();
   }

@@ -29,7 +29,9 @@ using Compute = std::function<std::string(const Case& test, const Batch& batch, 
 /// With a plan for the case's target and a workspace of exactly the bytes that it asks for.
 Compute compute_with(Backend backend);
 
-/// `expected` is expect(test). Never throws: an exception while computing is a failure.
-CaseResult run_case(const Case& test, const Expectation& expected, const Compute& compute);
+/// `expected` is expect(test); `rounded_weights` as in compare(). Never throws: an exception while computing is a
+/// failure.
+CaseResult run_case(const Case& test, const Expectation& expected, const Compute& compute,
+                    bool rounded_weights = false);
 
 }  // namespace varlen::check

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "check/adapt.hpp"
 #include "check/cases.hpp"
 #include "check/random_bits.hpp"
 #include "check/run_case.hpp"
@@ -20,6 +21,10 @@ CheckCases check_cases_named(const std::string& name) {
 
 namespace {
 
+std::string full_name(const check::EdgeCase& edge, const PlanTarget& target) {
+  return edge.test.name + "/" + target.name;
+}
+
 /// Runs cases one after another and keeps the score.
 class Checker {
  public:
@@ -32,7 +37,7 @@ class Checker {
     progress_.name = test.name;
     progress_.seed = random ? test.seed : 0;
     report();
-    check::CaseResult result = check::run_case(test, expected, compute_);
+    check::CaseResult result = check::run_case(test, expected, compute_, check::rounds_weights(options_.backend));
     summary_.worst_out = std::max(summary_.worst_out, result.comparison.worst_out);
     summary_.worst_lse = std::max(summary_.worst_lse, result.comparison.worst_lse);
     if (result.failure.empty()) {
@@ -73,21 +78,27 @@ CheckSummary run_checks(const CheckOptions& options) {
   if (options.cases != CheckCases::kRandom) edges = check::edge_cases();
   const std::int64_t random_cases = options.cases == CheckCases::kEdge ? 0 : options.count;
   std::int64_t total = random_cases;
-  for (const check::EdgeCase& edge : edges) total += static_cast<std::int64_t>(edge.targets.size());
+  for (check::EdgeCase& edge : edges) {
+    std::erase_if(edge.targets, [&](const PlanTarget& target) {
+      return full_name(edge, target).find(options.only) == std::string::npos;
+    });
+    total += static_cast<std::int64_t>(edge.targets.size());
+  }
 
   Checker checker(options, total);
   for (const check::EdgeCase& edge : edges) {
-    const check::Expectation expected = check::expect(edge.test);
+    if (edge.targets.empty()) continue;
+    const check::Expectation expected = check::expect(check::adapted(edge.test, options.backend));
     for (const PlanTarget& target : edge.targets) {
-      check::Case test = edge.test;
-      test.name += "/" + target.name;
+      check::Case test = check::adapted(edge.test, options.backend);
+      test.name = full_name(edge, target);
       test.target = target;
       checker.run(test, expected, false);
     }
   }
   std::uint64_t seed = options.seed;  // of the first case as it is, so that it can be run alone
   for (std::int64_t i = 0; i < random_cases; ++i) {
-    const check::Case test = check::random_case(seed);
+    const check::Case test = check::adapted(check::random_case(seed), options.backend);
     checker.run(test, check::expect(test), true);
     seed = check::RandomBits(seed).next();
   }

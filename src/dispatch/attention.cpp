@@ -6,11 +6,13 @@
 #include <new>
 
 #include "backend/cpu/cpu_backend.hpp"
+#include "backend/cuda/cuda_backend.hpp"
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 #include "dispatch/select.hpp"
 #include "plan/plan_data.hpp"
 #include "reference/reference.hpp"
+#include "varlen/device.hpp"
 
 namespace varlen {
 namespace {
@@ -47,19 +49,46 @@ void check_workspace(const Workspace& workspace, std::int64_t needed) {
 
 }  // namespace
 
-std::int64_t workspace_bytes(const Plan& plan) { return cpu::workspace_bytes(plan); }
+std::int64_t workspace_bytes(const Plan& plan, Backend backend) {
+  if (backend == Backend::kAuto) backend = plan.data().on_device == nullptr ? Backend::kCpu : Backend::kCuda;
+  return backend == Backend::kCuda ? cuda::workspace_bytes(plan) : cpu::workspace_bytes(plan);
+}
 
-void run(const Plan& plan, const Tensors& tensors, Workspace workspace, RunTrace* trace) {
+void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
   validate_tensors(plan.data().batch, tensors);
-  check_workspace(workspace, workspace_bytes(plan));
-  cpu::execute(plan, tensors, workspace, trace);
+  const Backend backend = dispatch::select(options.backend, tensors);
+  if (backend == Backend::kReference) {
+    refuse("options.backend", Error::kNoIndex, "reference", "has no plan: call attention()");
+  }
+  check_workspace(workspace, workspace_bytes(plan, backend));
+  if (backend == Backend::kCuda) {
+    if (plan.data().on_device == nullptr) {
+      refuse("plan", Error::kNoIndex, "host", "is in memory of the host only: call to_device()");
+    }
+    if (tensors.query.present() && tensors.query.device_index != cuda::device_of(plan)) {
+      refuse("query.device_index", Error::kNoIndex, tensors.query.device_index, "is not the plan's device {}",
+             cuda::device_of(plan));
+    }
+    cuda::execute(plan, tensors, workspace, options.stream);
+  } else {
+    cpu::execute(plan, tensors, workspace, options.trace);
+  }
 }
 
 void attention(const Batch& batch, const Tensors& tensors, Backend backend) {
-  if (dispatch::select(backend) == Backend::kReference) {
+  const Backend selected = dispatch::select(backend, tensors);
+  if (selected == Backend::kReference) {
     const RaggedBatch ragged = canonical(batch);
     validate_tensors(ragged, tensors);
     reference::attention_into(ragged, tensors);
+    return;
+  }
+  if (selected == Backend::kCuda) {
+    const std::int32_t device = tensors.query.device_index;
+    const Plan plan = to_device(make_plan(batch, device_target(batch, device)), device);
+    const DeviceMemory memory(workspace_bytes(plan), device);
+    run(plan, tensors, Workspace{memory.data(), memory.bytes()});
+    synchronize(device);
     return;
   }
   const Plan plan = make_plan(batch, PlanTarget::cpu(0));

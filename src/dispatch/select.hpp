@@ -5,8 +5,11 @@
 
 namespace varlen::dispatch {
 
-/// The backend that computes: kCpu or kReference, never kAuto. Both compute every valid batch in host memory, so the
-/// batch has no say in it.
-Backend select(Backend requested);
+/// Where the data are: kCpu or kCuda, by the first tensor present.
+Backend backend_of(const Tensors& tensors);
+
+/// The backend that computes, never kAuto: the one asked for, or where the tensors are. Throws Error if it cannot read
+/// the tensors' memory.
+Backend select(Backend requested, const Tensors& tensors);
 
 }  // namespace varlen::dispatch

@@ -13,7 +13,7 @@ namespace varlen {
 namespace {
 
 constexpr std::pair<Backend, const char*> kBackendNames[] = {
-    {Backend::kAuto, "auto"}, {Backend::kCpu, "cpu"}, {Backend::kReference, "reference"}};
+    {Backend::kAuto, "auto"}, {Backend::kCpu, "cpu"}, {Backend::kReference, "reference"}, {Backend::kCuda, "cuda"}};
 
 std::string compiler() {
 #if defined(__clang__)
@@ -36,21 +36,35 @@ Backend backend_named(const std::string& name) {
   for (const auto& [value, known] : kBackendNames) {
     if (name == known) return value;
   }
-  refuse("backend", Error::kNoIndex, name, "is not one of auto, cpu, reference");
+  refuse("backend", Error::kNoIndex, name, "is not one of auto, cpu, reference, cuda");
 }
 
 namespace dispatch {
 
-Backend select(Backend requested) {
+Backend backend_of(const Tensors& tensors) {
+  for (const TensorView* view : {&tensors.query, &tensors.key, &tensors.value, &tensors.out}) {
+    if (view->present()) return view->device == DeviceKind::kCuda ? Backend::kCuda : Backend::kCpu;
+  }
+  return Backend::kCpu;
+}
+
+Backend select(Backend requested, const Tensors& tensors) {
+  const Backend place = backend_of(tensors);
   switch (requested) {
     case Backend::kAuto:
+      return place;
     case Backend::kCpu:
-      return Backend::kCpu;
     case Backend::kReference:
-      return Backend::kReference;
+    case Backend::kCuda:
+      if ((requested == Backend::kCuda) != (place == Backend::kCuda)) {
+        refuse("backend", Error::kNoIndex, backend_name(requested),
+               "cannot read the tensors, which are in memory of {}",
+               place == Backend::kCuda ? "a CUDA device" : "the host");
+      }
+      return requested;
   }
   refuse("backend", Error::kNoIndex, static_cast<std::int32_t>(requested),
-         "is not one of 0 (auto), 1 (cpu), 2 (reference)");
+         "is not one of 0 (auto), 1 (cpu), 2 (reference), 3 (cuda)");
 }
 
 }  // namespace dispatch
@@ -72,7 +86,9 @@ std::vector<Support> support_table() {
   const std::string head_dims = fmt::format("multiples of 8 up to {}, value may differ from query", kMaxHeadDim);
   const std::string masks = "full, causal, window, causal + window; soft cap; sinks";
   const std::string keys = "ragged, paged";
-  return {{"cpu", inputs, outputs, head_dims, masks, keys}, {"reference", inputs, outputs, head_dims, masks, keys}};
+  return {{"cpu", inputs, outputs, head_dims, masks, keys},
+          {"reference", inputs, outputs, head_dims, masks, keys},
+          {"cuda", "fp16 bf16", outputs, "multiples of 8 up to 256, value may differ from query", masks, keys}};
 }
 
 }  // namespace varlen

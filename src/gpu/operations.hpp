@@ -70,8 +70,8 @@ VARLEN_DEVICE void load_matrices(std::uint32_t (&matrix)[4], SharedAddress row);
 VARLEN_DEVICE void load_matrices_transposed(std::uint32_t (&matrix)[4], SharedAddress row);
 
 /// sum[16 × 8] += a[16 × 16] · b[16 × 8]. `a` is four matrices: rows 0-7 and 8-15 of columns 0-7, then of 8-15. `b` is
-/// two, of rows 0-7 and 8-15, each transposed. Lane l holds of `sum` (l / 4, 2 · (l % 4)) and the one after it, then the
-/// same eight rows below.
+/// two, of rows 0-7 and 8-15, each transposed. Lane l holds of `sum` (l / 4, 2 · (l % 4)) and the one after it, then
+/// the same eight rows below.
 template <class Element>
 VARLEN_DEVICE void multiply_add_16x8x16(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                                         std::uint32_t b1);
@@ -80,7 +80,7 @@ VARLEN_DEVICE void multiply_add_16x8x16(float (&sum)[4], const std::uint32_t (&a
 VARLEN_DEVICE float shuffle_xor(float value, int lane_mask);  ///< the value of lane (own ^ lane_mask)
 
 // ---- Arithmetic.
-VARLEN_DEVICE float exp2_fast(float x);   ///< relative error 2^-22; 0 for −inf and results below 2^-126
+VARLEN_DEVICE float exp2_fast(float x);    ///< relative error 2^-22; 0 for −inf and results below 2^-126
 VARLEN_DEVICE float natural_log(float x);  ///< of a normal number, to about one unit in the last place
 /// Rounded to nearest even; `low` in the lower half.
 template <class Element>

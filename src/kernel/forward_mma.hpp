@@ -45,7 +45,7 @@ class ForwardMmaSlice {
   using Element = typename Shape::Element;
   static constexpr int kBandRows = Shape::kBandRows;
   static constexpr int kKeys = Shape::kKeys;
-  static constexpr int kKeyTiles = kKeys / 8;          // 16 × 8 tiles of scores
+  static constexpr int kKeyTiles = kKeys / 8;             // 16 × 8 tiles of scores
   static constexpr int kColumnTiles = Shape::kDimVo / 8;  // of out
   static constexpr int kThreads = Shape::kThreads;
 
@@ -81,9 +81,7 @@ class ForwardMmaSlice {
     float out[kColumnTiles][4];
   };
 
-  VARLEN_DEVICE int slice_row(int band, int half) const {
-    return first_row_ + band * kBandRows + half * 8 + lane_ / 4;
-  }
+  VARLEN_DEVICE int slice_row(int band, int half) const { return first_row_ + band * kBandRows + half * 8 + lane_ / 4; }
   VARLEN_DEVICE bool warp_is_idle() const { return first_row_ >= rows_; }
 
   VARLEN_DEVICE void clear() {
@@ -122,8 +120,7 @@ class ForwardMmaSlice {
     load_key_rows(values_, parameters_.value, parameters_.head_dim_vo, begin);
   }
   template <class Matrix>
-  VARLEN_DEVICE void load_key_rows(const Matrix& matrix, const RowAddresses& tensor, int head_dim,
-                                   std::int64_t begin) {
+  VARLEN_DEVICE void load_key_rows(const Matrix& matrix, const RowAddresses& tensor, int head_dim, std::int64_t begin) {
     const std::int64_t left = item_.key_end - begin;
     load_rows<kThreads>(matrix, tensor, left < kKeys ? static_cast<int>(left) : kKeys, head_dim, [&](int row) {
       return key_offset(parameters_, tensor, item_.request, item_.kv_head, begin + row);
@@ -165,14 +162,14 @@ class ForwardMmaSlice {
       std::uint32_t queries[kBands][4];
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
-        gpu::load_matrices(queries[b], queries_.chunk(first_row_ + b * kBandRows + lane_ % 16,
-                                                      depth / kChunkElements + lane_ / 16));
+        gpu::load_matrices(
+            queries[b], queries_.chunk(first_row_ + b * kBandRows + lane_ % 16, depth / kChunkElements + lane_ / 16));
       }
       VARLEN_UNROLL
       for (int tile = 0; tile < kKeyTiles; tile += 2) {
         std::uint32_t keys[4];
-        gpu::load_matrices(keys, keys_.chunk(tile * 8 + lane_ / 16 * 8 + lane_ % 8,
-                                             depth / kChunkElements + lane_ / 8 % 2));
+        gpu::load_matrices(keys,
+                           keys_.chunk(tile * 8 + lane_ / 16 * 8 + lane_ % 8, depth / kChunkElements + lane_ / 8 % 2));
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) {
           gpu::multiply_add_16x8x16<Element>(scores[b][tile], queries[b], keys[0], keys[1]);
@@ -197,7 +194,8 @@ class ForwardMmaSlice {
     }
     VARLEN_UNROLL
     for (int half = 0; half < 2; ++half) {
-      mask_row(scores, half, position_in_step(band.key_begin[half], begin), position_in_step(band.key_end[half], begin));
+      mask_row(scores, half, position_in_step(band.key_begin[half], begin),
+               position_in_step(band.key_end[half], begin));
       float max = band.row[half].max;
       VARLEN_UNROLL
       for (int tile = 0; tile < kKeyTiles; ++tile) {
@@ -304,8 +302,8 @@ class ForwardMmaSlice {
   }
 
   VARLEN_DEVICE void write_partial(const Band& band, int half, int row, const RowState& state) {
-    float* const to = parameters_.partials +
-                      (item_.partial_row + row_begin_ + row) * partial_row_floats(parameters_.head_dim_vo);
+    float* const to =
+        parameters_.partials + (item_.partial_row + row_begin_ + row) * partial_row_floats(parameters_.head_dim_vo);
     VARLEN_UNROLL
     for (int tile = 0; tile < kColumnTiles; ++tile) {
       if (tile * 8 >= parameters_.head_dim_vo) break;

@@ -1,6 +1,7 @@
 // What a Plan holds: flat arrays of plain records that the cursor reads. O(requests + workers + splits) bytes.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "batch/ragged_batch.hpp"
@@ -8,6 +9,8 @@
 #include "varlen/plan.hpp"
 
 namespace varlen {
+
+struct DevicePlan;  // src/backend/cuda/
 
 struct PlanData {
   RaggedBatch batch;
@@ -19,6 +22,7 @@ struct PlanData {
   std::int64_t run_items = 0;
   std::int64_t partial_rows = 0;
   double plan_us = 0;
+  std::shared_ptr<const DevicePlan> on_device;  // the arrays' copy in device memory; null: none
 
   PlanView view() const noexcept {
     PlanView view{};

@@ -17,10 +17,20 @@ namespace varlen {
 
 __extension__ using Wide = __int128;  // sums over tiles, before they are known to fit 64 bits
 
+/// Of a power of two, its logarithm. Not std::countr_zero on a GPU: its host code, which nvcc accepts in device code as
+/// constexpr, gave garbage there (nvcc 13.0).
+VARLEN_HOST_DEVICE constexpr int trailing_zeros(std::int64_t power_of_two) {
+#if defined(__CUDA_ARCH__)
+  return __ffsll(power_of_two) - 1;
+#else
+  return std::countr_zero(static_cast<std::uint64_t>(power_of_two));
+#endif
+}
+
 /// ⌊a / b⌋ for a ≥ 0, b > 0. Tiles and key blocks are mostly powers of two, and a 64-bit division costs some twenty
 /// shifts.
 VARLEN_HOST_DEVICE constexpr std::int64_t quotient(std::int64_t a, std::int64_t b) {
-  if ((b & (b - 1)) == 0) return a >> std::countr_zero(static_cast<std::uint64_t>(b));
+  if ((b & (b - 1)) == 0) return a >> trailing_zeros(b);
   return a / b;
 }
 

@@ -90,7 +90,14 @@ TEST_F(TensorsTest, RefusesDtypes) {
 
 TEST_F(TensorsTest, RefusesOtherDevices) {
   tensors_.key.device = DeviceKind::kCuda;
-  refused("key.device", kNone, "1", "is not supported: this build computes on the CPU only", ErrorCode::kUnsupported);
+  refused("key.device", kNone, "1", "is not query.device = 0: all tensors must be in one memory");
+  tensors_.key.device = static_cast<DeviceKind>(7);
+  refused("key.device", kNone, "7", "is not 0 (CPU) or 1 (CUDA)");
+  tensors_.key.device = DeviceKind::kCpu;
+  tensors_.lse.device_index = 1;
+  refused("lse.device_index", kNone, "1", "is not query.device_index = 0: all tensors must be in one memory");
+  tensors_.lse.device_index = -1;
+  refused("lse.device_index", kNone, "-1", "must not be negative");
 }
 
 TEST_F(TensorsTest, RefusesInnermostStrides) {

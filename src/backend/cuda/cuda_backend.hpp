@@ -1,0 +1,39 @@
+// The CUDA backend: a plan's arrays in device memory, and launches over them. cuda_backend.cpp implements it; a build
+// without CUDA has no_cuda.cpp instead, where there is no device.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "batch/ragged_batch.hpp"
+#include "plan/plan_data.hpp"
+#include "varlen/attention.hpp"
+#include "varlen/device.hpp"
+
+namespace varlen::cuda {
+
+std::int32_t device_count() noexcept;
+std::string no_device_reason();
+DeviceInfo device_info(std::int32_t device);
+
+/// Throws Error(kUnsupported) for a batch that no kernel computes on this device.
+PlanTarget target_for(const RaggedBatch& batch, std::int32_t device);
+/// Copies what kernels read of a plan. Throws Error(kUnsupported) likewise.
+std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t device);
+
+/// Of a plan that was uploaded.
+std::int32_t device_of(const Plan& plan);
+
+/// Bytes of partial rows. Exact.
+std::int64_t workspace_bytes(const Plan& plan);
+/// Launches the plan's kernels on `stream`. Plan, workspace and tensors are on one device, validated but for that.
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, void* stream);
+
+void* allocate(std::int64_t bytes, std::int32_t device);
+void release(void* memory, std::int32_t device) noexcept;
+void copy_to_device(void* to, const void* from, std::int64_t bytes);
+void copy_to_host(void* to, const void* from, std::int64_t bytes);
+void synchronize(std::int32_t device);
+
+}  // namespace varlen::cuda

@@ -1,0 +1,24 @@
+// Kernels as the host sees them: one launcher for each compiled instance (instances/*.cu).
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernel/parameters.hpp"
+
+namespace varlen::cuda {
+
+struct Kernel {
+  /// Lets the kernel have its shared memory on the current device. Once, before the first launch there.
+  cudaError_t (*prepare)();
+  cudaError_t (*launch)(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);
+  /// Blocks that one multiprocessor of the current device holds at once. After prepare().
+  cudaError_t (*resident_blocks)(int* blocks);
+};
+
+/// forward_mma for fp16 or bf16 and head dims of kernel::kMmaHeadDims. Defined in instances/.
+template <Dtype kInput, int kDimQk, int kDimVo>
+Kernel forward_mma_instance();
+
+cudaError_t launch_merge_partials(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);
+
+}  // namespace varlen::cuda

@@ -1,0 +1,31 @@
+// What a build without CUDA says instead.
+#include "backend/cuda/cuda_backend.hpp"
+
+namespace varlen::cuda {
+namespace {
+
+constexpr const char* kReason = "this build of varlen has no CUDA: configure it with VARLEN_CUDA=ON";
+
+[[noreturn]] void refuse_device() {
+  throw Error(ErrorCode::kUnsupported, "device", Error::kNoIndex, "", std::string("device: ") + kReason);
+}
+
+}  // namespace
+
+std::int32_t device_count() noexcept { return 0; }
+std::string no_device_reason() { return kReason; }
+DeviceInfo device_info(std::int32_t /*device*/) { refuse_device(); }
+PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/) { refuse_device(); }
+std::shared_ptr<const DevicePlan> upload(const PlanData& /*plan*/, std::int32_t /*device*/) { refuse_device(); }
+std::int32_t device_of(const Plan& /*plan*/) { refuse_device(); }
+std::int64_t workspace_bytes(const Plan& /*plan*/) { refuse_device(); }
+void execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/, void* /*stream*/) {
+  refuse_device();
+}
+void* allocate(std::int64_t /*bytes*/, std::int32_t /*device*/) { refuse_device(); }
+void release(void* /*memory*/, std::int32_t /*device*/) noexcept {}
+void copy_to_device(void* /*to*/, const void* /*from*/, std::int64_t /*bytes*/) { refuse_device(); }
+void copy_to_host(void* /*to*/, const void* /*from*/, std::int64_t /*bytes*/) { refuse_device(); }
+void synchronize(std::int32_t /*device*/) { refuse_device(); }
+
+}  // namespace varlen::cuda

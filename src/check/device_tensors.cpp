@@ -1,0 +1,143 @@
+#include "check/device_tensors.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace varlen::check {
+namespace {
+
+constexpr std::int64_t kMargin = 512;
+constexpr std::int64_t kAlignment = 256;
+constexpr std::byte kCanary{0xA5};
+/// Larger pieces are mostly gaps, which nobody has ever touched: only the requests' rows are copied.
+constexpr std::int64_t kLargestWhole = std::int64_t{1} << 28;
+
+std::array<TensorView*, 10> views_of(Tensors& tensors) {
+  return {&tensors.query,       &tensors.key,   &tensors.value,       &tensors.out,       &tensors.lse,
+          &tensors.block_table, &tensors.sinks, &tensors.query_scale, &tensors.key_scale, &tensors.value_scale};
+}
+
+std::byte* begin_of(const TensorView& view) { return static_cast<std::byte*>(view.data); }
+
+std::byte* end_of(const TensorView& view) {
+  std::int64_t last = 0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(view.rank); ++i) {
+    if (view.shape[i] == 0) return begin_of(view);
+    last += (view.shape[i] - 1) * view.strides[i];
+  }
+  return begin_of(view) + (last + 1) * dtype_size(view.dtype);
+}
+
+}  // namespace
+
+template <typename Visit>
+void DeviceTensors::visit_rows(const TensorView& view, const Visit& visit) const {
+  const bool of_keys = view.data == host_.key.data || view.data == host_.value.data;
+  const std::int64_t size = dtype_size(view.dtype);
+  const auto visit_token = [&](std::int64_t offset) {
+    if (view.rank == 2) return visit(offset * size, view.shape[1] * size);
+    const auto head_dimension = static_cast<std::size_t>(view.rank - 2);
+    for (std::int64_t head = 0; head < view.shape[head_dimension]; ++head) {
+      visit((offset + head * view.strides[head_dimension]) * size, view.shape[head_dimension + 1] * size);
+    }
+  };
+  if (view.rank == 4) {
+    for (std::int64_t page = 0; page < view.shape[0]; ++page) {
+      for (std::int64_t slot = 0; slot < view.shape[1]; ++slot) {
+        visit_token(page * view.strides[0] + slot * view.strides[1]);
+      }
+    }
+    return;
+  }
+  for (const RequestExtent& request : batch_.requests) {
+    const std::int64_t begin = of_keys ? request.key_start : request.query_start;
+    const std::int64_t end = begin + (of_keys ? request.key_length : request.query_length);
+    for (std::int64_t token = begin; token < end; ++token) visit_token(token * view.strides[0]);
+  }
+}
+
+DeviceTensors::DeviceTensors(const RaggedBatch& batch, const Tensors& host, std::int32_t device)
+    : batch_(batch), host_(host), tensors_(host) {
+  struct Range {
+    std::byte* begin;
+    std::byte* end;
+    bool output;
+  };
+  std::vector<Range> ranges;
+  for (const TensorView* view : views_of(host_)) {
+    const bool output = view == &host_.out || view == &host_.lse;
+    if (view->present()) ranges.push_back({begin_of(*view), end_of(*view), output});
+  }
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::vector<Range> joined;
+  for (const Range& range : ranges) {
+    if (!joined.empty() && range.begin < joined.back().end) {
+      joined.back().end = std::max(joined.back().end, range.end);
+      joined.back().output |= range.output;
+    } else {
+      joined.push_back(range);
+    }
+  }
+  for (const Range& range : joined) {
+    const std::int64_t bytes = range.end - range.begin;
+    DeviceMemory memory(bytes + 2 * kMargin + kAlignment, device);
+    auto* const data =
+        static_cast<std::byte*>(memory.data()) + kMargin + reinterpret_cast<std::uintptr_t>(range.begin) % kAlignment;
+    pieces_.push_back({range.begin, range.end, range.output, std::move(memory), data});
+    if (bytes > kLargestWhole) continue;
+    std::vector<std::byte> image(static_cast<std::size_t>(pieces_.back().memory.bytes()), kCanary);
+    std::copy(range.begin, range.end, image.begin() + (data - static_cast<std::byte*>(pieces_.back().memory.data())));
+    copy_to_device(pieces_.back().memory.data(), image.data(), pieces_.back().memory.bytes());
+  }
+  const auto to_views = views_of(tensors_);
+  const auto from_views = views_of(host_);
+  for (std::size_t i = 0; i < to_views.size(); ++i) {
+    TensorView& view = *to_views[i];
+    if (!view.present()) continue;
+    const std::byte* const from = begin_of(*from_views[i]);
+    const Piece& piece = piece_of(from);
+    view.data = piece.data + (from - piece.begin);
+    view.device = DeviceKind::kCuda;
+    view.device_index = device;
+    if (piece.end - piece.begin <= kLargestWhole || end_of(*from_views[i]) == from) continue;
+    visit_rows(*from_views[i], [&](std::int64_t offset, std::int64_t bytes) {
+      copy_to_device(begin_of(view) + offset, from + offset, bytes);
+    });
+  }
+}
+
+DeviceTensors::Piece& DeviceTensors::piece_of(const std::byte* address) {
+  return *std::find_if(pieces_.begin(), pieces_.end(), [&](const Piece& piece) {
+    return address >= piece.begin && (address < piece.end || (piece.begin == piece.end && address == piece.begin));
+  });
+}
+
+std::string DeviceTensors::copy_back() {
+  for (Piece& piece : pieces_) {
+    const std::int64_t bytes = piece.end - piece.begin;
+    if (bytes > kLargestWhole) continue;
+    std::vector<std::byte> image(static_cast<std::size_t>(piece.memory.bytes()));
+    copy_to_host(image.data(), piece.memory.data(), piece.memory.bytes());
+    const auto begin = image.begin() + (piece.data - static_cast<std::byte*>(piece.memory.data()));
+    const auto is_canary = [](std::byte byte) { return byte == kCanary; };
+    if (!std::all_of(image.begin(), begin, is_canary) || !std::all_of(begin + bytes, image.end(), is_canary)) {
+      return "device memory beside a tensor changed";
+    }
+    if (piece.output) {
+      std::copy(begin, begin + bytes, piece.begin);
+    } else if (!std::equal(piece.begin, piece.end, begin)) {
+      return "an input in device memory changed";
+    }
+  }
+  for (const auto& [from, to] : {std::pair{&tensors_.out, &host_.out}, std::pair{&tensors_.lse, &host_.lse}}) {
+    if (!to->present() || end_of(*to) == begin_of(*to)) continue;
+    const Piece& piece = piece_of(begin_of(*to));
+    if (piece.end - piece.begin <= kLargestWhole) continue;
+    visit_rows(*to, [&](std::int64_t offset, std::int64_t bytes) {
+      copy_to_host(begin_of(*to) + offset, begin_of(*from) + offset, bytes);
+    });
+  }
+  return {};
+}
+
+}  // namespace varlen::check
