@@ -19,6 +19,7 @@
 #include "cli/trace.hpp"
 #include "machine_rates.hpp"
 #include "varlen/attention.hpp"
+#include "varlen/device.hpp"
 
 namespace varlen::cli {
 namespace {
@@ -27,6 +28,7 @@ using bench::MachineRates;
 using bench::measure_machine_rates;
 
 struct BenchOptions {
+  std::string backend = "auto";
   std::string trace;
   std::string dtypes = "bf16";
   std::int32_t repeat = 5;
@@ -46,7 +48,7 @@ struct Row {
   double bytes = 0;
   double run = 0;           ///< seconds, median
   double plan_and_run = 0;  ///< seconds, median
-  double floor = 0;         ///< seconds
+  double floor = 0;         ///< seconds; 0: not known
   double simulated_balance = 1;
   double measured_balance = 1;
 };
@@ -93,12 +95,20 @@ Row measure(const Workload& workload, Dtype dtype, const BenchOptions& options, 
   validate(batch);
   row.flop = flop(workload);
   row.bytes = bytes_moved(workload, dtype, batch.output_dtype);
-  row.floor = std::max(row.flop / machine.fma_flops, row.bytes / machine.copy_bytes);
+  const bool on_cuda = options.backend == "cuda";
+  if (!on_cuda) row.floor = std::max(row.flop / machine.fma_flops, row.bytes / machine.copy_bytes);
   row.skipped = reason_to_skip(workload, dtype, row.flop, options.max_gflop);
   if (!row.skipped.empty()) return row;
 
   line.show(fmt::format("{} {}: making {}", position, workload.name, show_scaled(row.bytes, "B")));
   const BenchTensors data(workload, dtype);
+  if (on_cuda) {
+    const Timing timing = measure_cuda(batch, data.tensors(), options.repeat);
+    row.run = median(timing.run);
+    row.plan_and_run = median(timing.plan_and_run);
+    row.simulated_balance = make_plan(batch, device_target(batch)).report().makespan_over_mean;
+    return row;
+  }
   const PlanTarget target = PlanTarget::cpu(options.threads);
   const double begin = seconds_now();
   measure_cpu(batch, data.tensors(), target, 1);  // touches every page once
@@ -113,17 +123,24 @@ Row measure(const Workload& workload, Dtype dtype, const BenchOptions& options, 
   return row;
 }
 
-void print_text(const std::vector<Row>& rows, const MachineRates& machine, std::int32_t threads) {
-  fmt::print("{} threads, {}; measured: {} fp32 multiply-add peak, {} copy\n\n", threads, build_info().simd_target,
-             show_scaled(machine.fma_flops, "FLOP/s"), show_scaled(machine.copy_bytes, "B/s"));
+void print_text(const std::vector<Row>& rows, const MachineRates& machine, std::int32_t threads, bool on_cuda) {
+  if (on_cuda) {
+    const DeviceInfo device = device_info(0);
+    fmt::print("{}, {} multiprocessors\n\n", device.name, device.multiprocessors);
+  } else {
+    fmt::print("{} threads, {}; measured: {} fp32 multiply-add peak, {} copy\n\n", threads, build_info().simd_target,
+               show_scaled(machine.fma_flops, "FLOP/s"), show_scaled(machine.copy_bytes, "B/s"));
+  }
   Table table({"trace", "dtype", "requests", "work", "run", "plan + run", "GFLOP/s", "GB/s", "of floor", "simulated",
                "measured"});
   for (const Row& row : rows) {
     if (!row.skipped.empty()) continue;
     table.add({row.name, dtype_name(row.dtype), fmt::to_string(row.requests), show_scaled(row.flop, "FLOP"),
                show_seconds(row.run), show_seconds(row.plan_and_run), fmt::format("{:.1f}", row.flop / row.run * 1e-9),
-               fmt::format("{:.2f}", row.bytes / row.run * 1e-9), fmt::format("{:.0f} %", row.floor / row.run * 100),
-               fmt::format("{:.3f}", row.simulated_balance), fmt::format("{:.3f}", row.measured_balance)});
+               fmt::format("{:.2f}", row.bytes / row.run * 1e-9),
+               on_cuda ? "-" : fmt::format("{:.0f} %", row.floor / row.run * 100),
+               fmt::format("{:.3f}", row.simulated_balance),
+               on_cuda ? "-" : fmt::format("{:.3f}", row.measured_balance)});
   }
   fmt::print("{}", table.text());
   for (const Row& row : rows) {
@@ -134,9 +151,12 @@ void print_text(const std::vector<Row>& rows, const MachineRates& machine, std::
       "mean over workers\n");
 }
 
-void print_json(const std::vector<Row>& rows, const MachineRates& machine, std::int32_t threads, std::int32_t repeat) {
-  nlohmann::ordered_json json = {{"threads", threads},
-                                 {"repeat", repeat},
+void print_json(const std::vector<Row>& rows, const MachineRates& machine, std::int32_t threads,
+                const BenchOptions& options) {
+  const bool on_cuda = options.backend == "cuda";
+  nlohmann::ordered_json json = {{"backend", on_cuda ? "cuda" : "cpu"},
+                                 {"threads", threads},
+                                 {"repeat", options.repeat},
                                  {"simd_target", build_info().simd_target},
                                  {"peak_flop_per_s", machine.fma_flops},
                                  {"copy_bytes_per_s", machine.copy_bytes},
@@ -170,10 +190,11 @@ int time_traces(const BenchOptions& options) {
   std::vector<Dtype> dtypes;
   for (const std::string& name : split(options.dtypes)) dtypes.push_back(parse_dtype(name));
 
+  const bool on_cuda = options.backend == "cuda";
   const std::int32_t threads = PlanTarget::cpu(options.threads).workers;
   ProgressLine line;
   line.show("measuring the machine");
-  const MachineRates machine = measure_machine_rates(threads);
+  const MachineRates machine = on_cuda ? MachineRates{} : measure_machine_rates(threads);
   std::vector<Row> rows;
   const std::size_t total = workloads.size() * dtypes.size();
   for (const Workload& workload : workloads) {
@@ -183,7 +204,7 @@ int time_traces(const BenchOptions& options) {
     }
   }
   line.clear();
-  options.as_json ? print_json(rows, machine, threads, options.repeat) : print_text(rows, machine, threads);
+  options.as_json ? print_json(rows, machine, threads, options) : print_text(rows, machine, threads, on_cuda);
   return kExitDone;
 }
 
@@ -206,7 +227,9 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--scale-lengths", options->scale_lengths, "Multiply every length by this")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--backend", "auto or cpu; both mean the CPU")->check(CLI::IsMember({"auto", "cpu"}));
+  command->add_option("--backend", options->backend, "auto, cpu or cuda; auto means the CPU")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
   command->add_flag("--batch-invariant", options->batch_invariant, "A request's bits never depend on the others");
   command->add_flag("--json", options->as_json, "Print one JSON object");
   command->callback([options, &action] { action = [options] { return time_traces(*options); }; });

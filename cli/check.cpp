@@ -103,9 +103,10 @@ void print_json(const Options& options, const CheckSummary& summary) {
                                  {"worst_lse", summary.worst_lse},
                                  {"failures", nlohmann::ordered_json::array()}};
   for (const CheckFailure& failure : summary.failures) {
-    json["failures"].push_back({{"name", failure.name},
-                                {"message", failure.message},
-                                {"reproduce", reproducing_command(options, failure.name, failure.random, failure.seed)}});
+    json["failures"].push_back(
+        {{"name", failure.name},
+         {"message", failure.message},
+         {"reproduce", reproducing_command(options, failure.name, failure.random, failure.seed)}});
   }
   fmt::print("{}\n", json.dump(2));
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "cli/data.hpp"
+#include "varlen/device.hpp"
 
 namespace varlen::cli {
 
@@ -23,6 +24,61 @@ Timing measure_cpu(const Batch& batch, const Tensors& tensors, const PlanTarget&
     const double end = seconds_now();
     timing.run.push_back(end - planned);
     timing.plan_and_run.push_back(end - begin);
+  }
+  return timing;
+}
+
+namespace {
+
+/// Dense tensors in device memory.
+class OnDevice {
+ public:
+  explicit OnDevice(const Tensors& host) : tensors_(host) {
+    for (TensorView* view : {&tensors_.query, &tensors_.key, &tensors_.value, &tensors_.out, &tensors_.lse,
+                             &tensors_.block_table, &tensors_.sinks}) {
+      if (!view->present()) continue;
+      std::int64_t elements = view->rank == 0 ? 0 : 1;
+      for (std::int32_t i = 0; i < view->rank; ++i) elements *= view->shape[static_cast<std::size_t>(i)];
+      const std::int64_t bytes = elements * dtype_size(view->dtype);
+      memory_.emplace_back(bytes);
+      copy_to_device(memory_.back().data(), view->data, bytes);
+      view->data = memory_.back().data();
+      view->device = DeviceKind::kCuda;
+    }
+  }
+  const Tensors& tensors() const { return tensors_; }
+
+ private:
+  Tensors tensors_;
+  std::vector<DeviceMemory> memory_;
+};
+
+}  // namespace
+
+Timing measure_cuda(const Batch& batch, const Tensors& tensors, std::int32_t repeat) {
+  const OnDevice on_device(tensors);
+  const PlanTarget target = device_target(batch);
+  const Plan plan = to_device(make_plan(batch, target));
+  const DeviceMemory memory(workspace_bytes(plan));
+  const Workspace workspace{memory.data(), memory.bytes()};
+  const auto seconds_of = [&](std::int32_t launches) {
+    const double begin = seconds_now();
+    for (std::int32_t i = 0; i < launches; ++i) run(plan, on_device.tensors(), workspace);
+    synchronize();
+    return seconds_now() - begin;
+  };
+  constexpr double kSample = 0.01;
+  seconds_of(3);  // loads the kernel, raises the clocks
+  const double once = seconds_of(3) / 3;
+  const auto launches = static_cast<std::int32_t>(std::clamp(kSample / once, 1.0, 1000.0));
+  Timing timing;
+  for (std::int32_t i = 0; i < repeat; ++i) {
+    timing.run.push_back(seconds_of(launches) / launches);
+    const double begin = seconds_now();
+    const Plan again = to_device(make_plan(batch, target));
+    run(again, on_device.tensors(), workspace);
+    synchronize();
+    timing.plan_and_run.push_back(seconds_now() - begin);
   }
   return timing;
 }
