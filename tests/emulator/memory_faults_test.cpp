@@ -184,11 +184,14 @@ TEST(SharedFaults, OutsideOfTheBlock) {
             "has 512");
   EXPECT_EQ(fault_of({1, 32, 512},
                      [] {
+                       const auto lane = static_cast<std::uint32_t>(lane_index());
+                       store_shared(shared_memory() + lane * 16, {});
+                       sync_block();
                        std::uint32_t matrix[4];
-                       load_matrices(matrix, shared_memory() + (lane_index() == 9 ? 0xFFFFFFF0U : 0U));
+                       load_matrices(matrix, shared_memory() + (lane == 9 ? 0xFFFFFFF0U : lane * 16));
                      }),
-            "block 0, warp 0, lane 0 (thread 0), no request: load_matrices reads shared byte 0, which was never "
-            "written");
+            "block 0, warp 0, lane 9 (thread 9), no request: load_matrices is at shared byte 4294967280, of which the "
+            "block has 512");
 }
 
 TEST(SharedFaults, NeverWritten) {

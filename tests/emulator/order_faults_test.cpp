@@ -51,7 +51,7 @@ TEST(OrderFaults, DeadlockInAWarp) {
                        if (lane_index() != 0) shuffle_xor(1.0F, 1);
                      }),
             "block 0 is deadlocked: 31 threads wait at shuffle_xor, 1 has finished; the first that waits is warp 0, "
-            "lane 1 (thread 1), request -1");
+            "lane 1 (thread 1), no request");
 }
 
 TEST(OrderFaults, DeadlockAcrossWarps) {
@@ -61,7 +61,7 @@ TEST(OrderFaults, DeadlockAcrossWarps) {
                        if (lane_index() != 0) shuffle_xor(1.0F, 1);
                      }),
             "block 0 is deadlocked: 32 threads wait at sync_block, 31 threads wait at shuffle_xor, 1 has finished; "
-            "the first that waits is warp 0, lane 0 (thread 0), request -1");
+            "the first that waits is warp 0, lane 0 (thread 0), no request");
 }
 
 TEST(OrderFaults, ReadWithoutABarrierAfterAWrite) {

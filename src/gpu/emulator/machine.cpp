@@ -18,6 +18,10 @@ constexpr std::uint32_t kAllLanes = 0xFFFFFFFFU;
 
 std::uint32_t lane_bit(const Thread& thread) { return 1U << (thread.index % kWarpThreads); }
 
+std::string request_name(const Thread& thread) {
+  return thread.request < 0 ? "no request" : fmt::format("request {}", thread.request);
+}
+
 [[noreturn]] void fail_with(const std::string& message) {
   throw Error(ErrorCode::kInternal, "kernel", Error::kNoIndex, "", message);
 }
@@ -42,9 +46,9 @@ const char* operation_name(Operation operation) noexcept {
 }
 
 void Machine::fail(const Thread& thread, Operation operation, const std::string& what) const {
-  const std::string request = thread.request < 0 ? "no request" : fmt::format("request {}", thread.request);
   fail_with(fmt::format("block {}, warp {}, lane {} (thread {}), {}: {} {}", block_, thread.index / kWarpThreads,
-                        thread.index % kWarpThreads, thread.index, request, operation_name(operation), what));
+                        thread.index % kWarpThreads, thread.index, request_name(thread), operation_name(operation),
+                        what));
 }
 
 void Machine::fail_divergent(const Thread& thread, Operation operation, std::uint32_t others, Operation theirs) {
@@ -76,9 +80,9 @@ void Machine::fail_deadlocked() const {
     message += count(waiting[o], where) + ", ";
   }
   message += finished_ == 1 ? "1 has finished" : fmt::format("{} have finished", finished_);
-  const std::int32_t request = threads_[static_cast<std::size_t>(first)].request;
-  fail_with(fmt::format("block {} is deadlocked: {}; the first that waits is warp {}, lane {} (thread {}), request {}",
-                        block_, message, first / kWarpThreads, first % kWarpThreads, first, request));
+  const std::string request = request_name(threads_[static_cast<std::size_t>(first)]);
+  fail_with(fmt::format("block {} is deadlocked: {}; the first that waits is warp {}, lane {} (thread {}), {}", block_,
+                        message, first / kWarpThreads, first % kWarpThreads, first, request));
 }
 
 void Machine::launch(const Launch& launch, const std::function<void()>& kernel) {
@@ -210,7 +214,7 @@ void Machine::join_warp(Operation operation, const Operands& operands) {
     wait();
     return;
   }
-  execute_warp(*this, operation, &threads_[static_cast<std::size_t>(self.index / kWarpThreads * kWarpThreads)]);
+  execute_warp(*this, operation, &self - self.index % kWarpThreads);
   warp.in_operation = 0;
   warp.runnable = kAllLanes;
 }

@@ -69,6 +69,7 @@ inline constexpr Operation kMultiplyAdd<BFloat16> = Operation::kMultiplyAddBFloa
 template <class Element>
 VARLEN_DEVICE void multiply_add_16x8x16(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                                         std::uint32_t b1) {
+  static_assert(emulator::kMultiplyAdd<Element> != emulator::Operation::kNone);
   emulator::Operands operands{};
   operands.sum = sum;
   operands.a = a;
