@@ -122,8 +122,8 @@ int check(const Options& options) {
 void add_check(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("check", "Compare a backend with the float64 reference on difficult batches");
   const auto options = std::make_shared<Options>();
-  command->add_option("--backend", options->backend, "auto, cpu, reference or cuda")
-      ->check(CLI::IsMember({"auto", "cpu", "reference", "cuda"}))
+  command->add_option("--backend", options->backend, "auto, cpu, reference, cuda or emulator")
+      ->check(CLI::IsMember({"auto", "cpu", "reference", "cuda", "emulator"}))
       ->capture_default_str();
   command->add_option("--cases", options->cases, "edge, random or all")
       ->check(CLI::IsMember({"edge", "random", "all"}))

@@ -28,6 +28,7 @@ static_assert(VARLEN_BACKEND_AUTO == static_cast<int>(varlen::Backend::kAuto));
 static_assert(VARLEN_BACKEND_CPU == static_cast<int>(varlen::Backend::kCpu));
 static_assert(VARLEN_BACKEND_REFERENCE == static_cast<int>(varlen::Backend::kReference));
 static_assert(VARLEN_BACKEND_CUDA == static_cast<int>(varlen::Backend::kCuda));
+static_assert(VARLEN_BACKEND_EMULATOR == static_cast<int>(varlen::Backend::kEmulator));
 
 // Fixed room, so that reporting that there is no memory needs none.
 struct LastError {

@@ -4,7 +4,7 @@
 
 namespace varlen::check {
 
-bool rounds_weights(Backend backend) { return backend == Backend::kCuda; }
+bool rounds_weights(Backend backend) { return backend == Backend::kCuda || backend == Backend::kEmulator; }
 
 Case adapted(Case test, Backend backend) {
   if (!rounds_weights(backend)) return test;

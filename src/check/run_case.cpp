@@ -18,15 +18,15 @@ namespace {
 
 constexpr std::size_t kWorkspaceAlignment = 64;
 
-std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensors) {
+std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensors, Backend backend) {
   const Plan plan = make_plan(batch, test.target);
-  const std::int64_t bytes = workspace_bytes(plan);
+  const std::int64_t bytes = workspace_bytes(plan, backend);
   if (test.max_workspace >= 0 && bytes > test.max_workspace) {
     return fmt::format("workspace_bytes = {} is more than {}", bytes, test.max_workspace);
   }
   GuardedMemory workspace(static_cast<std::size_t>(bytes), kWorkspaceAlignment, GuardedMemory::Side::kBack);
   std::fill_n(workspace.data(), bytes, std::byte{0xFF});  // NaN: a slot read before it is written shows
-  run(plan, tensors, Workspace{workspace.data(), bytes});
+  run(plan, tensors, Workspace{workspace.data(), bytes}, {.backend = backend});
   return workspace.canaries_intact() ? std::string() : std::string("bytes beside the workspace changed");
 }
 
@@ -125,7 +125,7 @@ std::string check(const Case& test, const Expectation& expected, const Compute& 
 Compute compute_with(Backend backend) {
   return [backend](const Case& test, const Batch& batch, const Tensors& tensors) -> std::string {
     if (backend == Backend::kCuda) return run_on_device(test, batch, tensors);
-    if (!test.one_call && backend != Backend::kReference) return run_plan(test, batch, tensors);
+    if (!test.one_call && backend != Backend::kReference) return run_plan(test, batch, tensors, backend);
     attention(batch, tensors, backend);
     return {};
   };

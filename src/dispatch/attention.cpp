@@ -7,6 +7,7 @@
 
 #include "backend/cpu/cpu_backend.hpp"
 #include "backend/cuda/cuda_backend.hpp"
+#include "backend/emulator/emulator_backend.hpp"
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 #include "dispatch/select.hpp"
@@ -51,7 +52,14 @@ void check_workspace(const Workspace& workspace, std::int64_t needed) {
 
 std::int64_t workspace_bytes(const Plan& plan, Backend backend) {
   if (backend == Backend::kAuto) backend = plan.data().on_device == nullptr ? Backend::kCpu : Backend::kCuda;
-  return backend == Backend::kCuda ? cuda::workspace_bytes(plan) : cpu::workspace_bytes(plan);
+  switch (backend) {
+    case Backend::kCuda:
+      return cuda::workspace_bytes(plan);
+    case Backend::kEmulator:
+      return emulator::workspace_bytes(plan);
+    default:
+      return cpu::workspace_bytes(plan);
+  }
 }
 
 void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
@@ -70,6 +78,8 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
              cuda::device_of(plan));
     }
     cuda::execute(plan, tensors, workspace, options.stream);
+  } else if (backend == Backend::kEmulator) {
+    emulator::execute(plan, tensors, workspace);
   } else {
     cpu::execute(plan, tensors, workspace, options.trace);
   }
@@ -91,10 +101,10 @@ void attention(const Batch& batch, const Tensors& tensors, Backend backend) {
     synchronize(device);
     return;
   }
-  const Plan plan = make_plan(batch, PlanTarget::cpu(0));
-  const std::int64_t bytes = workspace_bytes(plan);
+  const Plan plan = make_plan(batch, selected == Backend::kEmulator ? PlanTarget::h100() : PlanTarget::cpu(0));
+  const std::int64_t bytes = workspace_bytes(plan, selected);
   const auto memory = allocate_workspace(bytes);
-  run(plan, tensors, Workspace{memory.get(), bytes});
+  run(plan, tensors, Workspace{memory.get(), bytes}, {.backend = selected});
 }
 
 }  // namespace varlen

@@ -13,7 +13,7 @@ namespace varlen {
 namespace {
 
 constexpr std::pair<Backend, const char*> kBackendNames[] = {
-    {Backend::kAuto, "auto"}, {Backend::kCpu, "cpu"}, {Backend::kReference, "reference"}, {Backend::kCuda, "cuda"}};
+    {Backend::kAuto, "auto"}, {Backend::kCpu, "cpu"}, {Backend::kReference, "reference"}, {Backend::kCuda, "cuda"}, {Backend::kEmulator, "emulator"}};
 
 std::string compiler() {
 #if defined(__clang__)
@@ -36,7 +36,7 @@ Backend backend_named(const std::string& name) {
   for (const auto& [value, known] : kBackendNames) {
     if (name == known) return value;
   }
-  refuse("backend", Error::kNoIndex, name, "is not one of auto, cpu, reference, cuda");
+  refuse("backend", Error::kNoIndex, name, "is not one of auto, cpu, reference, cuda, emulator");
 }
 
 namespace dispatch {
@@ -56,6 +56,7 @@ Backend select(Backend requested, const Tensors& tensors) {
     case Backend::kCpu:
     case Backend::kReference:
     case Backend::kCuda:
+    case Backend::kEmulator:
       if ((requested == Backend::kCuda) != (place == Backend::kCuda)) {
         refuse("backend", Error::kNoIndex, backend_name(requested),
                "cannot read the tensors, which are in memory of {}",
@@ -64,7 +65,7 @@ Backend select(Backend requested, const Tensors& tensors) {
       return requested;
   }
   refuse("backend", Error::kNoIndex, static_cast<std::int32_t>(requested),
-         "is not one of 0 (auto), 1 (cpu), 2 (reference), 3 (cuda)");
+         "is not one of 0 (auto), 1 (cpu), 2 (reference), 3 (cuda), 4 (emulator)");
 }
 
 }  // namespace dispatch
@@ -84,11 +85,13 @@ std::vector<Support> support_table() {
   const std::string inputs = "fp32 fp16 bf16 fp8_e4m3 fp8_e5m2";
   const std::string outputs = "fp32 fp16 bf16, LSE fp32";
   const std::string head_dims = fmt::format("multiples of 8 up to {}, value may differ from query", kMaxHeadDim);
+  const std::string gpu_head_dims = "multiples of 8 up to 256, value may differ from query";
   const std::string masks = "full, causal, window, causal + window; soft cap; sinks";
   const std::string keys = "ragged, paged";
   return {{"cpu", inputs, outputs, head_dims, masks, keys},
           {"reference", inputs, outputs, head_dims, masks, keys},
-          {"cuda", "fp16 bf16", outputs, "multiples of 8 up to 256, value may differ from query", masks, keys}};
+          {"cuda", "fp16 bf16", outputs, gpu_head_dims, masks, keys},
+          {"emulator", "fp16 bf16", outputs, gpu_head_dims, masks, keys}};
 }
 
 }  // namespace varlen

@@ -1,0 +1,86 @@
+#include "backend/emulator/describe_memory.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "kernel/parameters.hpp"
+
+namespace varlen::emulator {
+namespace {
+
+using gpu::emulator::Buffer;
+using gpu::emulator::GlobalMemory;
+using gpu::emulator::PartialRows;
+using gpu::emulator::Role;
+
+gpu::emulator::Extent extent(const TensorView& view, int dimension) {
+  const auto d = static_cast<std::size_t>(dimension);
+  return {view.shape[d], view.strides[d]};
+}
+
+/// Dimensions from the page (if there is one) to the head, and in each row `row_elements`.
+void add_rows(GlobalMemory& memory, Role role, const TensorView& view, bool paged, std::int64_t row_elements) {
+  if (!view.present()) return;
+  Buffer buffer;
+  buffer.role = role;
+  buffer.data = view.data;
+  buffer.element_bytes = dtype_size(view.dtype);
+  buffer.row_elements = row_elements;
+  const int first = paged ? 1 : 0;
+  if (paged) buffer.pages = extent(view, 0);
+  buffer.tokens = extent(view, first);
+  buffer.heads = extent(view, first + 1);
+  memory.add(buffer);
+}
+
+void add_sinks(GlobalMemory& memory, const TensorView& view) {
+  if (!view.present()) return;
+  Buffer buffer;
+  buffer.role = Role::kSinks;
+  buffer.data = view.data;
+  buffer.element_bytes = dtype_size(view.dtype);
+  buffer.heads = extent(view, 0);
+  memory.add(buffer);
+}
+
+void add_partials(GlobalMemory& memory, const PlanData& plan, const float* partials) {
+  if (plan.partial_rows == 0) return;
+  const std::int64_t row_floats = kernel::partial_row_floats(plan.batch.head_dim_vo);
+  Buffer buffer;
+  buffer.role = Role::kPartials;
+  buffer.data = partials;
+  buffer.element_bytes = sizeof(float);
+  buffer.row_elements = row_floats;
+  buffer.tokens = {plan.partial_rows, row_floats};
+  memory.add(buffer);
+  std::vector<PartialRows> rows;
+  for (const Merge& merge : plan.merges) {
+    const std::int64_t count = merge.query_count * merge.query_head_count * merge.parts;
+    rows.push_back({merge.partial_row, merge.partial_row + count, merge.request});
+  }
+  memory.set_partial_rows(std::move(rows));
+}
+
+}  // namespace
+
+GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors, const float* partials) {
+  const RaggedBatch& batch = plan.batch;
+  const bool paged = batch.page_size > 0;
+  GlobalMemory memory(batch.requests);
+  add_rows(memory, Role::kQuery, tensors.query, false, batch.head_dim_qk);
+  add_rows(memory, Role::kKey, tensors.key, paged, batch.head_dim_qk);
+  add_rows(memory, Role::kValue, tensors.value, paged, batch.head_dim_vo);
+  add_rows(memory, Role::kOut, tensors.out, false, batch.head_dim_vo);
+  add_rows(memory, Role::kLse, tensors.lse, false, 1);
+  add_sinks(memory, tensors.sinks);
+  add_partials(memory, plan, partials);
+  if (paged) {
+    const TensorView& table = tensors.block_table;
+    add_rows(memory, Role::kBlockTable, table, false, 1);
+    memory.set_page_table(
+        {static_cast<const std::int32_t*>(table.data), table.strides[0], table.strides[1], batch.page_size});
+  }
+  return memory;
+}
+
+}  // namespace varlen::emulator

@@ -1,0 +1,19 @@
+// The emulator backend: runs the GPU kernels of a plan on a CPU, one thread of one block after another, and checks
+// every access that they make. For finding faults, not for speed.
+#pragma once
+
+#include <cstdint>
+
+#include "varlen/attention.hpp"
+
+namespace varlen::emulator {
+
+/// Bytes that execute() needs in its workspace for this plan: the partial rows of split tiles.
+std::int64_t workspace_bytes(const Plan& plan);
+
+/// Runs the kernels of `plan` over tensors in host memory, which have been validated against the plan's batch. Throws
+/// Error(kUnsupported) as kernel::select_mma_shape() does, Error(kWorkspaceTooSmall), and Error(kInternal) with one
+/// line for everything that a kernel does wrong.
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace);
+
+}  // namespace varlen::emulator

@@ -1,0 +1,22 @@
+// The compiled kernels by shape and element type. Each pair of head dims is a source of its own.
+#pragma once
+
+#include <cstdint>
+
+#include "kernel/parameters.hpp"
+
+namespace varlen::emulator {
+
+/// A kernel: `run` is what each thread of each block calls.
+struct Kernel {
+  void (*run)(const kernel::ForwardParameters&);
+  int threads;
+  std::int64_t shared_bytes;
+};
+
+template <int kDimQk, int kDimVo>
+Kernel forward_kernel(Dtype input_dtype);
+
+Kernel merge_kernel();
+
+}  // namespace varlen::emulator

@@ -1,0 +1,9 @@
+#include "backend/emulator/kernels.hpp"
+#include "gpu/emulator/operations.hpp"
+#include "kernel/merge_partials.hpp"
+
+namespace varlen::emulator {
+
+Kernel merge_kernel() { return {kernel::merge_partials, kernel::kMergeThreads, 0}; }
+
+}  // namespace varlen::emulator

@@ -1,0 +1,222 @@
+#include "gpu/emulator/global_memory.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <tuple>
+#include <utility>
+
+namespace varlen::gpu::emulator {
+namespace {
+
+bool is_written_by_kernels(Role role) { return role == Role::kOut || role == Role::kLse || role == Role::kPartials; }
+bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::kLse; }
+
+}  // namespace
+
+const char* role_name(Role role) noexcept {
+  constexpr const char* kNames[] = {"query", "key", "value", "out", "lse", "sinks", "block_table", "partials"};
+  return kNames[static_cast<std::size_t>(role)];
+}
+
+void GlobalMemory::add(const Buffer& buffer) {
+  Region region{buffer, reinterpret_cast<std::uintptr_t>(buffer.data), 0, {}, 0, {}};
+  const Extent* const extents[] = {&buffer.pages, &buffer.tokens, &buffer.heads};
+  std::int64_t elements = buffer.row_elements;
+  std::int64_t rows = 1;
+  for (int d = 0; d < 3; ++d) {
+    const Extent& extent = *extents[d];
+    rows *= extent.count;
+    if (extent.count <= 1) continue;
+    elements += (extent.count - 1) * extent.stride;
+    int place = region.axis_count++;
+    for (; place > 0 && region.axes[place - 1].extent.stride < extent.stride; --place) {
+      region.axes[place] = region.axes[place - 1];
+    }
+    region.axes[place] = {extent, d};
+  }
+  if (rows == 0) return;
+  region.end = region.begin + static_cast<std::uintptr_t>(elements * buffer.element_bytes);
+  if (is_written_by_kernels(buffer.role)) region.written.resize(static_cast<std::size_t>(rows * buffer.row_elements));
+  regions_.push_back(std::move(region));
+}
+
+void GlobalMemory::set_page_table(const PageTable& table) {
+  page_size_ = table.page_size;
+  first_share_.assign(1, 0);
+  for (std::size_t r = 0; r < requests_.size(); ++r) {
+    const std::int32_t* const row = table.pages + static_cast<std::int64_t>(r) * table.request_stride;
+    std::int64_t left = requests_[r].key_length;
+    for (std::int64_t place = 0; left > 0; ++place, left -= page_size_) {
+      shares_.push_back({row[place * table.place_stride], std::min(left, page_size_)});
+    }
+    std::sort(
+        shares_.begin() + static_cast<std::ptrdiff_t>(first_share_.back()), shares_.end(),
+        [](const PageShare& a, const PageShare& b) { return std::tie(a.page, a.slots) < std::tie(b.page, b.slots); });
+    first_share_.push_back(shares_.size());
+  }
+}
+
+GlobalMemory::Place GlobalMemory::locate(const Region& region, std::int64_t element) {
+  Place place{{0, 0, 0}, 0};
+  for (int a = 0; a < region.axis_count; ++a) {
+    const Axis& axis = region.axes[a];
+    const std::int64_t index = std::min(element / axis.extent.stride, axis.extent.count - 1);
+    place.index[axis.dimension] = index;
+    element -= index * axis.extent.stride;
+  }
+  place.column = element;
+  return place;
+}
+
+std::size_t GlobalMemory::element_index(const Buffer& buffer, const Place& place) {
+  const std::int64_t token = place.index[0] * buffer.tokens.count + place.index[1];
+  return static_cast<std::size_t>((token * buffer.heads.count + place.index[2]) * buffer.row_elements + place.column);
+}
+
+bool GlobalMemory::owns_slot(std::int64_t page, std::int64_t slot, std::int32_t request) const {
+  const auto r = static_cast<std::size_t>(request);
+  const auto begin = shares_.begin() + static_cast<std::ptrdiff_t>(first_share_[r]);
+  const auto end = shares_.begin() + static_cast<std::ptrdiff_t>(first_share_[r + 1]);
+  // A page may stand in a request's row more than once: its largest share is the last one.
+  const auto after = std::upper_bound(begin, end, page, [](std::int64_t p, const PageShare& s) { return p < s.page; });
+  return after != begin && std::prev(after)->page == page && slot < std::prev(after)->slots;
+}
+
+bool GlobalMemory::owns(const Buffer& buffer, const Place& place, std::int32_t request) const {
+  if (buffer.role == Role::kSinks) return true;
+  if (request < 0 || static_cast<std::size_t>(request) >= requests_.size()) return false;
+  const RequestExtent& extent = requests_[static_cast<std::size_t>(request)];
+  const std::int64_t token = place.index[1];
+  switch (buffer.role) {
+    case Role::kKey:
+    case Role::kValue:
+      if (page_size_ > 0) return owns_slot(place.index[0], token, request);
+      return token >= extent.key_start && token < extent.key_start + extent.key_length;
+    case Role::kBlockTable:
+      return token == request && place.index[2] * page_size_ < extent.key_length;
+    case Role::kPartials: {
+      const auto after = std::upper_bound(partial_rows_.begin(), partial_rows_.end(), token,
+                                          [](std::int64_t row, const PartialRows& rows) { return row < rows.begin; });
+      return after != partial_rows_.begin() && token < std::prev(after)->end && std::prev(after)->request == request;
+    }
+    default:
+      return token >= extent.query_start && token < extent.query_start + extent.query_length;
+  }
+}
+
+GlobalMemory::Verdict GlobalMemory::try_access(Region& region, std::uintptr_t begin, std::int64_t bytes,
+                                               Direction direction, std::int32_t request) {
+  if (begin < region.begin || begin + static_cast<std::uintptr_t>(bytes) > region.end) return Verdict::kOutside;
+  const Buffer& buffer = region.buffer;
+  const auto offset = static_cast<std::int64_t>(begin - region.begin);
+  const std::int64_t elements = bytes / buffer.element_bytes;
+  const Place place = locate(region, offset / buffer.element_bytes);
+  if (offset % buffer.element_bytes != 0 || elements * buffer.element_bytes != bytes ||
+      place.column + elements > buffer.row_elements) {
+    return Verdict::kGap;
+  }
+  if (!owns(buffer, place, request)) return Verdict::kOtherRequest;
+  const bool write = direction == Direction::kWrite;
+  if (write ? !is_written_by_kernels(buffer.role) : !is_read_by_kernels(buffer.role)) return Verdict::kDirection;
+  if (region.written.empty()) return Verdict::kAllowed;
+  const std::size_t first = element_index(buffer, place);
+  const std::size_t end = first + static_cast<std::size_t>(elements);
+  for (std::size_t i = first; i < end; ++i) {
+    if (region.written[i] == write) return write ? Verdict::kTwice : Verdict::kUnwritten;
+  }
+  for (std::size_t i = first; write && i < end; ++i) region.written[i] = true;
+  return Verdict::kAllowed;
+}
+
+std::string GlobalMemory::describe(const Buffer& buffer, const Place& place) {
+  const auto [page, token, head] = place.index;
+  switch (buffer.role) {
+    case Role::kSinks:
+      return fmt::format("sinks[{}]", head);
+    case Role::kLse:
+      return fmt::format("lse[token {}, head {}]", token, head);
+    case Role::kBlockTable:
+      return fmt::format("block_table[{}, {}]", token, head);
+    case Role::kPartials:
+      return fmt::format("partials[row {}, element {}]", token, place.column);
+    default:
+      break;
+  }
+  const char* const name = role_name(buffer.role);
+  if (buffer.pages.stride > 0) {
+    return fmt::format("{}[page {}, slot {}, head {}, element {}]", name, page, token, head, place.column);
+  }
+  return fmt::format("{}[token {}, head {}, element {}]", name, token, head, place.column);
+}
+
+std::optional<std::string> GlobalMemory::access_any(std::uintptr_t begin, std::int64_t bytes, Direction direction,
+                                                    std::int32_t request) {
+  // Tensors may interleave, as slices of one packed tensor do: what is a gap of one is a row of another.
+  auto best = Verdict::kOutside;
+  const Region* best_region = nullptr;
+  for (std::size_t r = 0; r < regions_.size(); ++r) {
+    const Verdict verdict = try_access(regions_[r], begin, bytes, direction, request);
+    if (verdict == Verdict::kAllowed) {
+      last_ = r;
+      return std::nullopt;
+    }
+    if (verdict < best) {
+      best = verdict;
+      best_region = &regions_[r];
+    }
+  }
+  if (best_region == nullptr) return "is outside of every tensor";
+  const Buffer& buffer = best_region->buffer;
+  const std::int64_t element = static_cast<std::int64_t>(begin - best_region->begin) / buffer.element_bytes;
+  const std::string where = describe(buffer, locate(*best_region, element));
+  switch (best) {
+    case Verdict::kTwice:
+      return fmt::format("is at {}, which was written before", where);
+    case Verdict::kUnwritten:
+      return fmt::format("is at {}, which was never written", where);
+    case Verdict::kDirection:
+      return fmt::format("is at {}, which kernels must not {}", where,
+                         direction == Direction::kWrite ? "write" : "read");
+    case Verdict::kOtherRequest:
+      return fmt::format("is at {}, which is not this request's", where);
+    default:
+      return fmt::format("is not within a row of {}: it begins at {}", role_name(buffer.role), where);
+  }
+}
+
+std::optional<std::string> GlobalMemory::first_unwritten_of(const Region& region, std::int64_t token_begin,
+                                                            std::int64_t token_end) const {
+  const Buffer& buffer = region.buffer;
+  const std::size_t begin = element_index(buffer, {{0, token_begin, 0}, 0});
+  const std::size_t end = element_index(buffer, {{0, token_end, 0}, 0});
+  const auto first = region.written.begin() + static_cast<std::ptrdiff_t>(begin);
+  const auto last = region.written.begin() + static_cast<std::ptrdiff_t>(end);
+  const auto found = std::find(first, last, false);
+  if (found == last) return std::nullopt;
+  const std::int64_t element = found - region.written.begin();
+  const std::int64_t row = element / buffer.row_elements;
+  return describe(buffer, {{0, row / buffer.heads.count, row % buffer.heads.count}, element % buffer.row_elements});
+}
+
+std::optional<std::string> GlobalMemory::first_unwritten(Role role) const {
+  for (const Region& region : regions_) {
+    if (region.buffer.role != role) continue;
+    if (role == Role::kPartials) {
+      for (const PartialRows& rows : partial_rows_) {
+        const auto where = first_unwritten_of(region, rows.begin, rows.end);
+        if (where) return fmt::format("request {}: {} was never written", rows.request, *where);
+      }
+      continue;
+    }
+    for (std::size_t r = 0; r < requests_.size(); ++r) {
+      const RequestExtent& extent = requests_[r];
+      const auto where = first_unwritten_of(region, extent.query_start, extent.query_start + extent.query_length);
+      if (where) return fmt::format("request {}: {} was never written", r, *where);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace varlen::gpu::emulator

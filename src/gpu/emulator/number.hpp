@@ -1,0 +1,62 @@
+// Two-byte floating-point numbers to and from fp32, and the GPU's approximate functions, in integer and fp32
+// operations.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+
+namespace varlen::gpu::emulator {
+
+inline constexpr std::uint32_t kSignBit = 0x80000000U;
+inline constexpr std::uint32_t kInfinity = 0x7F800000U;
+
+template <class Element>
+float widen(std::uint16_t bits);
+template <>
+inline float widen<BFloat16>(std::uint16_t bits) {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
+/// Free of branches, for vectors: the exponent is moved by a multiplication, which makes subnormals right as well.
+template <>
+inline float widen<Float16>(std::uint16_t bits) {
+  const std::uint32_t magnitude = (bits & 0x7FFFU) << 13;
+  const float number = std::bit_cast<float>(magnitude) * 0x1p112F;
+  const std::uint32_t special = magnitude >= 0x0F800000U ? kInfinity : 0U;  // infinities and NaNs keep their mantissas
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(number) | special | (bits & 0x8000U) << 16);
+}
+
+/// To the nearest number, ties to even. NaN becomes 0x7FFF, as the PTX instructions make it.
+template <class Element>
+std::uint16_t narrow(float value);
+template <>
+inline std::uint16_t narrow<BFloat16>(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & ~kSignBit) > kInfinity) return 0x7FFF;
+  return static_cast<std::uint16_t>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
+}
+template <>
+inline std::uint16_t narrow<Float16>(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = bits >> 16 & 0x8000U;
+  std::uint32_t magnitude = bits & ~kSignBit;
+  if (magnitude > kInfinity) return 0x7FFF;
+  if (magnitude >= std::bit_cast<std::uint32_t>(65520.0F)) return static_cast<std::uint16_t>(sign | 0x7C00U);
+  if (magnitude < std::bit_cast<std::uint32_t>(0x1p-14F)) {
+    // Numbers of [0.5, 1) are as far apart as the subnormals, so the addition rounds.
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
+    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3F000000U));
+  }
+  magnitude += 0xFFFU + (magnitude >> 13 & 1U);
+  return static_cast<std::uint16_t>(sign | (magnitude - 0x38000000U) >> 13);
+}
+
+/// 2^x; results below the normal numbers become zero.
+inline float exp2_flushed(float x) {
+  const float result = std::exp2(x);
+  return result < 0x1p-126F ? 0.0F : result;
+}
+
+}  // namespace varlen::gpu::emulator

@@ -1,0 +1,97 @@
+// gpu/operations.hpp on a CPU: every function asks the machine that runs the calling thread. Included before kernels by
+// the sources that instantiate them for the emulator, and by nothing else.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "gpu/emulator/machine.hpp"
+#include "gpu/emulator/number.hpp"
+#include "gpu/operations.hpp"
+
+namespace varlen::gpu {
+
+VARLEN_DEVICE int thread_index() { return emulator::Machine::current().thread_index(); }
+VARLEN_DEVICE int block_index() { return emulator::Machine::current().block_index(); }
+VARLEN_DEVICE int block_count() { return emulator::Machine::current().block_count(); }
+
+VARLEN_DEVICE void sync_block() { emulator::Machine::current().sync_block(); }
+
+VARLEN_DEVICE SharedAddress shared_memory() { return {0}; }
+VARLEN_DEVICE void store_shared(SharedAddress to, const Words4& value) {
+  emulator::Machine::current().store_shared(to, value);
+}
+
+template <class T>
+VARLEN_DEVICE T load_global(const T* from) {
+  emulator::Machine::current().access_global(emulator::Operation::kLoadGlobal, from, sizeof(T), sizeof(T),
+                                             emulator::Direction::kRead);
+  return *from;
+}
+template <class T>
+VARLEN_DEVICE void store_global(T* to, const T& value) {
+  emulator::Machine::current().access_global(emulator::Operation::kStoreGlobal, to, sizeof(T), sizeof(T),
+                                             emulator::Direction::kWrite);
+  *to = value;
+}
+
+VARLEN_DEVICE void copy_async_16(SharedAddress to, const void* from, bool present) {
+  emulator::Machine::current().copy_async(to, from, present);
+}
+VARLEN_DEVICE void copy_async_commit() { emulator::Machine::current().copy_async_commit(); }
+template <int kPending>
+VARLEN_DEVICE void copy_async_wait() {
+  emulator::Machine::current().copy_async_wait(kPending);
+}
+
+VARLEN_DEVICE void load_matrices(std::uint32_t (&matrix)[4], SharedAddress row) {
+  emulator::Operands operands{};
+  operands.row = row;
+  operands.matrix = matrix;
+  emulator::Machine::current().join_warp(emulator::Operation::kLoadMatrices, operands);
+}
+VARLEN_DEVICE void load_matrices_transposed(std::uint32_t (&matrix)[4], SharedAddress row) {
+  emulator::Operands operands{};
+  operands.row = row;
+  operands.matrix = matrix;
+  emulator::Machine::current().join_warp(emulator::Operation::kLoadMatricesTransposed, operands);
+}
+
+namespace emulator {
+template <class Element>
+inline constexpr Operation kMultiplyAdd = Operation::kNone;
+template <>
+inline constexpr Operation kMultiplyAdd<Float16> = Operation::kMultiplyAddFloat16;
+template <>
+inline constexpr Operation kMultiplyAdd<BFloat16> = Operation::kMultiplyAddBFloat16;
+}  // namespace emulator
+
+template <class Element>
+VARLEN_DEVICE void multiply_add_16x8x16(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                        std::uint32_t b1) {
+  static_assert(emulator::kMultiplyAdd<Element> != emulator::Operation::kNone);
+  emulator::Operands operands{};
+  operands.sum = sum;
+  operands.a = a;
+  operands.b[0] = b0;
+  operands.b[1] = b1;
+  emulator::Machine::current().join_warp(emulator::kMultiplyAdd<Element>, operands);
+}
+
+VARLEN_DEVICE float shuffle_xor(float value, int lane_mask) {
+  emulator::Operands operands{};
+  operands.value = value;
+  operands.lane_mask = lane_mask;
+  return emulator::Machine::current().shuffle(operands);
+}
+
+VARLEN_DEVICE float exp2_fast(float x) { return emulator::exp2_flushed(x); }
+VARLEN_DEVICE float natural_log(float x) { return std::log(x); }
+template <class Element>
+VARLEN_DEVICE std::uint32_t pack(float low, float high) {
+  return emulator::narrow<Element>(low) | std::uint32_t{emulator::narrow<Element>(high)} << 16;
+}
+
+VARLEN_DEVICE void enter_request(std::int32_t request) { emulator::Machine::current().enter_request(request); }
+
+}  // namespace varlen::gpu

@@ -1,0 +1,140 @@
+// The operations of a warp, computed for its 32 lanes at once.
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "gpu/emulator/machine.hpp"
+#include "gpu/emulator/number.hpp"
+#include "gpu/emulator/operations.hpp"
+
+namespace varlen::gpu::emulator {
+namespace {
+
+constexpr int kMatrixRows = 8;
+constexpr int kRowWords = 4;
+
+/// Matrix i, row r, element c, of the rows whose addresses lanes 8 i + r gave.
+struct Matrices {
+  std::uint16_t element[4][kMatrixRows][2 * kRowWords];
+};
+
+void read_rows(Machine& machine, Operation operation, const Thread* lanes, Matrices& matrices) {
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    const Thread& thread = lanes[lane];
+    const std::uint32_t address = thread.operands.row.value;
+    if (address % kGranuleBytes != 0) {
+      machine.fail(thread, operation,
+                   fmt::format("has a shared address {} bytes past a multiple of 16", address % kGranuleBytes));
+    }
+    const auto fault = machine.shared().read(address, thread.index / kWarpThreads);
+    if (fault) machine.fail(thread, operation, *fault);
+    std::memcpy(matrices.element[lane / kMatrixRows][lane % kMatrixRows], machine.shared().data(address),
+                kGranuleBytes);
+  }
+}
+
+void load_matrices(Thread* lanes, const Matrices& matrices) {
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    for (int i = 0; i < 4; ++i) {
+      std::memcpy(&lanes[lane].operands.matrix[i], &matrices.element[i][lane / 4][2 * (lane % 4)], 4);
+    }
+  }
+}
+
+void load_matrices_transposed(Thread* lanes, const Matrices& matrices) {
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    const int column = lane / 4;
+    const int row = 2 * (lane % 4);
+    for (int i = 0; i < 4; ++i) {
+      const std::uint32_t low = matrices.element[i][row][column];
+      const std::uint32_t high = matrices.element[i][row + 1][column];
+      lanes[lane].operands.matrix[i] = low | high << 16;
+    }
+  }
+}
+
+constexpr int kRows = 16;
+constexpr int kColumns = 8;
+constexpr int kDepth = 16;
+
+/// Products are exact in fp32, sums are rounded to it one by one by rising k.
+void multiply_add(const float (&a)[kRows][kDepth], const float (&b)[kDepth][kColumns], float (&sum)[kRows][kColumns]) {
+  for (int row = 0; row < kRows; ++row) {
+    float total[kColumns];
+    for (int column = 0; column < kColumns; ++column) total[column] = sum[row][column];
+    for (int k = 0; k < kDepth; ++k) {
+      for (int column = 0; column < kColumns; ++column) total[column] += a[row][k] * b[k][column];
+    }
+    for (int column = 0; column < kColumns; ++column) sum[row][column] = total[column];
+  }
+}
+
+template <class Element>
+void multiply_add_lanes(Thread* lanes) {
+  std::uint16_t a_bits[kRows][kDepth];
+  std::uint16_t b_bits[kColumns][kDepth];
+  float sum[kRows][kColumns];
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    const Operands& operands = lanes[lane].operands;
+    const int row = lane / 4;
+    const int column = 2 * (lane % 4);
+    for (int i = 0; i < 4; ++i) std::memcpy(&a_bits[row + i % 2 * 8][column + i / 2 * 8], &operands.a[i], 4);
+    for (int i = 0; i < 2; ++i) std::memcpy(&b_bits[row][column + i * 8], &operands.b[i], 4);
+    for (int i = 0; i < 4; ++i) sum[row + i / 2 * 8][column + i % 2] = operands.sum[i];
+  }
+  float a[kRows][kDepth];
+  float b[kDepth][kColumns];
+  for (int row = 0; row < kRows; ++row) {
+    for (int k = 0; k < kDepth; ++k) a[row][k] = widen<Element>(a_bits[row][k]);
+  }
+  for (int column = 0; column < kColumns; ++column) {
+    for (int k = 0; k < kDepth; ++k) b[k][column] = widen<Element>(b_bits[column][k]);
+  }
+  multiply_add(a, b, sum);
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    for (int i = 0; i < 4; ++i) {
+      lanes[lane].operands.sum[i] = sum[lane / 4 + i / 2 * 8][2 * (lane % 4) + i % 2];
+    }
+  }
+}
+
+void shuffle(Machine& machine, Thread* lanes) {
+  float values[kWarpThreads];
+  for (int lane = 0; lane < kWarpThreads; ++lane) values[lane] = lanes[lane].operands.value;
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    Operands& operands = lanes[lane].operands;
+    if (operands.lane_mask < 0 || operands.lane_mask >= kWarpThreads) {
+      machine.fail(lanes[lane], Operation::kShuffleXor, fmt::format("has the lane mask {}", operands.lane_mask));
+    }
+    operands.value = values[lane ^ operands.lane_mask];
+  }
+}
+
+}  // namespace
+
+void execute_warp(Machine& machine, Operation operation, Thread* lanes) {
+  Matrices matrices;
+  switch (operation) {
+    case Operation::kLoadMatrices:
+      read_rows(machine, operation, lanes, matrices);
+      load_matrices(lanes, matrices);
+      break;
+    case Operation::kLoadMatricesTransposed:
+      read_rows(machine, operation, lanes, matrices);
+      load_matrices_transposed(lanes, matrices);
+      break;
+    case Operation::kMultiplyAddFloat16:
+      multiply_add_lanes<Float16>(lanes);
+      break;
+    case Operation::kMultiplyAddBFloat16:
+      multiply_add_lanes<BFloat16>(lanes);
+      break;
+    case Operation::kShuffleXor:
+      shuffle(machine, lanes);
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace varlen::gpu::emulator

@@ -1,0 +1,127 @@
+// The GPU kernels, run by the emulator, against attention's definition.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "emulator/attention_case.hpp"
+
+namespace varlen::emulator::test {
+namespace {
+
+class Attention : public testing::TestWithParam<Dtype> {
+ protected:
+  static AttentionCase with(std::vector<std::pair<std::int64_t, std::int64_t>> lengths) {
+    AttentionCase test;
+    test.lengths = std::move(lengths);
+    test.input_dtype = GetParam();
+    return test;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Inputs, Attention, testing::Values(Dtype::kFloat16, Dtype::kBFloat16),
+                         [](const auto& name) { return dtype_name(name.param); });
+
+TEST_P(Attention, Causal) { EXPECT_EQ(run_case(with({{1, 1}, {70, 70}, {17, 129}, {140, 140}})), ""); }
+
+TEST_P(Attention, Full) {
+  AttentionCase test = with({{1, 200}, {33, 64}, {65, 65}});
+  test.mask = Mask::full();
+  EXPECT_EQ(run_case(test), "");
+}
+
+TEST_P(Attention, Window) {
+  AttentionCase test = with({{200, 200}, {30, 150}});
+  test.mask = Mask::window(20, 5);
+  EXPECT_EQ(run_case(test), "");
+}
+
+TEST_P(Attention, MoreQueriesThanKeys) { EXPECT_EQ(run_case(with({{150, 3}, {90, 70}, {5, 0}})), ""); }
+
+TEST_P(Attention, EmptyRequests) { EXPECT_EQ(run_case(with({{0, 0}, {0, 9}, {3, 0}, {9, 9}, {0, 0}})), ""); }
+
+TEST_P(Attention, NothingAtAll) { EXPECT_EQ(run_case(with({{0, 0}, {0, 7}})), ""); }
+
+TEST_P(Attention, GroupedHeads) {
+  AttentionCase test = with({{1, 100}, {40, 77}});
+  test.query_heads = 8;
+  EXPECT_EQ(run_case(test), "");
+}
+
+TEST_P(Attention, Paged) {
+  AttentionCase test = with({{1, 100}, {20, 33}, {0, 5}, {7, 7}});
+  test.query_heads = 4;
+  test.page_size = 16;
+  EXPECT_EQ(run_case(test), "");
+}
+
+TEST_P(Attention, Split) {
+  AttentionCase test = with({{1, 2000}, {5, 900}});
+  test.query_heads = 4;
+  test.target.workers = 64;
+  EXPECT_GT(AttentionData(test).plan().merges().size(), 0U);
+  EXPECT_EQ(run_case(test), "");
+  test.sinks = true;
+  test.soft_cap = 5.0F;
+  EXPECT_EQ(run_case(test), "");
+}
+
+TEST_P(Attention, SoftCapSinksAndNegativeScale) {
+  AttentionCase test = with({{30, 70}, {65, 65}});
+  test.soft_cap = 2.0F;
+  EXPECT_EQ(run_case(test), "");
+  test.soft_cap = 0.0F;
+  test.sinks = true;
+  EXPECT_EQ(run_case(test), "");
+  test.scale = -0.2F;
+  EXPECT_EQ(run_case(test), "");
+  test.soft_cap = 3.0F;
+  EXPECT_EQ(run_case(test), "");
+}
+
+TEST_P(Attention, OtherHeadDims) {
+  for (const auto& [qk, vo] : {std::pair{8, 8}, {40, 24}, {72, 128}, {192, 128}, {128, 136}, {256, 256}}) {
+    AttentionCase test = with({{70, 70}, {3, 100}});
+    test.query_heads = test.kv_heads = 1;
+    test.head_dim_qk = qk;
+    test.head_dim_vo = vo;
+    EXPECT_EQ(run_case(test), "") << qk << ", " << vo;
+  }
+}
+
+TEST_P(Attention, RowsThatBeginAnywhere) {
+  AttentionCase test = with({{20, 90}});
+  test.extra_stride = 3;
+  EXPECT_EQ(run_case(test), "");
+  test.extra_stride = 8;
+  EXPECT_EQ(run_case(test), "");
+}
+
+TEST_P(Attention, TwoByteOutputs) {
+  AttentionCase test = with({{20, 90}});
+  for (const std::int64_t extra_stride : {0, 3}) {
+    test.extra_stride = extra_stride;
+    test.output_dtype = test.input_dtype;
+    EXPECT_EQ(run_case(test), "");
+  }
+}
+
+TEST_P(Attention, WithoutLse) {
+  AttentionCase test = with({{20, 90}});
+  test.lse = false;
+  EXPECT_EQ(run_case(test), "");
+}
+
+TEST(AttentionTime, CausalRequestOf300Tokens) {
+  AttentionCase test;
+  test.lengths = {{300, 300}};
+  test.query_heads = test.kv_heads = 4;
+  AttentionData data(test);
+  const auto begin = std::chrono::steady_clock::now();
+  data.execute();
+  const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
+  std::printf("%.1f ms for a causal request of 300 tokens, 4 heads of 64\n", time.count());
+  EXPECT_EQ(data.compare(), "");
+}
+
+}  // namespace
+}  // namespace varlen::emulator::test

@@ -1,0 +1,76 @@
+// The emulator's conversions against the definitions of the formats, and its exp2.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+
+#include "gpu/emulator/operations.hpp"
+#include "reference/element.hpp"
+
+namespace varlen::gpu::emulator {
+namespace {
+
+template <class Element>
+constexpr Dtype kDtype = std::is_same_v<Element, Float16> ? Dtype::kFloat16 : Dtype::kBFloat16;
+
+template <class Element>
+class Numbers : public testing::Test {};
+using Elements = testing::Types<Float16, BFloat16>;
+TYPED_TEST_SUITE(Numbers, Elements, );
+
+TYPED_TEST(Numbers, EveryNumberWidensAndComesBack) {
+  const auto format = reference::float_format(kDtype<TypeParam>);
+  for (std::uint32_t bits = 0; bits <= 0xFFFF; ++bits) {
+    const auto element = static_cast<std::uint16_t>(bits);
+    const double expected = reference::decode(format, bits);
+    const float widened = widen<TypeParam>(element);
+    if (std::isnan(expected)) {
+      ASSERT_TRUE(std::isnan(widened)) << bits;
+      ASSERT_TRUE(std::isnan(widen<TypeParam>(narrow<TypeParam>(widened)))) << bits;
+      continue;
+    }
+    ASSERT_EQ(widened, expected) << bits;
+    ASSERT_EQ(narrow<TypeParam>(widened), element) << bits;
+  }
+}
+
+TYPED_TEST(Numbers, NarrowRoundsToNearestEven) {
+  const auto format = reference::float_format(kDtype<TypeParam>);
+  std::mt19937 random(1);
+  const auto check = [&](std::uint32_t bits) {
+    const auto value = std::bit_cast<float>(bits);
+    if (std::isnan(value)) return;
+    ASSERT_EQ(narrow<TypeParam>(value), reference::encode(format, value)) << value;
+  };
+  for (int i = 0; i < 300000; ++i) check(static_cast<std::uint32_t>(random()));
+  for (std::uint32_t bits = 0; bits <= 0xFFFF; ++bits) {  // ties of both formats and their neighbours
+    const float value = widen<TypeParam>(static_cast<std::uint16_t>(bits));
+    const float next = widen<TypeParam>(static_cast<std::uint16_t>(bits + 1));
+    if (!std::isfinite(value) || !std::isfinite(next)) continue;
+    const auto middle = std::bit_cast<std::uint32_t>(static_cast<float>((double{value} + double{next}) / 2));
+    for (const std::uint32_t near : {middle - 1, middle, middle + 1}) check(near);
+  }
+  for (const float value : {65504.0F, 65519.996F, 65520.0F, 1e30F, 0x1p-25F, 0x1.8p-25F, 0x1p-24F}) {
+    check(std::bit_cast<std::uint32_t>(value));
+    check(std::bit_cast<std::uint32_t>(-value));
+  }
+}
+
+TEST(Pack, PutsTheFirstIntoTheLowerHalf) {
+  EXPECT_EQ(pack<Float16>(1.0F, -2.0F), 0xC0003C00U);
+  EXPECT_EQ(pack<BFloat16>(1.0F, -2.0F), 0xC0003F80U);
+}
+
+TEST(Exp2, FlushesWhatIsBelowTheNormalNumbers) {
+  EXPECT_EQ(exp2_fast(-std::numeric_limits<float>::infinity()), 0.0F);
+  EXPECT_EQ(exp2_fast(-127.0F), 0.0F);
+  EXPECT_EQ(exp2_fast(-126.0F), 0x1p-126F);
+  EXPECT_EQ(exp2_fast(3.0F), 8.0F);
+  EXPECT_TRUE(std::isnan(exp2_fast(std::numeric_limits<float>::quiet_NaN())));
+}
+
+}  // namespace
+}  // namespace varlen::gpu::emulator
