@@ -12,9 +12,12 @@
 #if defined(__CUDACC__)
 #define VARLEN_DEVICE __device__ __forceinline__
 #define VARLEN_UNROLL _Pragma("unroll")
+#define VARLEN_PRAGMA(text) _Pragma(#text)
+#define VARLEN_UNROLL_BY(count) VARLEN_PRAGMA(unroll count)
 #else
 #define VARLEN_DEVICE inline
 #define VARLEN_UNROLL
+#define VARLEN_UNROLL_BY(count)
 #endif
 
 namespace varlen::gpu {
@@ -80,11 +83,15 @@ VARLEN_DEVICE void multiply_add_16x8x16(float (&sum)[4], const std::uint32_t (&a
 VARLEN_DEVICE float shuffle_xor(float value, int lane_mask);  ///< the value of lane (own ^ lane_mask)
 
 // ---- Arithmetic.
-VARLEN_DEVICE float exp2_fast(float x);    ///< relative error 2^-22; 0 for −inf and results below 2^-126
-VARLEN_DEVICE float natural_log(float x);  ///< of a normal number, to about one unit in the last place
+VARLEN_DEVICE float exp2_fast(float x);        ///< relative error 2^-22; 0 for −inf and results below 2^-126
+VARLEN_DEVICE float reciprocal_fast(float x);  ///< to one unit in the last place; 0 for infinity
+VARLEN_DEVICE float natural_log(float x);      ///< of a normal number, to about one unit in the last place
 /// Rounded to nearest even; `low` in the lower half.
 template <class Element>
 VARLEN_DEVICE std::uint32_t pack(float low, float high);
+
+/// The compiler may not use what it knows about `value` from here on. Changes nothing.
+VARLEN_DEVICE void forget(std::uint32_t& value);
 
 // ---- For the emulator's eyes; nothing on a GPU.
 /// From here on the thread works on this request: rows of others are out of bounds.

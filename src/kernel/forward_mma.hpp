@@ -21,7 +21,8 @@
 
 namespace varlen::kernel {
 
-/// Element: gpu::Float16 or gpu::BFloat16. Head dims are upper bounds: a multiple of 64 each.
+/// Element: gpu::Float16 or gpu::BFloat16. Head dims are upper bounds, a multiple of 64 each: columns past a batch's
+/// own are zeros in shared memory and are multiplied like the others, which is faster than asking at each of them.
 template <class Element_, int kDimQk_, int kDimVo_>
 struct ForwardMmaShape {
   using Element = Element_;
@@ -63,11 +64,13 @@ class ForwardMmaSlice {
 
   VARLEN_DEVICE void run() {
     clear();
+    find_keys_for_all();
     if (item_.key_begin < item_.key_end) {
       load_queries();
-      load_keys(item_.key_begin);
+      load_keys(0);
       gpu::copy_async_commit();
-      for (std::int64_t begin = item_.key_begin; begin < item_.key_end; begin += kKeys) add_keys(begin);
+      const auto keys = static_cast<std::int32_t>(item_.key_end - item_.key_begin);
+      for (std::int32_t begin = 0; begin < keys; begin += kKeys) add_keys(begin, keys);
     }
     write();
   }
@@ -76,13 +79,30 @@ class ForwardMmaSlice {
   /// Two rows of a band in one lane: lane / 4 and, eight below, lane / 4 + 8.
   struct Band {
     RowState row[2];
-    std::int64_t key_begin[2];
-    std::int64_t key_end[2];
     float out[kColumnTiles][4];
   };
 
   VARLEN_DEVICE int slice_row(int band, int half) const { return first_row_ + band * kBandRows + half * 8 + lane_ / 4; }
   VARLEN_DEVICE bool warp_is_idle() const { return first_row_ >= rows_; }
+
+  /// Keys that a row of the slice sees, counted from the item's first; none for rows that the slice does not have.
+  struct SeenKeys {
+    std::int32_t begin;
+    std::int32_t end;
+  };
+  VARLEN_DEVICE SeenKeys seen_keys(int row) const {
+    if (row >= rows_) return {0, 0};
+    const KeyRange keys = row_keys(parameters_, item_, row_position(item_, row_begin_ + row).token);
+    return {static_cast<std::int32_t>(keys.begin - item_.key_begin),
+            static_cast<std::int32_t>(keys.end - item_.key_begin)};
+  }
+
+  /// Ranges only move on from row to row, so every row of the warp sees what the last one's begins and the first one's
+  /// ends.
+  VARLEN_DEVICE void find_keys_for_all() {
+    const int last_row = first_row_ + kBands * kBandRows - 1;
+    seen_by_all_ = {seen_keys(last_row < rows_ ? last_row : rows_ - 1).begin, seen_keys(first_row_).end};
+  }
 
   VARLEN_DEVICE void clear() {
     VARLEN_UNROLL
@@ -91,12 +111,6 @@ class ForwardMmaSlice {
       VARLEN_UNROLL
       for (int half = 0; half < 2; ++half) {
         band.row[half] = {minus_infinity(), 0.0F};
-        KeyRange keys{0, 0};
-        if (slice_row(b, half) < rows_) {
-          keys = row_keys(parameters_, item_, row_position(item_, row_begin_ + slice_row(b, half)).token);
-        }
-        band.key_begin[half] = keys.begin;
-        band.key_end[half] = keys.end;
       }
       VARLEN_UNROLL
       for (int tile = 0; tile < kColumnTiles; ++tile) {
@@ -113,38 +127,55 @@ class ForwardMmaSlice {
       return query_offset(parameters_.query, start + position.token, position.head);
     });
   }
-  VARLEN_DEVICE void load_keys(std::int64_t begin) {
+  VARLEN_DEVICE void load_keys(std::int32_t begin) {
     load_key_rows(keys_, parameters_.key, parameters_.head_dim_qk, begin);
   }
-  VARLEN_DEVICE void load_values(std::int64_t begin) {
+  VARLEN_DEVICE void load_values(std::int32_t begin) {
     load_key_rows(values_, parameters_.value, parameters_.head_dim_vo, begin);
   }
   template <class Matrix>
-  VARLEN_DEVICE void load_key_rows(const Matrix& matrix, const RowAddresses& tensor, int head_dim, std::int64_t begin) {
-    const std::int64_t left = item_.key_end - begin;
-    load_rows<kThreads>(matrix, tensor, left < kKeys ? static_cast<int>(left) : kKeys, head_dim, [&](int row) {
-      return key_offset(parameters_, tensor, item_.request, item_.kv_head, begin + row);
+  VARLEN_DEVICE void load_key_rows(const Matrix& matrix, const RowAddresses& tensor, int head_dim, std::int32_t begin) {
+    const std::int64_t first = item_.key_begin + begin;
+    const std::int64_t left = item_.key_end - first;
+    const int rows = left < kKeys ? static_cast<int>(left) : kKeys;
+    if constexpr (kThreads % Matrix::kChunks == 0) {
+      if (tensor.in_chunks && parameters_.page_size == 0) {
+        const std::int64_t offset = key_offset(parameters_, tensor, item_.request, item_.kv_head, first);
+        load_strided_rows<kThreads>(matrix, static_cast<const std::uint16_t*>(tensor.data) + offset,
+                                    tensor.token_stride, rows, head_dim);
+        return;
+      }
+    }
+    load_rows<kThreads>(matrix, tensor, rows, head_dim, [&](int row) {
+      return key_offset(parameters_, tensor, item_.request, item_.kv_head, first + row);
     });
   }
 
-  VARLEN_DEVICE void add_keys(std::int64_t begin) {
+  /// One step: keys begin … begin + kKeys of the item's `keys`.
+  VARLEN_DEVICE void add_keys(std::int32_t begin, std::int32_t keys) {
     gpu::copy_async_wait<0>();
     gpu::sync_block();  // all threads: keys `begin` … (and the queries) are there; values_ is free
     load_values(begin);
     gpu::copy_async_commit();
-    float scores[kBands][kKeyTiles][4];
+    std::uint32_t weights[kBands][kKeys / 16][4];
     if (!warp_is_idle()) {
+      float scores[kBands][kKeyTiles][4];
       multiply_queries_and_keys(scores);
       VARLEN_UNROLL
-      for (int b = 0; b < kBands; ++b) softmax(bands_[b], scores[b], begin);
+      for (int b = 0; b < kBands; ++b) {
+        turn(scores[b]);
+        if (begin < seen_by_all_.begin || begin + kKeys > seen_by_all_.end) mask(b, scores[b], begin);
+        softmax(bands_[b], scores[b]);
+        pack_weights(scores[b], weights[b]);
+      }
     }
     gpu::copy_async_wait<0>();
     gpu::sync_block();  // all threads: values `begin` … are there; keys_ is free, after the last step queries_ too
-    if (begin + kKeys < item_.key_end) {
+    if (begin + kKeys < keys) {
       load_keys(begin + kKeys);
       gpu::copy_async_commit();
     }
-    if (!warp_is_idle()) add_values(scores);
+    if (!warp_is_idle()) add_values(weights);
   }
 
   VARLEN_DEVICE void multiply_queries_and_keys(float (&scores)[kBands][kKeyTiles][4]) {
@@ -156,20 +187,19 @@ class ForwardMmaSlice {
         for (int i = 0; i < 4; ++i) scores[b][tile][i] = 0.0F;
       }
     }
+    const typename Shape::Queries::Lane query_lane(queries_, first_row_ + lane_ % 16, lane_ / 16);
+    const typename Shape::Keys::Lane key_lane(keys_, lane_ / 16 * 8 + lane_ % 8, lane_ / 8 % 2);
     VARLEN_UNROLL
     for (int depth = 0; depth < Shape::kDimQk; depth += 16) {
-      if (depth >= parameters_.head_dim_qk) break;
       std::uint32_t queries[kBands][4];
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
-        gpu::load_matrices(
-            queries[b], queries_.chunk(first_row_ + b * kBandRows + lane_ % 16, depth / kChunkElements + lane_ / 16));
+        gpu::load_matrices(queries[b], query_lane.chunk(b * kBandRows, depth / kChunkElements));
       }
       VARLEN_UNROLL
       for (int tile = 0; tile < kKeyTiles; tile += 2) {
         std::uint32_t keys[4];
-        gpu::load_matrices(keys,
-                           keys_.chunk(tile * 8 + lane_ / 16 * 8 + lane_ % 8, depth / kChunkElements + lane_ / 8 % 2));
+        gpu::load_matrices(keys, key_lane.chunk(tile * 8, depth / kChunkElements));
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) {
           gpu::multiply_add_16x8x16<Element>(scores[b][tile], queries[b], keys[0], keys[1]);
@@ -180,22 +210,9 @@ class ForwardMmaSlice {
   }
 
   /// Scores become probabilities relative to the largest score so far; what was summed before is scaled to it.
-  VARLEN_DEVICE void softmax(Band& band, float (&scores)[kKeyTiles][4], std::int64_t begin) {
-    if (parameters_.score_sign != 1.0F || parameters_.soft_cap > 0.0F) {
-      VARLEN_UNROLL
-      for (int tile = 0; tile < kKeyTiles; ++tile) {
-        VARLEN_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          float& score = scores[tile][i];
-          score *= parameters_.score_sign;
-          if (parameters_.soft_cap > 0.0F) score = capped(parameters_, score);
-        }
-      }
-    }
+  VARLEN_DEVICE void softmax(Band& band, float (&scores)[kKeyTiles][4]) {
     VARLEN_UNROLL
     for (int half = 0; half < 2; ++half) {
-      mask_row(scores, half, position_in_step(band.key_begin[half], begin),
-               position_in_step(band.key_end[half], begin));
       float max = band.row[half].max;
       VARLEN_UNROLL
       for (int tile = 0; tile < kKeyTiles; ++tile) {
@@ -223,46 +240,65 @@ class ForwardMmaSlice {
     }
   }
 
-  VARLEN_DEVICE static int position_in_step(std::int64_t key, std::int64_t begin) {
-    const std::int64_t position = key - begin;
-    return position < 0 ? 0 : position > kKeys ? kKeys : static_cast<int>(position);
-  }
-
-  /// −inf over the scores of keys outside [seen_begin, seen_end) of the step.
-  VARLEN_DEVICE void mask_row(float (&scores)[kKeyTiles][4], int half, int seen_begin, int seen_end) {
-    if (seen_begin == 0 && seen_end == kKeys) return;
+  /// −inf over the scores of keys that a row does not see.
+  VARLEN_DEVICE void mask(int b, float (&scores)[kKeyTiles][4], std::int32_t begin) {
     VARLEN_UNROLL
-    for (int tile = 0; tile < kKeyTiles; ++tile) {
+    for (int half = 0; half < 2; ++half) {
+      const SeenKeys seen = seen_keys(slice_row(b, half));
       VARLEN_UNROLL
-      for (int i = 0; i < 2; ++i) {
-        const int key = tile * 8 + lane_ % 4 * 2 + i;
-        if (key < seen_begin || key >= seen_end) scores[tile][2 * half + i] = minus_infinity();
+      for (int tile = 0; tile < kKeyTiles; ++tile) {
+        VARLEN_UNROLL
+        for (int i = 0; i < 2; ++i) {
+          const std::int32_t key = begin + tile * 8 + lane_ % 4 * 2 + i;
+          if (key < seen.begin || key >= seen.end) scores[tile][2 * half + i] = minus_infinity();
+        }
       }
     }
   }
 
-  VARLEN_DEVICE void add_values(const float (&probabilities)[kBands][kKeyTiles][4]) {
+  /// Scores to numbers that rise with the logits: signs turned for a negative scale, capped if the batch asks for it.
+  VARLEN_DEVICE void turn(float (&scores)[kKeyTiles][4]) {
+    if (parameters_.score_sign != 1.0F) {
+      for_each(scores, [&](float score) { return score * parameters_.score_sign; });
+    }
+    if (parameters_.soft_cap > 0.0F) {
+      for_each(scores, [&](float score) { return capped(parameters_, score); });
+    }
+  }
+  template <class Function>
+  VARLEN_DEVICE static void for_each(float (&scores)[kKeyTiles][4], const Function& function) {
+    VARLEN_UNROLL
+    for (int tile = 0; tile < kKeyTiles; ++tile) {
+      VARLEN_UNROLL
+      for (int i = 0; i < 4; ++i) scores[tile][i] = function(scores[tile][i]);
+    }
+  }
+
+  /// The lanes hold a 16 × 8 tile of scores just as they hold two matrices of an operand.
+  VARLEN_DEVICE static void pack_weights(const float (&probabilities)[kKeyTiles][4],
+                                         std::uint32_t (&weights)[kKeys / 16][4]) {
+    VARLEN_UNROLL
+    for (int step = 0; step < kKeys / 16; ++step) {
+      VARLEN_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        const float* const pair = &probabilities[2 * step + i / 2][i % 2 * 2];
+        weights[step][i] = gpu::pack<Element>(pair[0], pair[1]);
+      }
+    }
+  }
+
+  VARLEN_DEVICE void add_values(const std::uint32_t (&weights)[kBands][kKeys / 16][4]) {
+    const typename Shape::Values::Lane value_lane(values_, lane_ % 16, lane_ / 16);
     VARLEN_UNROLL
     for (int depth = 0; depth < kKeys; depth += 16) {
-      // The lanes hold a 16 × 8 tile of scores just as they hold two matrices of an operand.
-      std::uint32_t weights[kBands][4];
-      VARLEN_UNROLL
-      for (int b = 0; b < kBands; ++b) {
-        VARLEN_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          const float* const pair = &probabilities[b][depth / 8 + i / 2][i % 2 * 2];
-          weights[b][i] = gpu::pack<Element>(pair[0], pair[1]);
-        }
-      }
       VARLEN_UNROLL
       for (int tile = 0; tile < kColumnTiles; tile += 2) {
-        if (tile * 8 >= parameters_.head_dim_vo) break;
         std::uint32_t values[4];
-        gpu::load_matrices_transposed(values, values_.chunk(depth + lane_ % 16, tile + lane_ / 16));
+        gpu::load_matrices_transposed(values, value_lane.chunk(depth, tile));
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) {
-          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile], weights[b], values[0], values[1]);
-          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile + 1], weights[b], values[2], values[3]);
+          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile], weights[b][depth / 16], values[0], values[1]);
+          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile + 1], weights[b][depth / 16], values[2], values[3]);
         }
       }
     }
@@ -326,6 +362,7 @@ class ForwardMmaSlice {
   const typename Shape::Queries queries_;
   const typename Shape::Keys keys_;
   const typename Shape::Values values_;
+  SeenKeys seen_by_all_{};
   Band bands_[kBands];
 };
 

@@ -23,12 +23,9 @@ VARLEN_DEVICE float capped(const ForwardParameters& parameters, float score) {
   const float x = score * parameters.cap_factor;
   const float square = x * x;
   const float magnitude = __builtin_fabsf(x);
-  if (magnitude < 0.25F) {
-    const float series = -0.333333333F + square * (0.133333333F + square * (-0.053968254F + square * 0.021869489F));
-    return parameters.soft_cap * (x + x * square * series);
-  }
-  const float tanh = 1.0F - 2.0F / (gpu::exp2_fast(2.885390082F * magnitude) + 1.0F);
-  return parameters.soft_cap * __builtin_copysignf(tanh, x);
+  const float series = -0.333333333F + square * (0.133333333F + square * (-0.053968254F + square * 0.021869489F));
+  const float large = 1.0F - 2.0F * gpu::reciprocal_fast(gpu::exp2_fast(2.885390082F * magnitude) + 1.0F);
+  return parameters.soft_cap * (magnitude < 0.25F ? x + x * square * series : __builtin_copysignf(large, x));
 }
 
 /// What is known of a row so far: Σ pⱼ with pⱼ = exp2((scoreⱼ − max) · log2_per_one). Before lanes are added up, `sum`

@@ -24,6 +24,26 @@ struct SharedMatrix {
   VARLEN_DEVICE gpu::SharedAddress chunk(int row, int chunk) const {
     return base + static_cast<std::uint32_t>((row * kChunks + (chunk ^ (row % 8))) * 16);
   }
+
+  /// chunk(row + rows, chunk) for a fixed `row` and any `rows` that is a multiple of 8: one exclusive or and an
+  /// addition of what is mostly known at compile time.
+  class Lane {
+   public:
+    VARLEN_DEVICE Lane(const SharedMatrix& matrix, int row, int first_chunk)
+        : row_(matrix.base + static_cast<std::uint32_t>(row * kChunks * 16)),
+          flip_(static_cast<std::uint32_t>((first_chunk ^ (row % 8)) * 16)) {
+      gpu::forget(flip_);  // or all chunks' addresses would be kept in registers throughout the loop over keys
+    }
+    /// `chunk` counts from the first chunk and is a multiple of as many as the lanes' first chunks differ by.
+    VARLEN_DEVICE gpu::SharedAddress chunk(int rows, int chunk) const {
+      return row_ +
+             ((static_cast<std::uint32_t>(chunk * 16) ^ flip_) + static_cast<std::uint32_t>(rows * kChunks * 16));
+    }
+
+   private:
+    gpu::SharedAddress row_;
+    std::uint32_t flip_;
+  };
 };
 
 /// Starts to bring rows into a matrix, by kThreads threads together. `offset_of(row)` is the element offset of a row's
@@ -35,7 +55,7 @@ VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, i
   constexpr int kAll = Matrix::kRows * Matrix::kChunks;
   static_assert(kAll % kThreads == 0);
   const auto* const data = static_cast<const std::uint16_t*>(tensor.data);
-  VARLEN_UNROLL
+  VARLEN_UNROLL_BY(2)  // enough in flight; more addresses would cost the registers of the sums
   for (int step = 0; step < kAll / kThreads; ++step) {
     const int index = step * kThreads + gpu::thread_index();
     const int row = index / Matrix::kChunks;
@@ -54,6 +74,26 @@ VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, i
       value.word[word] = low | high << 16;
     }
     gpu::store_shared(matrix.chunk(row, chunk), value);
+  }
+}
+
+/// The same for rows that lie `row_stride` elements apart from `first` on, each 16-byte aligned: the usual case,
+/// without an address to work out for each chunk.
+template <int kThreads, class Matrix>
+VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const std::uint16_t* first, std::int64_t row_stride,
+                                     int rows, int head_dim) {
+  static_assert(kThreads % Matrix::kChunks == 0, "a thread copies the same chunk of every row that it copies of");
+  constexpr int kStepRows = kThreads / Matrix::kChunks;
+  static_assert(Matrix::kRows % kStepRows == 0);
+  const int chunk = gpu::thread_index() % Matrix::kChunks;
+  const int first_row = gpu::thread_index() / Matrix::kChunks;
+  const std::uint16_t* from = first + first_row * row_stride + chunk * kChunkElements;
+  const int present_rows = chunk * kChunkElements < head_dim ? rows : 0;
+  VARLEN_UNROLL_BY(4)
+  for (int row = first_row; row < Matrix::kRows; row += kStepRows) {
+    const bool present = row < present_rows;
+    gpu::copy_async_16(matrix.chunk(row, chunk), present ? from : first, present);
+    from += kStepRows * row_stride;
   }
 }
 

@@ -87,10 +87,13 @@ VARLEN_DEVICE float shuffle_xor(float value, int lane_mask) {
 
 VARLEN_DEVICE float exp2_fast(float x) { return emulator::exp2_flushed(x); }
 VARLEN_DEVICE float natural_log(float x) { return std::log(x); }
+VARLEN_DEVICE float reciprocal_fast(float x) { return 1.0F / x; }
 template <class Element>
 VARLEN_DEVICE std::uint32_t pack(float low, float high) {
   return emulator::narrow<Element>(low) | std::uint32_t{emulator::narrow<Element>(high)} << 16;
 }
+
+VARLEN_DEVICE void forget(std::uint32_t& /*value*/) {}
 
 VARLEN_DEVICE void enter_request(std::int32_t request) { emulator::Machine::current().enter_request(request); }
 

@@ -70,6 +70,7 @@ VARLEN_DEVICE void load_matrices_transposed(std::uint32_t (&matrix)[4], SharedAd
                : "memory");
 }
 
+// Volatile, because all lanes must meet in it: otherwise the compiler may move it into a branch that some of them take.
 // mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 d, a, b, c;
 template <>
 VARLEN_DEVICE void multiply_add_16x8x16<BFloat16>(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
@@ -102,6 +103,13 @@ VARLEN_DEVICE float exp2_fast(float x) {
   return result;
 }
 
+// rcp.approx.ftz.f32 d, a;
+VARLEN_DEVICE float reciprocal_fast(float x) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 VARLEN_DEVICE float natural_log(float x) { return logf(x); }
 
 // cvt.rn.bf16x2.f32 d, a, b;  (a: upper half)
@@ -119,6 +127,8 @@ VARLEN_DEVICE std::uint32_t pack<Float16>(float low, float high) {
   asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
   return result;
 }
+
+VARLEN_DEVICE void forget(std::uint32_t& value) { asm volatile("" : "+r"(value)); }
 
 VARLEN_DEVICE void enter_request(std::int32_t) {}
 
