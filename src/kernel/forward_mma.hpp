@@ -232,10 +232,12 @@ class ForwardMmaSlice {
         }
       }
       band.row[half].sum += sum;
-      VARLEN_UNROLL
-      for (int tile = 0; tile < kColumnTiles; ++tile) {
-        band.out[tile][2 * half] *= rescale;
-        band.out[tile][2 * half + 1] *= rescale;
+      if (rescale != 1.0F) {  // rarely, once the largest scores have been seen
+        VARLEN_UNROLL
+        for (int tile = 0; tile < kColumnTiles; ++tile) {
+          band.out[tile][2 * half] *= rescale;
+          band.out[tile][2 * half + 1] *= rescale;
+        }
       }
     }
   }

@@ -89,11 +89,15 @@ VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const std::uint16_t* 
   const int first_row = gpu::thread_index() / Matrix::kChunks;
   const std::uint16_t* from = first + first_row * row_stride + chunk * kChunkElements;
   const int present_rows = chunk * kChunkElements < head_dim ? rows : 0;
-  VARLEN_UNROLL_BY(4)
-  for (int row = first_row; row < Matrix::kRows; row += kStepRows) {
+  const std::int64_t step_elements = kStepRows * row_stride;
+  const typename Matrix::Lane lane(matrix, first_row, chunk);
+  VARLEN_UNROLL
+  for (int step = 0; step < Matrix::kRows / kStepRows; ++step) {
+    const int row = first_row + step * kStepRows;
     const bool present = row < present_rows;
-    gpu::copy_async_16(matrix.chunk(row, chunk), present ? from : first, present);
-    from += kStepRows * row_stride;
+    const gpu::SharedAddress to = kStepRows % 8 == 0 ? lane.chunk(step * kStepRows, 0) : matrix.chunk(row, chunk);
+    gpu::copy_async_16(to, present ? from : first, present);
+    from += step_elements;
   }
 }
 
