@@ -2,14 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "cli/options.hpp"
 #include "varlen/attention.hpp"
+#include "varlen/device.hpp"
 
 namespace varlen::cli {
 namespace {
+
+std::string compute_capability(const DeviceInfo& device) {
+  return fmt::format("{}.{}", device.compute_major, device.compute_minor);
+}
 
 void print_json(const BuildInfo& build) {
   nlohmann::ordered_json json = {{"version", build.version},           {"build_type", build.build_type},
@@ -23,6 +30,16 @@ void print_json(const BuildInfo& build) {
                                 {"masks", row.masks},
                                 {"keys", row.keys}});
   }
+  json["devices"] = nlohmann::json::array();
+  for (std::int32_t i = 0; i < device_count(); ++i) {
+    const DeviceInfo device = device_info(i);
+    json["devices"].push_back({{"name", device.name},
+                               {"compute_capability", compute_capability(device)},
+                               {"multiprocessors", device.multiprocessors},
+                               {"l2_bytes", device.l2_bytes},
+                               {"memory_bytes", device.memory_bytes}});
+  }
+  if (device_count() == 0) json["no_device_reason"] = no_device_reason();
   fmt::print("{}\n", json.dump(2));
 }
 
@@ -30,6 +47,13 @@ void print_table(const BuildInfo& build) {
   fmt::print("varlen {}, {} build, {}\n", build.version, build.build_type, build.compiler);
   fmt::print("SIMD target {} (compiled in: {})\n", build.simd_target, fmt::join(build.simd_targets, " "));
   fmt::print("{} threads\n", build.threads);
+  for (std::int32_t i = 0; i < device_count(); ++i) {
+    const DeviceInfo device = device_info(i);
+    fmt::print("CUDA device {}: {}, compute capability {}, {} multiprocessors, {:.0f} MB of L2, {:.0f} GB\n", i,
+               device.name, compute_capability(device), device.multiprocessors,
+               1e-6 * static_cast<double>(device.l2_bytes), 1e-9 * static_cast<double>(device.memory_bytes));
+  }
+  if (device_count() == 0) fmt::print("no CUDA device: {}\n", no_device_reason());
   for (const Support& row : support_table()) {
     fmt::print("\nbackend {}\n  inputs     {}\n  outputs    {}\n  head dims  {}\n  masks      {}\n  keys       {}\n",
                row.backend, row.inputs, row.outputs, row.head_dims, row.masks, row.keys);
@@ -40,7 +64,7 @@ void print_table(const BuildInfo& build) {
 
 void add_info(CLI::App& app, Action& action) {
   CLI::App* command =
-      app.add_subcommand("info", "Print the build, SIMD target, threads, backends and what they support");
+      app.add_subcommand("info", "Print the build, SIMD target, threads, CUDA devices, backends and what they support");
   const auto as_json = std::make_shared<bool>(false);
   command->add_flag("--json", *as_json, "Print one JSON object");
   command->callback([as_json, &action] {

@@ -86,10 +86,11 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
 }
 
 void attention(const Batch& batch, const Tensors& tensors, Backend backend) {
+  // Before a backend is chosen: which one depends on tensors that agree about where they are.
+  const RaggedBatch ragged = canonical(batch);
+  validate_tensors(ragged, tensors);
   const Backend selected = dispatch::select(backend, tensors);
   if (selected == Backend::kReference) {
-    const RaggedBatch ragged = canonical(batch);
-    validate_tensors(ragged, tensors);
     reference::attention_into(ragged, tensors);
     return;
   }

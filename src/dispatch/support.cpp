@@ -12,8 +12,11 @@
 namespace varlen {
 namespace {
 
-constexpr std::pair<Backend, const char*> kBackendNames[] = {
-    {Backend::kAuto, "auto"}, {Backend::kCpu, "cpu"}, {Backend::kReference, "reference"}, {Backend::kCuda, "cuda"}, {Backend::kEmulator, "emulator"}};
+constexpr std::pair<Backend, const char*> kBackendNames[] = {{Backend::kAuto, "auto"},
+                                                             {Backend::kCpu, "cpu"},
+                                                             {Backend::kReference, "reference"},
+                                                             {Backend::kCuda, "cuda"},
+                                                             {Backend::kEmulator, "emulator"}};
 
 std::string compiler() {
 #if defined(__clang__)

@@ -40,7 +40,9 @@ TEST_F(Usage, InfoTellsBuildAndBackends) {
   EXPECT_EQ(json["version"].get<std::string>(), varlen({"--version"}).out.substr(7, json["version"].size() + 4));
   std::vector<std::string> backends;
   for (const auto& row : json["backends"]) backends.push_back(row["backend"]);
-  EXPECT_EQ(backends, (std::vector<std::string>{"cpu", "reference"}));
+  EXPECT_EQ(backends, (std::vector<std::string>{"cpu", "reference", "cuda", "emulator"}));
+  // Either there are devices or there is a reason why not.
+  EXPECT_EQ(json["devices"].empty(), !json.value("no_device_reason", "").empty());
   EXPECT_NE(varlen({"info"}).out.find(json["simd_target"].get<std::string>()), std::string::npos);
 }
 
