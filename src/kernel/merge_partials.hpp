@@ -22,8 +22,8 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& m
     max = __builtin_fmaxf(max, gpu::load_global(parts + part * part_floats + parameters.head_dim_vo));
   }
   const auto weight = [&](std::int32_t part) {
-    const float part_max = gpu::load_global(parts + part * part_floats + parameters.head_dim_vo);
-    return part_max == max ? 1.0F : gpu::exp2_fast((part_max - max) * parameters.log2_per_one);
+    const float reference = gpu::load_global(parts + part * part_floats + parameters.head_dim_vo);
+    return reference == max ? 1.0F : gpu::exp2_fast((reference - max) * parameters.log2_per_one);
   };
   float sum = 0.0F;
   for (std::int32_t part = 0; part < merge.parts; ++part) {
@@ -32,7 +32,7 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& m
   const std::int64_t token = merge.query_begin + row / merge.query_head_count;
   const auto head = merge.query_head_begin + static_cast<std::int32_t>(row % merge.query_head_count);
   const std::int64_t tensor_token = parameters.requests[merge.request].query_start + token;
-  const RowResult result = finish_row(parameters, max, sum, head);
+  const RowResult result = finish_row(parameters, {max, sum}, head);
   const std::int64_t offset = query_offset(parameters.out, tensor_token, head);
   for (int column = 2 * gpu::lane_index(); column < parameters.head_dim_vo; column += 2 * gpu::kWarpThreads) {
     float pair[2] = {0.0F, 0.0F};

@@ -43,8 +43,8 @@ struct ForwardParameters {
   float log2_per_one;     // the same to base 2
 };
 
-/// A row of a part of a split tile: head_dim_vo sums Σ pⱼ vⱼ, then the row's largest score and Σ pⱼ. An LSE alone would
-/// lose the digits that a merge's weights need.
+/// A row of a part of a split tile: head_dim_vo sums Σ pⱼ vⱼ, then the row's reference and Σ pⱼ (RowState). An LSE
+/// alone would lose the digits that a merge's weights need.
 VARLEN_HOST_DEVICE constexpr std::int64_t partial_row_floats(std::int32_t head_dim_vo) { return head_dim_vo + 2; }
 
 }  // namespace varlen::kernel

@@ -28,18 +28,23 @@ VARLEN_DEVICE float capped(const ForwardParameters& parameters, float score) {
   return parameters.soft_cap * (magnitude < 0.25F ? x + x * square * series : __builtin_copysignf(large, x));
 }
 
-/// What is known of a row so far: Σ pⱼ with pⱼ = exp2((scoreⱼ − max) · log2_per_one). Before lanes are added up, `sum`
-/// is of the lane's own columns.
+/// What is known of a row so far: Σ pⱼ with pⱼ = exp2((scoreⱼ − reference) · log2_per_one). Before lanes are added up,
+/// `sum` is of the lane's own columns. The difference is taken before scaling, so that it is exact for close scores,
+/// however large they are.
 struct RowState {
-  float max;  // −inf: nothing seen
+  float reference;  // a score; −inf: nothing seen
   float sum;
 };
 
-/// Takes part in a larger maximum: returns the factor for everything summed before. The difference to the maximum is
-/// taken before scaling, so that it is exact for close scores, however large both are.
-VARLEN_DEVICE float raise_max(RowState& row, float new_max, float log2_per_one) {
-  const float factor = row.max == new_max ? 1.0F : gpu::exp2_fast((row.max - new_max) * log2_per_one);
-  row.max = new_max;
+/// pⱼ may exceed 1 by this power of two before a new reference is chosen: most blocks of keys then need no rescaling of
+/// what was summed before (the conditional rescaling of FlashAttention-4). fp16 holds 2^8 · pⱼ as well as pⱼ.
+VARLEN_DEVICE constexpr float slack() { return 8.0F; }
+
+/// Takes in the largest score of more keys. Returns the factor for everything summed before: mostly 1.
+VARLEN_DEVICE float raise_reference(RowState& row, float max, float log2_per_one) {
+  if (!((max - row.reference) * log2_per_one > slack())) return 1.0F;
+  const float factor = gpu::exp2_fast((row.reference - max) * log2_per_one);
+  row.reference = max;
   row.sum *= factor;
   return factor;
 }
@@ -49,10 +54,10 @@ struct RowResult {
   float out_factor;  // of Σ pⱼ vⱼ
   float lse;         // natural log, sink included
 };
-VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, float max, float sum, std::int32_t head) {
-  const bool seen = max != minus_infinity();
-  float natural_max = seen ? max * parameters.natural_per_one : minus_infinity();
-  float denominator = seen ? sum : 0.0F;
+VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const RowState& row, std::int32_t head) {
+  const bool seen = row.reference != minus_infinity();
+  float natural_max = seen ? row.reference * parameters.natural_per_one : minus_infinity();
+  float denominator = seen ? row.sum : 0.0F;
   float factor = 1.0F;
   if (parameters.sinks != nullptr) {
     constexpr float kLog2E = 1.4426950408889634F;

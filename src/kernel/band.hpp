@@ -1,0 +1,219 @@
+// Sixteen rows of an item in one warp, as the tensor cores leave them: softmax, masks and results are the same
+// whichever instruction multiplies.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+#include "kernel/parameters.hpp"
+#include "kernel/rows.hpp"
+#include "kernel/rows_out.hpp"
+#include "kernel/softmax.hpp"
+
+namespace varlen::kernel {
+
+inline constexpr int kBandRows = 16;
+
+/// A 16 × (8 kTiles) matrix of sums. A lane holds of each tile of eight columns the elements (lane / 4, 2 · (lane % 4))
+/// and the one after it, then the same eight rows below.
+template <int kTiles>
+using BandSums = float[kTiles][4];
+
+/// Sixteen rows that see keys one block after another.
+template <int kColumnTiles>
+struct Band {
+  RowState row[2];  // lane / 4 and, eight below, lane / 4 + 8
+  BandSums<kColumnTiles> out;
+};
+
+/// Keys, counted from the item's first.
+struct SeenKeys {
+  std::int32_t begin;
+  std::int32_t end;
+};
+
+/// The rows [row_begin, row_begin + rows) of an item: what a block computes at a time.
+struct Slice {
+  const ForwardParameters& parameters;
+  const WorkItem& item;
+  int row_begin;
+  int rows;
+
+  VARLEN_DEVICE std::int32_t keys() const { return static_cast<std::int32_t>(item.key_end - item.key_begin); }
+
+  /// Keys that a row of the slice sees; none for rows that the slice does not have.
+  VARLEN_DEVICE SeenKeys seen_keys(int row) const {
+    if (row >= rows) return {0, 0};
+    const KeyRange keys = row_keys(parameters, item, row_position(item, row_begin + row).token);
+    return {static_cast<std::int32_t>(keys.begin - item.key_begin),
+            static_cast<std::int32_t>(keys.end - item.key_begin)};
+  }
+  /// Keys that all of the rows [first, first + count) see, of which `first` exists. Ranges only move on from row to
+  /// row, so they begin where the last row's do and end where the first row's do.
+  VARLEN_DEVICE SeenKeys seen_by_all(int first, int count) const {
+    const int last = first + count - 1;
+    return {seen_keys(last < rows ? last : rows - 1).begin, seen_keys(first).end};
+  }
+};
+
+template <int kTiles>
+VARLEN_DEVICE void clear(BandSums<kTiles>& sums) {
+  VARLEN_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    VARLEN_UNROLL
+    for (int i = 0; i < 4; ++i) sums[tile][i] = 0.0F;
+  }
+}
+
+template <int kColumnTiles>
+VARLEN_DEVICE void clear(Band<kColumnTiles>& band) {
+  VARLEN_UNROLL
+  for (int half = 0; half < 2; ++half) band.row[half] = {minus_infinity(), 0.0F};
+  clear<kColumnTiles>(band.out);
+}
+
+/// Scores to numbers that rise with the logits: signs turned for a negative scale, capped if the batch asks for it.
+template <int kKeyTiles>
+VARLEN_DEVICE void turn(const ForwardParameters& parameters, BandSums<kKeyTiles>& scores) {
+  const auto for_each = [&](const auto& function) {
+    VARLEN_UNROLL
+    for (int tile = 0; tile < kKeyTiles; ++tile) {
+      VARLEN_UNROLL
+      for (int i = 0; i < 4; ++i) scores[tile][i] = function(scores[tile][i]);
+    }
+  };
+  if (parameters.score_sign != 1.0F) {
+    for_each([&](float score) { return score * parameters.score_sign; });
+  }
+  if (parameters.soft_cap > 0.0F) {
+    for_each([&](float score) { return capped(parameters, score); });
+  }
+}
+
+/// −inf over the scores of keys that a row does not see. The band begins at row `first_row` of the slice, the scores at
+/// key `begin` of the item.
+template <int kKeyTiles>
+VARLEN_DEVICE void mask(const Slice& slice, int first_row, std::int32_t begin, BandSums<kKeyTiles>& scores) {
+  VARLEN_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const SeenKeys seen = slice.seen_keys(first_row + half * 8 + gpu::lane_index() / 4);
+    VARLEN_UNROLL
+    for (int tile = 0; tile < kKeyTiles; ++tile) {
+      VARLEN_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        const std::int32_t key = begin + tile * 8 + gpu::lane_index() % 4 * 2 + i;
+        if (key < seen.begin || key >= seen.end) scores[tile][2 * half + i] = minus_infinity();
+      }
+    }
+  }
+}
+
+/// Scores become probabilities relative to each row's reference. `rescale` are the factors for what was summed before.
+template <int kKeyTiles>
+VARLEN_DEVICE void softmax(const ForwardParameters& parameters, RowState (&row)[2], BandSums<kKeyTiles>& scores,
+                           float (&rescale)[2]) {
+  VARLEN_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    float max = minus_infinity();
+    VARLEN_UNROLL
+    for (int tile = 0; tile < kKeyTiles; ++tile) {
+      max = __builtin_fmaxf(max, __builtin_fmaxf(scores[tile][2 * half], scores[tile][2 * half + 1]));
+    }
+    rescale[half] = raise_reference(row[half], max_of_four_lanes(max), parameters.log2_per_one);
+    // A row that has seen nothing has only −inf here; any finite reference turns them into zeros.
+    const float reference = row[half].reference == minus_infinity() ? 0.0F : row[half].reference;
+    float sum = 0.0F;
+    VARLEN_UNROLL
+    for (int tile = 0; tile < kKeyTiles; ++tile) {
+      VARLEN_UNROLL
+      for (int i = 2 * half; i < 2 * half + 2; ++i) {
+        scores[tile][i] = gpu::exp2_fast((scores[tile][i] - reference) * parameters.log2_per_one);
+        sum += scores[tile][i];
+      }
+    }
+    row[half].sum += sum;
+  }
+}
+
+template <int kColumnTiles>
+VARLEN_DEVICE void rescale_out(BandSums<kColumnTiles>& out, const float (&rescale)[2]) {
+  VARLEN_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    if (rescale[half] == 1.0F) continue;  // mostly
+    VARLEN_UNROLL
+    for (int tile = 0; tile < kColumnTiles; ++tile) {
+      out[tile][2 * half] *= rescale[half];
+      out[tile][2 * half + 1] *= rescale[half];
+    }
+  }
+}
+
+/// The lanes hold sums just as they hold the left operand of a multiplication: sixteen columns in four words.
+template <class Element, int kKeyTiles>
+VARLEN_DEVICE void pack_weights(const BandSums<kKeyTiles>& probabilities, std::uint32_t (&weights)[kKeyTiles / 2][4]) {
+  VARLEN_UNROLL
+  for (int step = 0; step < kKeyTiles / 2; ++step) {
+    VARLEN_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const float* const pair = &probabilities[2 * step + i / 2][i % 2 * 2];
+      weights[step][i] = gpu::pack<Element>(pair[0], pair[1]);
+    }
+  }
+}
+
+/// A finished row to out and LSE.
+template <int kColumnTiles>
+VARLEN_DEVICE void write_whole_row(const Slice& slice, const Band<kColumnTiles>& band, int half, int row,
+                                   const RowState& state) {
+  const ForwardParameters& parameters = slice.parameters;
+  const RowPosition position = row_position(slice.item, slice.row_begin + row);
+  const std::int64_t token = parameters.requests[slice.item.request].query_start + position.token;
+  const RowResult result = finish_row(parameters, state, position.head);
+  const std::int64_t offset = query_offset(parameters.out, token, position.head);
+  VARLEN_UNROLL
+  for (int tile = 0; tile < kColumnTiles; ++tile) {
+    if (tile * 8 >= parameters.head_dim_vo) break;
+    const float* const pair = &band.out[tile][2 * half];
+    store_out_pair(parameters, offset + tile * 8 + gpu::lane_index() % 4 * 2, pair[0] * result.out_factor,
+                   pair[1] * result.out_factor);
+  }
+  if (gpu::lane_index() % 4 == 0) store_lse(parameters, token, position.head, result.lse);
+}
+
+/// A row of a part of a split tile to the workspace.
+template <int kColumnTiles>
+VARLEN_DEVICE void write_partial_row(const Slice& slice, const Band<kColumnTiles>& band, int half, int row,
+                                     const RowState& state) {
+  const std::int32_t head_dim = slice.parameters.head_dim_vo;
+  float* const to =
+      slice.parameters.partials + (slice.item.partial_row + slice.row_begin + row) * partial_row_floats(head_dim);
+  VARLEN_UNROLL
+  for (int tile = 0; tile < kColumnTiles; ++tile) {
+    if (tile * 8 >= head_dim) break;
+    for (int i = 0; i < 2; ++i) {
+      gpu::store_global(to + tile * 8 + gpu::lane_index() % 4 * 2 + i, band.out[tile][2 * half + i]);
+    }
+  }
+  if (gpu::lane_index() % 4 == 0) {
+    gpu::store_global(to + head_dim, state.reference);
+    gpu::store_global(to + head_dim + 1, state.sum);
+  }
+}
+
+/// What has become of the band's rows that exist. The band begins at row `first_row` of the slice.
+template <int kColumnTiles>
+VARLEN_DEVICE void write_rows(const Slice& slice, const Band<kColumnTiles>& band, int first_row) {
+  VARLEN_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const RowState state{band.row[half].reference, sum_of_four_lanes(band.row[half].sum)};
+    const int row = first_row + half * 8 + gpu::lane_index() / 4;
+    if (row >= slice.rows) continue;
+    if (slice.item.partial_row >= 0) {
+      write_partial_row(slice, band, half, row, state);
+    } else {
+      write_whole_row(slice, band, half, row, state);
+    }
+  }
+}
+
+}  // namespace varlen::kernel
