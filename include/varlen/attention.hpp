@@ -18,8 +18,8 @@ struct Workspace {
   std::int64_t bytes = 0;
 };
 
-/// kAuto: where the tensors are. kEmulator runs the GPU kernels' own sources on the CPU, every access checked: slow, for
-/// tests.
+/// kAuto: where the tensors are. kEmulator runs the GPU kernels' own sources on the CPU, every access checked: slow,
+/// for tests.
 enum class Backend : std::int32_t { kAuto = 0, kCpu = 1, kReference = 2, kCuda = 3, kEmulator = 4 };
 VARLEN_API const char* backend_name(Backend backend) noexcept;
 /// "auto", "cpu", "reference", "cuda" or "emulator".

@@ -129,7 +129,9 @@ std::string DeviceTensors::copy_back() {
       return "an input in device memory changed";
     }
   }
-  for (const auto& [from, to] : {std::pair{&tensors_.out, &host_.out}, std::pair{&tensors_.lse, &host_.lse}}) {
+  for (const auto member : {&Tensors::out, &Tensors::lse}) {
+    const TensorView* const from = &(tensors_.*member);
+    const TensorView* const to = &(host_.*member);
     if (!to->present() || end_of(*to) == begin_of(*to)) continue;
     const Piece& piece = piece_of(begin_of(*to));
     if (piece.end - piece.begin <= kLargestWhole) continue;

@@ -3,15 +3,15 @@
 
 #include <type_traits>
 
-#include "gpu/ptx/operations.hpp"
-
 #include "backend/cuda/launch.hpp"
+#include "gpu/ptx/operations.hpp"
 #include "kernel/forward_mma.hpp"
 
 namespace varlen::cuda {
 
 template <class Shape>
-__global__ void __launch_bounds__(Shape::kThreads) forward_mma_kernel(const __grid_constant__ kernel::ForwardParameters parameters) {
+__global__ void __launch_bounds__(Shape::kThreads)
+    forward_mma_kernel(const __grid_constant__ kernel::ForwardParameters parameters) {
   kernel::forward_mma<Shape>(parameters);
 }
 

@@ -1,6 +1,5 @@
-#include "gpu/ptx/operations.hpp"
-
 #include "backend/cuda/launch.hpp"
+#include "gpu/ptx/operations.hpp"
 #include "kernel/merge_partials.hpp"
 
 namespace varlen::cuda {
