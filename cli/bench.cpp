@@ -29,6 +29,7 @@ using bench::measure_machine_rates;
 
 struct BenchOptions {
   std::string backend = "auto";
+  std::string arch = "newest";
   std::string trace;
   std::string dtypes = "bf16";
   std::int32_t repeat = 5;
@@ -103,10 +104,12 @@ Row measure(const Workload& workload, Dtype dtype, const BenchOptions& options, 
   line.show(fmt::format("{} {}: making {}", position, workload.name, show_scaled(row.bytes, "B")));
   const BenchTensors data(workload, dtype);
   if (on_cuda) {
-    const Timing timing = measure_cuda(batch, data.tensors(), options.repeat);
+    const GpuArchitecture architecture = gpu_architecture_named(options.arch);
+    const PlanTarget target = device_target(batch, 0, architecture);
+    const Timing timing = measure_cuda(batch, data.tensors(), target, architecture, options.repeat);
     row.run = median(timing.run);
     row.plan_and_run = median(timing.plan_and_run);
-    row.simulated_balance = make_plan(batch, device_target(batch)).report().makespan_over_mean;
+    row.simulated_balance = make_plan(batch, target).report().makespan_over_mean;
     return row;
   }
   const PlanTarget target = PlanTarget::cpu(options.threads);
@@ -230,6 +233,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--backend", options->backend, "auto, cpu or cuda; auto means the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
+  add_arch_option(*command, options->arch);
   command->add_flag("--batch-invariant", options->batch_invariant, "A request's bits never depend on the others");
   command->add_flag("--json", options->as_json, "Print one JSON object");
   command->callback([options, &action] { action = [options] { return time_traces(*options); }; });

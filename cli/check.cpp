@@ -21,6 +21,7 @@ namespace {
 
 struct Options {
   std::string backend = "auto";
+  std::string arch = "newest";
   std::string cases = "all";
   std::string only;
   std::int64_t count = 1000;
@@ -31,7 +32,8 @@ struct Options {
 std::string reproducing_command(const Options& options, const std::string& name, bool random, std::uint64_t seed) {
   const std::string which =
       random ? fmt::format("random --count 1 --seed {}", seed) : fmt::format("edge --only {}", name);
-  return fmt::format("varlen check --backend {} --cases {}", options.backend, which);
+  const std::string arch = options.arch == "newest" ? "" : " --arch " + options.arch;
+  return fmt::format("varlen check --backend {}{} --cases {}", options.backend, arch, which);
 }
 
 // Tensors lie between inaccessible pages, so a stray access ends the process. This text, prepared before each case,
@@ -65,6 +67,7 @@ CheckSummary run_with_progress(const Options& options) {
   double shown = 0;
   CheckOptions request;
   request.backend = backend_named(options.backend);
+  request.architecture = gpu_architecture_named(options.arch);
   request.cases = check_cases_named(options.cases);
   request.only = options.only;
   request.count = options.count;
@@ -93,15 +96,11 @@ void print_text(const Options& options, const CheckSummary& summary) {
 }
 
 void print_json(const Options& options, const CheckSummary& summary) {
-  nlohmann::ordered_json json = {{"backend", options.backend},
-                                 {"cases", options.cases},
-                                 {"count", options.count},
-                                 {"seed", options.seed},
-                                 {"passed", summary.passed},
-                                 {"failed", summary.failed},
-                                 {"worst_out", summary.worst_out},
-                                 {"worst_lse", summary.worst_lse},
-                                 {"failures", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json json = {{"backend", options.backend},     {"arch", options.arch},
+                                 {"cases", options.cases},         {"count", options.count},
+                                 {"seed", options.seed},           {"passed", summary.passed},
+                                 {"failed", summary.failed},       {"worst_out", summary.worst_out},
+                                 {"worst_lse", summary.worst_lse}, {"failures", nlohmann::ordered_json::array()}};
   for (const CheckFailure& failure : summary.failures) {
     json["failures"].push_back(
         {{"name", failure.name},
@@ -125,6 +124,7 @@ void add_check(CLI::App& app, Action& action) {
   command->add_option("--backend", options->backend, "auto, cpu, reference, cuda or emulator")
       ->check(CLI::IsMember({"auto", "cpu", "reference", "cuda", "emulator"}))
       ->capture_default_str();
+  add_arch_option(*command, options->arch);
   command->add_option("--cases", options->cases, "edge, random or all")
       ->check(CLI::IsMember({"edge", "random", "all"}))
       ->capture_default_str();

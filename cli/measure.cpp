@@ -55,15 +55,16 @@ class OnDevice {
 
 }  // namespace
 
-Timing measure_cuda(const Batch& batch, const Tensors& tensors, std::int32_t repeat) {
+Timing measure_cuda(const Batch& batch, const Tensors& tensors, const PlanTarget& target, GpuArchitecture architecture,
+                    std::int32_t repeat) {
   const OnDevice on_device(tensors);
-  const PlanTarget target = device_target(batch);
+  const RunOptions options{.backend = Backend::kCuda, .architecture = architecture};
   const Plan plan = to_device(make_plan(batch, target));
   const DeviceMemory memory(workspace_bytes(plan));
   const Workspace workspace{memory.data(), memory.bytes()};
   const auto seconds_of = [&](std::int32_t launches) {
     const double begin = seconds_now();
-    for (std::int32_t i = 0; i < launches; ++i) run(plan, on_device.tensors(), workspace);
+    for (std::int32_t i = 0; i < launches; ++i) run(plan, on_device.tensors(), workspace, options);
     synchronize();
     return seconds_now() - begin;
   };
@@ -76,7 +77,7 @@ Timing measure_cuda(const Batch& batch, const Tensors& tensors, std::int32_t rep
     timing.run.push_back(seconds_of(launches) / launches);
     const double begin = seconds_now();
     const Plan again = to_device(make_plan(batch, target));
-    run(again, on_device.tensors(), workspace);
+    run(again, on_device.tensors(), workspace, options);
     synchronize();
     timing.plan_and_run.push_back(seconds_now() - begin);
   }

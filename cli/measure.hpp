@@ -20,9 +20,10 @@ struct Timing {
 Timing measure_cpu(const Batch& batch, const Tensors& tensors, const PlanTarget& target, std::int32_t repeat);
 /// Once more, noting what ran when.
 RunTrace trace_cpu(const Plan& plan, const Tensors& tensors);
-/// The same on a CUDA device with its own target: tensors, plan and workspace are copied there before. A run is timed
+/// The same on a CUDA device: tensors, plan and workspace are copied there before. A run is timed
 /// by the wall clock over as many launches as take some milliseconds; plan_and_run includes copying the plan.
-Timing measure_cuda(const Batch& batch, const Tensors& tensors, std::int32_t repeat);
+Timing measure_cuda(const Batch& batch, const Tensors& tensors, const PlanTarget& target, GpuArchitecture architecture,
+                    std::int32_t repeat);
 /// The reference, which has no plan.
 Timing measure_reference(const Batch& batch, const Tensors& tensors, std::int32_t repeat);
 

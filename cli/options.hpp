@@ -34,6 +34,9 @@ struct MaskOptions {
 };
 void add_mask_options(CLI::App& command, MaskOptions& options);
 
+/// --arch, of CUDA and the emulator.
+void add_arch_option(CLI::App& command, std::string& arch);
+
 /// "1274,1294,…"; throws Error naming the option and the part that is no length.
 std::vector<std::int64_t> parse_lengths(const std::string& option, const std::string& text);
 /// A floating-point type by its dtype_name(). Throws Error.

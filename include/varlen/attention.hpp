@@ -25,15 +25,22 @@ VARLEN_API const char* backend_name(Backend backend) noexcept;
 /// "auto", "cpu", "reference", "cuda" or "emulator".
 VARLEN_API Backend backend_named(const std::string& name);
 
+/// The newest GPU whose instructions may run. kNewest: the device's own; the emulator's is sm_90a. A kernel that cannot
+/// run a batch leaves it to an older one.
+enum class GpuArchitecture : std::int32_t { kNewest = 0, kSm80 = 80, kSm90a = 90 };
+/// "newest", "sm_80" or "sm_90a".
+VARLEN_API GpuArchitecture gpu_architecture_named(const std::string& name);
+
 /// What ran when, if asked for: worker and seconds since the call's start for every item, ordered by item.
 struct RunTrace {
   std::vector<TimelineOptions::MeasuredItem> items;
 };
 
 struct RunOptions {
-  Backend backend = Backend::kAuto;  ///< not kReference, which has no plan
-  void* stream = nullptr;            ///< kCuda: the cudaStream_t to launch on; null: the default stream
-  RunTrace* trace = nullptr;         ///< kCpu: what ran when
+  Backend backend = Backend::kAuto;                         ///< not kReference, which has no plan
+  GpuArchitecture architecture = GpuArchitecture::kNewest;  ///< kCuda and kEmulator
+  void* stream = nullptr;     ///< kCuda: the cudaStream_t to launch on; null: the default stream
+  RunTrace* trace = nullptr;  ///< kCpu: what ran when
 };
 
 /// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch. kAuto: the

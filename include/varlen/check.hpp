@@ -52,6 +52,7 @@ struct CheckProgress {
 
 struct CheckOptions {
   Backend backend = Backend::kAuto;
+  GpuArchitecture architecture = GpuArchitecture::kNewest;
   CheckCases cases = CheckCases::kAll;
   std::string only;           ///< named cases whose `name/target` contains this; empty: all of them
   std::int64_t count = 1000;  ///< random cases

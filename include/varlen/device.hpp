@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "varlen/attention.hpp"
 #include "varlen/batch.hpp"
 #include "varlen/export.hpp"
 #include "varlen/plan.hpp"
@@ -29,7 +30,8 @@ VARLEN_API DeviceInfo device_info(std::int32_t device);
 
 /// The target that plans for this device are best made for: tile shapes and workers of the kernel that the batch will
 /// run on. Throws Error(kUnsupported) for a batch that no kernel computes.
-VARLEN_API PlanTarget device_target(const Batch& batch, std::int32_t device = 0);
+VARLEN_API PlanTarget device_target(const Batch& batch, std::int32_t device = 0,
+                                    GpuArchitecture architecture = GpuArchitecture::kNewest);
 
 /// The same plan, with a copy in the device's memory that run() reads. Waits for the copy.
 VARLEN_API Plan to_device(const Plan& plan, std::int32_t device = 0);

@@ -18,15 +18,15 @@ namespace {
 
 constexpr std::size_t kWorkspaceAlignment = 64;
 
-std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensors, Backend backend) {
+std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensors, const RunOptions& options) {
   const Plan plan = make_plan(batch, test.target);
-  const std::int64_t bytes = workspace_bytes(plan, backend);
+  const std::int64_t bytes = workspace_bytes(plan, options.backend);
   if (test.max_workspace >= 0 && bytes > test.max_workspace) {
     return fmt::format("workspace_bytes = {} is more than {}", bytes, test.max_workspace);
   }
   GuardedMemory workspace(static_cast<std::size_t>(bytes), kWorkspaceAlignment, GuardedMemory::Side::kBack);
   std::fill_n(workspace.data(), bytes, std::byte{0xFF});  // NaN: a slot read before it is written shows
-  run(plan, tensors, Workspace{workspace.data(), bytes}, {.backend = backend});
+  run(plan, tensors, Workspace{workspace.data(), bytes}, options);
   return workspace.canaries_intact() ? std::string() : std::string("bytes beside the workspace changed");
 }
 
@@ -39,7 +39,7 @@ DeviceMemory poisoned_memory(std::int64_t bytes) {
 }
 
 /// The same on a device. A plan that was made for another machine runs there too.
-std::string run_on_device(const Case& test, const Batch& batch, const Tensors& host) {
+std::string run_on_device(const Case& test, const Batch& batch, const Tensors& host, const RunOptions& options) {
   const RaggedBatch ragged = canonical(batch);
   DeviceTensors on_device(ragged, host, 0);
   if (test.one_call) {
@@ -51,7 +51,7 @@ std::string run_on_device(const Case& test, const Batch& batch, const Tensors& h
       return fmt::format("workspace_bytes = {} is more than {}", bytes, test.max_workspace);
     }
     const DeviceMemory workspace = poisoned_memory(bytes);
-    run(plan, on_device.tensors(), Workspace{workspace.data(), bytes});
+    run(plan, on_device.tensors(), Workspace{workspace.data(), bytes}, options);
     synchronize();
   }
   return on_device.copy_back();
@@ -122,10 +122,11 @@ std::string check(const Case& test, const Expectation& expected, const Compute& 
 
 }  // namespace
 
-Compute compute_with(Backend backend) {
-  return [backend](const Case& test, const Batch& batch, const Tensors& tensors) -> std::string {
-    if (backend == Backend::kCuda) return run_on_device(test, batch, tensors);
-    if (!test.one_call && backend != Backend::kReference) return run_plan(test, batch, tensors, backend);
+Compute compute_with(Backend backend, GpuArchitecture architecture) {
+  return [backend, options = RunOptions{.backend = backend, .architecture = architecture}](
+             const Case& test, const Batch& batch, const Tensors& tensors) -> std::string {
+    if (backend == Backend::kCuda) return run_on_device(test, batch, tensors, options);
+    if (!test.one_call && backend != Backend::kReference) return run_plan(test, batch, tensors, options);
     attention(batch, tensors, backend);
     return {};
   };

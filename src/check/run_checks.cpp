@@ -29,7 +29,7 @@ std::string full_name(const check::EdgeCase& edge, const PlanTarget& target) {
 class Checker {
  public:
   Checker(const CheckOptions& options, std::int64_t total)
-      : options_(options), compute_(check::compute_with(options.backend)) {
+      : options_(options), compute_(check::compute_with(options.backend, options.architecture)) {
     progress_.total = total;
   }
 

@@ -77,9 +77,9 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
       refuse("query.device_index", Error::kNoIndex, tensors.query.device_index, "is not the plan's device {}",
              cuda::device_of(plan));
     }
-    cuda::execute(plan, tensors, workspace, options.stream);
+    cuda::execute(plan, tensors, workspace, options.architecture, options.stream);
   } else if (backend == Backend::kEmulator) {
-    emulator::execute(plan, tensors, workspace);
+    emulator::execute(plan, tensors, workspace, options.architecture);
   } else {
     cpu::execute(plan, tensors, workspace, options.trace);
   }

@@ -13,7 +13,9 @@ std::int32_t device_count() noexcept { return cuda::device_count(); }
 std::string no_device_reason() { return cuda::no_device_reason(); }
 DeviceInfo device_info(std::int32_t device) { return cuda::device_info(device); }
 
-PlanTarget device_target(const Batch& batch, std::int32_t device) { return cuda::target_for(canonical(batch), device); }
+PlanTarget device_target(const Batch& batch, std::int32_t device, GpuArchitecture architecture) {
+  return cuda::target_for(canonical(batch), device, architecture);
+}
 
 Plan to_device(const Plan& plan, std::int32_t device) {
   auto data = std::make_shared<PlanData>(plan.data());

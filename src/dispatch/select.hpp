@@ -5,9 +5,6 @@
 
 namespace varlen::dispatch {
 
-/// Where the data are: kCpu or kCuda, by the first tensor present.
-Backend backend_of(const Tensors& tensors);
-
 /// The backend that computes, never kAuto: the one asked for, or where the tensors are. Throws Error if it cannot read
 /// the tensors' memory.
 Backend select(Backend requested, const Tensors& tensors);

@@ -42,17 +42,31 @@ Backend backend_named(const std::string& name) {
   refuse("backend", Error::kNoIndex, name, "is not one of auto, cpu, reference, cuda, emulator");
 }
 
-namespace dispatch {
-
-Backend backend_of(const Tensors& tensors) {
-  for (const TensorView* view : {&tensors.query, &tensors.key, &tensors.value, &tensors.out}) {
-    if (view->present()) return view->device == DeviceKind::kCuda ? Backend::kCuda : Backend::kCpu;
-  }
-  return Backend::kCpu;
+GpuArchitecture gpu_architecture_named(const std::string& name) {
+  if (name == "newest") return GpuArchitecture::kNewest;
+  if (name == "sm_80") return GpuArchitecture::kSm80;
+  if (name == "sm_90a") return GpuArchitecture::kSm90a;
+  refuse("architecture", Error::kNoIndex, name, "is not one of newest, sm_80, sm_90a");
 }
 
+namespace dispatch {
+
+namespace {
+
+/// The first tensor that is present; null if none is, as in a batch without tokens.
+const TensorView* first_present(const Tensors& tensors) {
+  for (const TensorView* view : {&tensors.query, &tensors.key, &tensors.value, &tensors.out}) {
+    if (view->present()) return view;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 Backend select(Backend requested, const Tensors& tensors) {
-  const Backend place = backend_of(tensors);
+  const TensorView* const first = first_present(tensors);
+  Backend place = requested == Backend::kCuda ? Backend::kCuda : Backend::kCpu;
+  if (first != nullptr) place = first->device == DeviceKind::kCuda ? Backend::kCuda : Backend::kCpu;
   switch (requested) {
     case Backend::kAuto:
       return place;

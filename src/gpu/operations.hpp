@@ -35,8 +35,13 @@ VARLEN_DEVICE int block_count();
 VARLEN_DEVICE int warp_index() { return thread_index() / kWarpThreads; }
 VARLEN_DEVICE int lane_index() { return thread_index() % kWarpThreads; }
 
+inline constexpr int kWarpgroupThreads = 128;  // four warps, the first of them a multiple of four
+
 // ---- Barriers.
 VARLEN_DEVICE void sync_block();  ///< by every thread of the block
+// Barrier `id`, 1 to 15, of whole warps: complete when `threads` threads have called one of these.
+VARLEN_DEVICE void sync_threads(int id, int threads);    ///< until it is complete
+VARLEN_DEVICE void arrive_threads(int id, int threads);  ///< without waiting
 
 // ---- Shared memory: one array of bytes for each block, 1024-byte aligned, as large as the launch asked for.
 struct SharedAddress {
@@ -52,6 +57,16 @@ struct alignas(16) Words4 {
 };
 VARLEN_DEVICE void store_shared(SharedAddress to, const Words4& value);  ///< 16-byte aligned
 
+// ---- Barriers in shared memory, of 8 bytes, that count arrivals phase after phase: a phase is complete when as many
+// have arrived as init_barrier() said. Phases have parities 0, 1, 0, …. (PTX ISA: mbarrier.)
+VARLEN_DEVICE void init_barrier(SharedAddress barrier, int arrivals);  ///< by one thread
+VARLEN_DEVICE void fence_barriers();  ///< after it has made barriers, before a sync_block()
+VARLEN_DEVICE void arrive(SharedAddress barrier);
+/// And the phase is complete only when copies have brought `bytes` more.
+VARLEN_DEVICE void arrive_expecting(SharedAddress barrier, std::uint32_t bytes);
+/// Until the newest phase of this parity is complete. True at once for parity 1 before the first phase is.
+VARLEN_DEVICE void wait_for(SharedAddress barrier, std::uint32_t parity);
+
 // ---- Global memory. Addresses are aligned to the type.
 template <class T>
 VARLEN_DEVICE T load_global(const T* from);
@@ -66,6 +81,22 @@ VARLEN_DEVICE void copy_async_commit();
 template <int kPending>
 VARLEN_DEVICE void copy_async_wait();
 
+/// An arrival at `barrier` once all copies that this thread has started have arrived.
+VARLEN_DEVICE void copy_async_arrive(SharedAddress barrier);
+
+// ---- Copies of boxes by the tensor memory accelerator (PTX ISA: cp.async.bulk.tensor).
+
+/// A tensor of two-byte elements in four dimensions, the first of them contiguous, and the size of a box of it. What
+/// the bytes mean is the implementer's: the host makes it.
+struct alignas(64) TensorMap {
+  std::uint64_t words[16];
+};
+/// Copies the box whose first element has these coordinates; elements outside of the tensor become zeros. Each row of
+/// 64 elements becomes one of 128 bytes, swizzled as MatrixDescriptor says. By one thread; `barrier` expects the bytes
+/// of a whole box. A box wholly outside of the tensor is an error.
+VARLEN_DEVICE void copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4],
+                            SharedAddress barrier);
+
 // ---- Matrices of 8 × 8 elements of two bytes, by the whole warp. Lane l holds elements (l / 4, 2 · (l % 4)) and the
 // one after it in a word; transposed: of the matrix's transpose.
 /// Four matrices; lanes 8 i … 8 i + 7 give the addresses of matrix i's rows, 16 bytes each.
@@ -78,6 +109,52 @@ VARLEN_DEVICE void load_matrices_transposed(std::uint32_t (&matrix)[4], SharedAd
 template <class Element>
 VARLEN_DEVICE void multiply_add_16x8x16(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                                         std::uint32_t b1);
+
+// ---- Products by a warpgroup (PTX ISA: wgmma), four warps of sixteen rows each. They run on after the call: `sum`,
+// `a` in registers and the matrices in shared memory must not be touched until warpgroup_wait().
+
+/// A matrix in shared memory. Its memory is rows of 128 bytes, eight rows together 1024-byte aligned; 16-byte chunk c
+/// of row r lies at place c ^ (r % 8). (PTX ISA: matrix descriptor, 128-byte swizzle.)
+struct MatrixDescriptor {
+  std::uint64_t bits;
+};
+/// `group_bytes` from eight rows to the next eight, `panel_bytes` from 64 columns to the next 64.
+VARLEN_DEVICE constexpr MatrixDescriptor matrix_descriptor(SharedAddress start, std::uint32_t panel_bytes,
+                                                           std::uint32_t group_bytes) {
+  constexpr std::uint64_t kSwizzle128 = std::uint64_t{1} << 62;
+  return {(start.value & 0x3FFFFU) >> 4 | std::uint64_t{panel_bytes >> 4} << 16 |
+          std::uint64_t{group_bytes >> 4} << 32 | kSwizzle128};
+}
+VARLEN_DEVICE constexpr MatrixDescriptor operator+(MatrixDescriptor matrix, std::uint32_t bytes) {
+  return {matrix.bits + (bytes >> 4)};
+}
+
+/// sum[64 × 8 kTiles] = a[64 × 16] · transposed b[8 kTiles × 16], added to what `sum` was if `add`. A lane of warp w
+/// holds of each tile of eight columns what multiply_add_16x8x16() says, of the rows from 16 w on.
+template <class Element, int kTiles>
+VARLEN_DEVICE void warpgroup_multiply(float (&sum)[kTiles][4], MatrixDescriptor a, MatrixDescriptor b, bool add);
+/// sum[64 × 8 kTiles] += a[64 × 16] · b[16 × 8 kTiles], with `a` as in multiply_add_16x8x16().
+template <class Element, int kTiles>
+VARLEN_DEVICE void warpgroup_multiply_add(float (&sum)[kTiles][4], const std::uint32_t (&a)[4], MatrixDescriptor b);
+
+/// Before the first product after registers that it takes or shared memory that it reads were written.
+VARLEN_DEVICE void warpgroup_fence();
+VARLEN_DEVICE void warpgroup_commit();  ///< Products since the last one are a group.
+template <int kPending>
+VARLEN_DEVICE void warpgroup_wait();  ///< Until all groups but the newest kPending are done.
+/// The compiler moves no use of `sum` across this.
+template <int kTiles>
+VARLEN_DEVICE void keep_in_place(float (&sum)[kTiles][4]);
+
+/// Copies that this thread has seen arrive are there for products, too: these read memory by another way.
+VARLEN_DEVICE void fence_shared_for_products();
+
+/// How many registers each thread of the warpgroup has from here on, of those that the others have given back: a
+/// multiple of 8 from 24 to 240. (PTX ISA: setmaxnreg.)
+template <int kRegisters>
+VARLEN_DEVICE void take_registers();
+template <int kRegisters>
+VARLEN_DEVICE void give_back_registers();
 
 // ---- Between the lanes of a warp, by the whole warp.
 VARLEN_DEVICE float shuffle_xor(float value, int lane_mask);  ///< the value of lane (own ^ lane_mask)

@@ -8,6 +8,7 @@
 #include "kernel/parameters.hpp"
 #include "kernel/rows.hpp"
 #include "kernel/rows_out.hpp"
+#include "kernel/slices.hpp"
 #include "kernel/softmax.hpp"
 
 namespace varlen::kernel {
@@ -24,36 +25,6 @@ template <int kColumnTiles>
 struct Band {
   RowState row[2];  // lane / 4 and, eight below, lane / 4 + 8
   BandSums<kColumnTiles> out;
-};
-
-/// Keys, counted from the item's first.
-struct SeenKeys {
-  std::int32_t begin;
-  std::int32_t end;
-};
-
-/// The rows [row_begin, row_begin + rows) of an item: what a block computes at a time.
-struct Slice {
-  const ForwardParameters& parameters;
-  const WorkItem& item;
-  int row_begin;
-  int rows;
-
-  VARLEN_DEVICE std::int32_t keys() const { return static_cast<std::int32_t>(item.key_end - item.key_begin); }
-
-  /// Keys that a row of the slice sees; none for rows that the slice does not have.
-  VARLEN_DEVICE SeenKeys seen_keys(int row) const {
-    if (row >= rows) return {0, 0};
-    const KeyRange keys = row_keys(parameters, item, row_position(item, row_begin + row).token);
-    return {static_cast<std::int32_t>(keys.begin - item.key_begin),
-            static_cast<std::int32_t>(keys.end - item.key_begin)};
-  }
-  /// Keys that all of the rows [first, first + count) see, of which `first` exists. Ranges only move on from row to
-  /// row, so they begin where the last row's do and end where the first row's do.
-  VARLEN_DEVICE SeenKeys seen_by_all(int first, int count) const {
-    const int last = first + count - 1;
-    return {seen_keys(last < rows ? last : rows - 1).begin, seen_keys(first).end};
-  }
 };
 
 template <int kTiles>

@@ -16,6 +16,7 @@
 #include "kernel/band.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/rows.hpp"
+#include "kernel/slices.hpp"
 #include "kernel/tile_memory.hpp"
 
 namespace varlen::kernel {
@@ -78,11 +79,8 @@ class ForwardMmaSlice {
   VARLEN_DEVICE bool warp_is_idle() const { return first_row_ >= slice_.rows; }
 
   VARLEN_DEVICE void load_queries() {
-    const std::int64_t start = parameters_.requests[item_.request].query_start;
-    load_rows<kThreads>(queries_, parameters_.query, slice_.rows, parameters_.head_dim_qk, [&](int row) {
-      const RowPosition position = row_position(item_, slice_.row_begin + row);
-      return query_offset(parameters_.query, start + position.token, position.head);
-    });
+    load_rows<kThreads>(queries_, parameters_.query, slice_.rows, parameters_.head_dim_qk,
+                        [&](int row) { return slice_.query_row(row); });
   }
   VARLEN_DEVICE void load_keys(std::int32_t begin) {
     load_key_rows(keys_, parameters_.key, parameters_.head_dim_qk, begin);
@@ -193,25 +191,16 @@ class ForwardMmaSlice {
   Band<kColumnTiles> bands_[kBands];
 };
 
-/// Every thread of every block: items block_index(), block_index() + block_count(), … of the plan.
+/// Every thread of every block.
 template <class Shape>
 VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
-  Cursor cursor(parameters.plan);
-  const std::int64_t items = item_count(parameters.plan);
-  for (std::int64_t index = gpu::block_index(); index < items; index += gpu::block_count()) {
-    const WorkItem item = cursor.seek(index);
-    gpu::enter_request(item.request);
-    const std::int64_t rows = item.query_count * item.query_head_count;
-    for (std::int64_t begin = 0; begin < rows; begin += Shape::kSliceRows) {
-      const int slice_rows = static_cast<int>(rows - begin < Shape::kSliceRows ? rows - begin : Shape::kSliceRows);
-      const Slice slice{parameters, item, static_cast<int>(begin), slice_rows};
-      if (Shape::kMaxBands == 2 && slice_rows > Shape::kSliceRows / 2) {
-        ForwardMmaSlice<Shape, Shape::kMaxBands>(slice).run();
-      } else {
-        ForwardMmaSlice<Shape, 1>(slice).run();
-      }
+  for_each_slice<Shape::kSliceRows>(parameters, [](const Slice& slice) {
+    if (Shape::kMaxBands == 2 && slice.rows > Shape::kSliceRows / 2) {
+      ForwardMmaSlice<Shape, Shape::kMaxBands>(slice).run();
+    } else {
+      ForwardMmaSlice<Shape, 1>(slice).run();
     }
-  }
+  });
 }
 
 }  // namespace varlen::kernel

@@ -5,6 +5,8 @@
 
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
+#include "kernel/parameters.hpp"
+#include "varlen/attention.hpp"
 
 namespace varlen::kernel {
 
@@ -14,26 +16,34 @@ struct HeadDims {
   std::int32_t vo;
 };
 
-/// Kernels of forward_mma, each for fp16 and for bf16; the first that is large enough runs.
-inline constexpr HeadDims kMmaHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256, 256}};
-inline constexpr int kMmaShapes = static_cast<int>(sizeof(kMmaHeadDims) / sizeof(HeadDims));
+/// Both forward kernels are compiled for these, fp16 and bf16; the first that is large enough runs.
+inline constexpr HeadDims kHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256, 256}};
+inline constexpr int kShapes = static_cast<int>(sizeof(kHeadDims) / sizeof(HeadDims));
 
-/// Index into kMmaHeadDims. Throws Error(kUnsupported) for what no kernel computes.
-inline int select_mma_shape(const RaggedBatch& batch) {
+/// Index into kHeadDims. Throws Error(kUnsupported) for what no kernel computes.
+inline int select_shape(const RaggedBatch& batch) {
   if (batch.input_dtype != Dtype::kFloat16 && batch.input_dtype != Dtype::kBFloat16) {
     refuse(ErrorCode::kUnsupported, "input_dtype", Error::kNoIndex, dtype_name(batch.input_dtype),
            "is not supported by this backend: it computes fp16 and bf16");
   }
-  for (int shape = 0; shape < kMmaShapes; ++shape) {
-    if (batch.head_dim_qk <= kMmaHeadDims[shape].qk && batch.head_dim_vo <= kMmaHeadDims[shape].vo) return shape;
+  for (int shape = 0; shape < kShapes; ++shape) {
+    if (batch.head_dim_qk <= kHeadDims[shape].qk && batch.head_dim_vo <= kHeadDims[shape].vo) return shape;
   }
-  constexpr HeadDims kLargest = kMmaHeadDims[kMmaShapes - 1];
+  constexpr HeadDims kLargest = kHeadDims[kShapes - 1];
   if (batch.head_dim_qk > kLargest.qk) {
     refuse(ErrorCode::kUnsupported, "head_dim_qk", Error::kNoIndex, batch.head_dim_qk,
            "is more than {}, the largest that this backend supports", kLargest.qk);
   }
   refuse(ErrorCode::kUnsupported, "head_dim_vo", Error::kNoIndex, batch.head_dim_vo,
          "is more than {}, the largest that this backend supports", kLargest.vo);
+}
+
+enum class Forward : std::uint8_t { kMma, kWgmma };
+
+/// The kernel for tensors on a GPU of this architecture. Only forward_mma reads rows that are not 16-byte aligned.
+inline Forward select_forward(const ForwardParameters& parameters, GpuArchitecture architecture) {
+  const bool aligned = parameters.query.in_chunks && parameters.key.in_chunks && parameters.value.in_chunks;
+  return aligned && architecture == GpuArchitecture::kSm90a ? Forward::kWgmma : Forward::kMma;
 }
 
 }  // namespace varlen::kernel

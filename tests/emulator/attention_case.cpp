@@ -110,7 +110,8 @@ void AttentionData::execute() {
   std::vector<std::byte> memory(static_cast<std::size_t>(bytes) + 64, std::byte{0xFF});
   void* data = memory.data();
   std::size_t room = memory.size();
-  emulator::execute(plan_, tensors_, {std::align(64, static_cast<std::size_t>(bytes), data, room), bytes});
+  emulator::execute(plan_, tensors_, {std::align(64, static_cast<std::size_t>(bytes), data, room), bytes},
+                    test_.architecture);
 }
 
 std::string AttentionData::compare() const {

@@ -28,6 +28,7 @@ struct AttentionCase {
   bool lse = true;
   std::int64_t extra_stride = 0;  // elements between tokens besides their heads
   PlanTarget target = PlanTarget::h100();
+  GpuArchitecture architecture = GpuArchitecture::kSm80;
 };
 
 /// The data of a case, and the plan.

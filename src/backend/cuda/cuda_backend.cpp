@@ -30,8 +30,13 @@ struct DevicePlan {
   PlanView view{};
   const RequestExtent* requests = nullptr;
   const Merge* merges = nullptr;
-  cuda::Kernel kernel{};
-  int forward_blocks = 0;
+  struct Forward {
+    cuda::Kernel kernel{};
+    int blocks = 0;
+  };
+  GpuArchitecture architecture = GpuArchitecture::kSm80;  // of the device
+  Forward mma;
+  Forward wgmma;  // of kSm90a
   int merge_blocks = 0;
 };
 
@@ -72,17 +77,30 @@ class CurrentDevice {
   int previous_ = 0;
 };
 
+using Kernels = std::array<Kernel, kernel::kShapes>;
+
 template <Dtype kInput, std::size_t... kShape>
-std::array<Kernel, sizeof...(kShape)> kernels(std::index_sequence<kShape...> /*shapes*/) {
-  return {forward_mma_instance<kInput, kernel::kMmaHeadDims[kShape].qk, kernel::kMmaHeadDims[kShape].vo>()...};
+Kernels mma_kernels(std::index_sequence<kShape...> /*shapes*/) {
+  return {forward_mma_instance<kInput, kernel::kHeadDims[kShape].qk, kernel::kHeadDims[kShape].vo>()...};
+}
+template <Dtype kInput, std::size_t... kShape>
+Kernels wgmma_kernels(std::index_sequence<kShape...> /*shapes*/) {
+  return {forward_wgmma_instance<kInput, kernel::kHeadDims[kShape].qk, kernel::kHeadDims[kShape].vo>()...};
 }
 
-Kernel select_kernel(const RaggedBatch& batch) {
-  using Shapes = std::make_index_sequence<kernel::kMmaShapes>;
-  static const auto kFp16 = kernels<Dtype::kFloat16>(Shapes());
-  static const auto kBf16 = kernels<Dtype::kBFloat16>(Shapes());
-  const auto shape = static_cast<std::size_t>(kernel::select_mma_shape(batch));
-  return batch.input_dtype == Dtype::kFloat16 ? kFp16[shape] : kBf16[shape];
+Kernel select_kernel(const RaggedBatch& batch, kernel::Forward forward) {
+  constexpr std::make_index_sequence<kernel::kShapes> kShapes;
+  static const Kernels kFp16[] = {mma_kernels<Dtype::kFloat16>(kShapes), wgmma_kernels<Dtype::kFloat16>(kShapes)};
+  static const Kernels kBf16[] = {mma_kernels<Dtype::kBFloat16>(kShapes), wgmma_kernels<Dtype::kBFloat16>(kShapes)};
+  const auto shape = static_cast<std::size_t>(kernel::select_shape(batch));
+  return (batch.input_dtype == Dtype::kFloat16 ? kFp16 : kBf16)[static_cast<std::size_t>(forward)][shape];
+}
+
+/// The newest architecture whose kernels the device runs, and the caller allows.
+GpuArchitecture architecture_of(std::int32_t device, GpuArchitecture allowed) {
+  int major = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "asking for an attribute");
+  return major == 9 && allowed != GpuArchitecture::kSm80 ? GpuArchitecture::kSm90a : GpuArchitecture::kSm80;
 }
 
 /// Blocks that the current device holds at once.
@@ -153,17 +171,18 @@ DeviceInfo device_info(std::int32_t device) {
   return info;
 }
 
-PlanTarget target_for(const RaggedBatch& batch, std::int32_t device) {
+PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {
   check_device(device);
   const CurrentDevice current(device);
-  const Kernel kernel = select_kernel(batch);
+  const bool wgmma = architecture_of(device, architecture) == GpuArchitecture::kSm90a;
+  const kernel::HeadDims dims = kernel::kHeadDims[kernel::select_shape(batch)];
   PlanTarget target;
   target.name = fmt::format("cuda:{}", device);
-  const kernel::HeadDims dims = kernel::kMmaHeadDims[kernel::select_mma_shape(batch)];
-  if (dims.vo <= 128) target.tile_shapes.push_back({128, kCostPerBlock});
-  target.tile_shapes.push_back({64, dims.vo <= 128 ? kCostPerBlock * 5 / 8 : kCostPerBlock});
-  target.key_block = 64;
-  target.workers = resident_blocks(kernel, device);
+  if (wgmma || dims.vo <= 128) target.tile_shapes.push_back({128, kCostPerBlock});
+  target.tile_shapes.push_back({64, target.tile_shapes.empty() ? kCostPerBlock : kCostPerBlock * 5 / 8});
+  target.key_block = wgmma && dims.vo <= 128 ? 128 : 64;
+  target.workers =
+      resident_blocks(select_kernel(batch, wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma), device);
   target.l2_bytes = device_info(device).l2_bytes;
   return target;
 }
@@ -173,7 +192,7 @@ std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t devi
   const CurrentDevice current(device);
   auto result = std::make_shared<DevicePlan>();
   result->device = device;
-  result->kernel = select_kernel(plan.batch);
+  result->architecture = architecture_of(device, GpuArchitecture::kNewest);
 
   Packer packer;
   const std::size_t runs = packer.place(plan.runs);
@@ -190,12 +209,18 @@ std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t devi
   result->merges = reinterpret_cast<const Merge*>(base + merges);
   result->requests = reinterpret_cast<const RequestExtent*>(base + requests);
 
-  const std::int64_t resident = resident_blocks(result->kernel, device);
-  result->forward_blocks = static_cast<int>(std::min(resident, item_count(result->view)));
+  const auto launch_of = [&](kernel::Forward forward) {
+    const Kernel kernel = select_kernel(plan.batch, forward);
+    const std::int64_t resident = resident_blocks(kernel, device);
+    return DevicePlan::Forward{kernel, static_cast<int>(std::min(resident, item_count(result->view)))};
+  };
+  result->mma = launch_of(kernel::Forward::kMma);
+  if (result->architecture == GpuArchitecture::kSm90a) result->wgmma = launch_of(kernel::Forward::kWgmma);
   constexpr std::int64_t kRowsPerBlock = 4;
+  constexpr std::int64_t kMergeBlocks = 1024;  // more than run at once anywhere
   std::int64_t merge_rows = 0;
   for (const Merge& merge : plan.merges) merge_rows += merge.query_count * merge.query_head_count;
-  result->merge_blocks = static_cast<int>(std::min(resident, ceil_div(merge_rows, kRowsPerBlock)));
+  result->merge_blocks = static_cast<int>(std::min(kMergeBlocks, ceil_div(merge_rows, kRowsPerBlock)));
   return result;
 }
 
@@ -206,9 +231,10 @@ std::int64_t workspace_bytes(const Plan& plan) {
          static_cast<std::int64_t>(sizeof(float));
 }
 
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, void* stream) {
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
+             void* stream) {
   const DevicePlan& on_device = *plan.data().on_device;
-  if (on_device.forward_blocks == 0) return;
+  if (item_count(on_device.view) == 0) return;
   kernel::ForwardParameters parameters = kernel::launch_parameters(plan.data().batch, tensors);
   parameters.plan = on_device.view;
   parameters.requests = on_device.requests;
@@ -217,7 +243,10 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, void
   parameters.partials = static_cast<float*>(workspace.data);
   const CurrentDevice current(on_device.device);
   auto* const on_stream = static_cast<cudaStream_t>(stream);
-  check(on_device.kernel.launch(parameters, on_device.forward_blocks, on_stream), "launching forward_mma");
+  if (architecture != GpuArchitecture::kSm80) architecture = on_device.architecture;
+  const bool wgmma = kernel::select_forward(parameters, architecture) == kernel::Forward::kWgmma;
+  const DevicePlan::Forward& forward = wgmma ? on_device.wgmma : on_device.mma;
+  check(forward.kernel.launch(parameters, forward.blocks, on_stream), "launching attention");
   if (on_device.merge_blocks > 0) {
     check(launch_merge_partials(parameters, on_device.merge_blocks, on_stream), "launching merge_partials");
   }

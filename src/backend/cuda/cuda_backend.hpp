@@ -18,7 +18,7 @@ std::string no_device_reason();
 DeviceInfo device_info(std::int32_t device);
 
 /// Throws Error(kUnsupported) for a batch that no kernel computes on this device.
-PlanTarget target_for(const RaggedBatch& batch, std::int32_t device);
+PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture);
 /// Copies what kernels read of a plan. Throws Error(kUnsupported) likewise.
 std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t device);
 
@@ -28,7 +28,7 @@ std::int32_t device_of(const Plan& plan);
 /// Bytes of partial rows. Exact.
 std::int64_t workspace_bytes(const Plan& plan);
 /// Launches the plan's kernels on `stream`. Plan, workspace and tensors are on one device, validated but for that.
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, void* stream);
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream);
 
 void* allocate(std::int64_t bytes, std::int32_t device);
 void release(void* memory, std::int32_t device) noexcept;

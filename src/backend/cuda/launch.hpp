@@ -15,9 +15,12 @@ struct Kernel {
   cudaError_t (*resident_blocks)(int* blocks);
 };
 
-/// forward_mma for fp16 or bf16 and head dims of kernel::kMmaHeadDims. Defined in instances/.
+/// For fp16 or bf16 and head dims of kernel::kHeadDims. Defined in instances/; forward_wgmma is compiled for sm_90a
+/// only.
 template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_mma_instance();
+template <Dtype kInput, int kDimQk, int kDimVo>
+Kernel forward_wgmma_instance();
 
 cudaError_t launch_merge_partials(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);
 

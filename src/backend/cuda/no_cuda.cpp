@@ -15,11 +15,14 @@ constexpr const char* kReason = "this build of varlen has no CUDA: configure it 
 std::int32_t device_count() noexcept { return 0; }
 std::string no_device_reason() { return kReason; }
 DeviceInfo device_info(std::int32_t /*device*/) { refuse_device(); }
-PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/) { refuse_device(); }
+PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuArchitecture /*architecture*/) {
+  refuse_device();
+}
 std::shared_ptr<const DevicePlan> upload(const PlanData& /*plan*/, std::int32_t /*device*/) { refuse_device(); }
 std::int32_t device_of(const Plan& /*plan*/) { refuse_device(); }
 std::int64_t workspace_bytes(const Plan& /*plan*/) { refuse_device(); }
-void execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/, void* /*stream*/) {
+void execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/,
+             GpuArchitecture /*architecture*/, void* /*stream*/) {
   refuse_device();
 }
 void* allocate(std::int64_t /*bytes*/, std::int32_t /*device*/) { refuse_device(); }

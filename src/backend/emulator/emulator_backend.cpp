@@ -24,17 +24,17 @@ using gpu::emulator::GlobalMemory;
 using gpu::emulator::Machine;
 using gpu::emulator::Role;
 
-using ForwardKernel = Kernel (*)(Dtype);
+using ForwardKernel = Kernel (*)(kernel::Forward, Dtype);
 
 template <int... kShapes>
 constexpr std::array<ForwardKernel, sizeof...(kShapes)> forward_kernels(
     std::integer_sequence<int, kShapes...> /*shapes*/) {
-  return {forward_kernel<kernel::kMmaHeadDims[kShapes].qk, kernel::kMmaHeadDims[kShapes].vo>...};
+  return {forward_kernel<kernel::kHeadDims[kShapes].qk, kernel::kHeadDims[kShapes].vo>...};
 }
-constexpr auto kForwardKernels = forward_kernels(std::make_integer_sequence<int, kernel::kMmaShapes>());
+constexpr auto kForwardKernels = forward_kernels(std::make_integer_sequence<int, kernel::kShapes>());
 
-Kernel select_forward_kernel(const RaggedBatch& batch) {
-  return kForwardKernels[static_cast<std::size_t>(kernel::select_mma_shape(batch))](batch.input_dtype);
+Kernel select_forward_kernel(const RaggedBatch& batch, kernel::Forward forward) {
+  return kForwardKernels[static_cast<std::size_t>(kernel::select_shape(batch))](forward, batch.input_dtype);
 }
 
 void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, const kernel::ForwardParameters& parameters) {
@@ -62,9 +62,11 @@ std::int64_t workspace_bytes(const Plan& plan) {
   return ceil_div(floats * static_cast<std::int64_t>(sizeof(float)), kAlignment) * kAlignment;
 }
 
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace) {
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture) {
   const PlanData& data = plan.data();
-  const Kernel forward = select_forward_kernel(data.batch);
+  kernel::ForwardParameters parameters = kernel::launch_parameters(data.batch, tensors);
+  if (architecture == GpuArchitecture::kNewest) architecture = GpuArchitecture::kSm90a;
+  const Kernel forward = select_forward_kernel(data.batch, kernel::select_forward(parameters, architecture));
   const std::int64_t bytes = emulator::workspace_bytes(plan);
   if (workspace.bytes < bytes || (bytes > 0 && workspace.data == nullptr)) {
     throw Error(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, std::to_string(workspace.bytes),
@@ -72,7 +74,6 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace) {
   }
   if (plan.item_count() == 0) return;
 
-  kernel::ForwardParameters parameters = kernel::launch_parameters(data.batch, tensors);
   parameters.plan = data.view();
   parameters.requests = data.batch.requests.data();
   parameters.partials = static_cast<float*>(workspace.data);

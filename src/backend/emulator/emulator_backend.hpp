@@ -12,8 +12,9 @@ namespace varlen::emulator {
 std::int64_t workspace_bytes(const Plan& plan);
 
 /// Runs the kernels of `plan` over tensors in host memory, which have been validated against the plan's batch. Throws
-/// Error(kUnsupported) as kernel::select_mma_shape() does, Error(kWorkspaceTooSmall), and Error(kInternal) with one
+/// Error(kUnsupported) as kernel::select_shape() does, Error(kWorkspaceTooSmall), and Error(kInternal) with one
 /// line for everything that a kernel does wrong.
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace);
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace,
+             GpuArchitecture architecture = GpuArchitecture::kNewest);
 
 }  // namespace varlen::emulator

@@ -2,6 +2,6 @@
 
 namespace varlen::emulator {
 
-template Kernel forward_kernel<192, 128>(Dtype);
+template Kernel forward_kernel<192, 128>(kernel::Forward, Dtype);
 
 }  // namespace varlen::emulator

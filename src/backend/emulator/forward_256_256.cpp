@@ -2,6 +2,6 @@
 
 namespace varlen::emulator {
 
-template Kernel forward_kernel<256, 256>(Dtype);
+template Kernel forward_kernel<256, 256>(kernel::Forward, Dtype);
 
 }  // namespace varlen::emulator

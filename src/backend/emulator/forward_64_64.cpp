@@ -2,6 +2,6 @@
 
 namespace varlen::emulator {
 
-template Kernel forward_kernel<64, 64>(Dtype);
+template Kernel forward_kernel<64, 64>(kernel::Forward, Dtype);
 
 }  // namespace varlen::emulator

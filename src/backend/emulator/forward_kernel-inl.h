@@ -4,17 +4,24 @@
 #include "backend/emulator/kernels.hpp"
 #include "gpu/emulator/operations.hpp"
 #include "kernel/forward_mma.hpp"
+#include "kernel/forward_wgmma.hpp"
 
 namespace varlen::emulator {
 
-template <int kDimQk, int kDimVo>
-Kernel forward_kernel(Dtype input_dtype) {
-  using HalfShape = kernel::ForwardMmaShape<gpu::Float16, kDimQk, kDimVo>;
-  using BFloatShape = kernel::ForwardMmaShape<gpu::BFloat16, kDimQk, kDimVo>;
-  if (input_dtype == Dtype::kBFloat16) {
-    return {kernel::forward_mma<BFloatShape>, BFloatShape::kThreads, BFloatShape::kSharedBytes};
+template <class Element, int kDimQk, int kDimVo>
+Kernel forward_kernel_for(kernel::Forward forward) {
+  if (forward == kernel::Forward::kWgmma) {
+    using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
+    return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes};
   }
-  return {kernel::forward_mma<HalfShape>, HalfShape::kThreads, HalfShape::kSharedBytes};
+  using Shape = kernel::ForwardMmaShape<Element, kDimQk, kDimVo>;
+  return {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes};
+}
+
+template <int kDimQk, int kDimVo>
+Kernel forward_kernel(kernel::Forward forward, Dtype input_dtype) {
+  return input_dtype == Dtype::kBFloat16 ? forward_kernel_for<gpu::BFloat16, kDimQk, kDimVo>(forward)
+                                         : forward_kernel_for<gpu::Float16, kDimQk, kDimVo>(forward);
 }
 
 }  // namespace varlen::emulator

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernel/parameters.hpp"
+#include "kernel/shapes.hpp"
 
 namespace varlen::emulator {
 
@@ -15,7 +16,7 @@ struct Kernel {
 };
 
 template <int kDimQk, int kDimVo>
-Kernel forward_kernel(Dtype input_dtype);
+Kernel forward_kernel(kernel::Forward forward, Dtype input_dtype);
 
 Kernel merge_kernel();
 

@@ -13,6 +13,7 @@
 #endif
 #endif
 #if defined(VARLEN_ADDRESS_SANITIZER)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -42,6 +43,13 @@ inline void complete_switch([[maybe_unused]] Fiber& self, [[maybe_unused]] Fiber
     previous.stack = stack;
     previous.stack_bytes = bytes;
   }
+#endif
+}
+
+/// Memory that held stacks, before something else may be mapped there.
+inline void forget_frames([[maybe_unused]] const void* memory, [[maybe_unused]] std::size_t bytes) {
+#if defined(VARLEN_ADDRESS_SANITIZER)
+  __asan_unpoison_memory_region(memory, bytes);
 #endif
 }
 

@@ -1,15 +1,19 @@
 // A GPU in one thread: runs the threads of a block as fibers, one block after another, and watches what they do.
 //
 // A fiber runs until it waits for others: at a barrier or in an operation of its whole warp. There each lane leaves its
-// operands; the last one to come computes for all and runs on. The order is fixed, so every run is the same.
+// operands; the last one to come computes for all and runs on. The order is fixed, so every run is the same. What is
+// asynchronous happens as late as it may: products when they are waited for, copies when nobody can go on without them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "gpu/emulator/fiber.hpp"
@@ -33,7 +37,19 @@ enum class Operation : std::uint8_t {
   kLoadGlobal,
   kStoreGlobal,
   kCopyAsync,
+  kInitBarrier,
+  kArrive,
+  kWaitFor,
+  kCopyAsyncArrive,
+  kWarpgroupMultiply,
+  kWarpgroupMultiplyAdd,
+  kWarpgroupWait,
+  kSetRegisters,
+  kSyncThreads,
+  kArriveThreads,
+  kCopyBox,
 };
+inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::kCopyBox) + 1;
 const char* operation_name(Operation operation) noexcept;
 
 /// What a lane brings to an operation of its warp.
@@ -53,6 +69,28 @@ struct AsyncCopy {
   std::int64_t group;
 };
 
+/// Copies of a thread that land together and arrive at a barrier then.
+struct Delivery {
+  std::vector<AsyncCopy> copies;
+  std::int64_t box_bytes;  // 0: by a thread, which arrives
+  std::uint32_t barrier;
+  int thread;
+  Clock clock;  // of the thread's warp when it asked for this
+};
+
+/// A lane's part of a product of its warpgroup.
+struct Product {
+  Operation operation;
+  bool is_bfloat16;
+  bool add;
+  int tiles;
+  float* sum;              // [tiles][4]
+  const std::uint32_t* a;  // [4], of kWarpgroupMultiplyAdd
+  std::uint64_t a_matrix;  // of kWarpgroupMultiply
+  std::uint64_t b_matrix;
+  std::int64_t group;
+};
+
 struct Thread : Fiber {
   int index = 0;
   std::int32_t request = -1;
@@ -60,6 +98,12 @@ struct Thread : Fiber {
   Operands operands{};
   std::vector<AsyncCopy> copies;  // by group
   std::int64_t groups = 0;        // committed
+  std::vector<Product> products;  // not waited for, by group
+  std::int64_t product_groups = 0;
+  bool fenced = false;            // since products were waited for
+  std::uint64_t seen_writes = 0;  // writes to shared memory before the last fence_shared_for_products()
+  Operation waiting = Operation::kNone;
+  std::uint32_t waiting_for = 0;  // address of a barrier in shared memory
 };
 
 struct Launch {
@@ -85,6 +129,8 @@ class Machine {
   void enter_request(std::int32_t request) { running_->request = request; }
 
   void sync_block();
+  void sync_threads(int id, int threads);
+  void arrive_threads(int id, int threads);
   /// By every lane of a warp. Returns with the results in place.
   void join_warp(Operation operation, const Operands& operands);
   float shuffle(const Operands& operands) {
@@ -97,29 +143,71 @@ class Machine {
   void copy_async(SharedAddress to, const void* from, bool present);
   void copy_async_commit() { ++running_->groups; }
   void copy_async_wait(int pending);
+  void copy_async_arrive(SharedAddress barrier);
+
+  void init_barrier(SharedAddress barrier, int arrivals);
+  void arrive_expecting(SharedAddress barrier, std::uint32_t bytes);
+  void copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4], SharedAddress barrier);
+  void wait_for(SharedAddress barrier, std::uint32_t parity);
+
+  void warpgroup_fence() { running_->fenced = true; }
+  void fence_shared_for_products() { running_->seen_writes = shared_.writes(); }
+  void multiply(Product product);
+  void warpgroup_commit() { ++running_->product_groups; }
+  void warpgroup_wait(int pending);
+  void set_registers(int registers);
 
   // For the operations of a warp.
   SharedMemory& shared() { return shared_; }
+  Actor actor(const Thread& thread) const {
+    const int warp = thread.index / kWarpThreads;
+    return {thread.index, warp, &warps_[static_cast<std::size_t>(warp)].clock};
+  }
+  const Thread& thread(int index) const { return threads_[static_cast<std::size_t>(index)]; }
   [[noreturn]] void fail(const Thread& thread, Operation operation, const std::string& what) const;
 
  private:
   struct Warp {
     std::uint32_t runnable;
     std::uint32_t in_operation;  // lanes that wait in `operation`
-    std::uint32_t at_barrier;
+    std::uint32_t at_barrier;    // of the block
     Operation operation;
+    Clock clock;
+  };
+  struct Barrier {
+    int arrivals;
+    int missing;
+    std::int64_t missing_bytes;  // of boxes; negative if they came before they were expected
+    std::uint32_t phases;        // complete
+    Clock arriving;              // what is known to those who arrived
+    Clock arrived;               // the same when the newest complete phase was
+    std::vector<Thread*> waiting;
+  };
+  struct NamedBarrier {
+    int threads;  // 0: nobody has arrived
+    int arrived;
+    Clock clock;  // what is known to those who arrived
+    std::vector<Thread*> waiting;
   };
   struct Stopped {};  // unwinds the other fibers after a fault
 
   Warp& warp_of(const Thread& thread) { return warps_[static_cast<std::size_t>(thread.index / kWarpThreads)]; }
   void run_block(const std::function<void()>& kernel);
   Fiber& run_thread(Thread& thread, const std::function<void()>& kernel);
-  void wait();
+  void wait(Operation operation);
+  void tick(Warp& warp);
+  Barrier& barrier_at(const Thread& thread, Operation operation, SharedAddress barrier);
+  void arrive_at(Barrier& barrier, const Clock& clock);
+  void complete_phase_if_all_is_there(Barrier& barrier);
+  bool arrive_at_named(Operation operation, int id, int threads);
+  void land(const AsyncCopy& copy, const Actor& actor);
+  bool deliver();
+  void check_registers() const;
   void resume(Fiber& self, Fiber& next);
   Fiber& next_fiber();
   void unwind_all();
   [[noreturn]] void fail_divergent(const Thread& thread, Operation operation, std::uint32_t others, Operation theirs);
-  [[noreturn]] void fail_deadlocked() const;
+  std::exception_ptr deadlock() const;
   void check_aligned(const Thread& thread, Operation operation, std::uintptr_t address, std::int64_t alignment,
                      const char* memory) const;
 
@@ -133,6 +221,10 @@ class Machine {
   Fiber main_;                 // launch() itself
   Fiber* previous_ = nullptr;  // the one that the last switch left
   Thread* running_ = nullptr;
+  std::unordered_map<std::uint32_t, Barrier> barriers_;  // by address
+  std::array<NamedBarrier, 16> named_barriers_;
+  std::deque<Delivery> deliveries_;
+  std::vector<int> registers_;  // of a thread of each warpgroup, 0: as launched
   int finished_ = 0;
   int at_barrier_ = 0;
   bool stopping_ = false;
@@ -143,5 +235,7 @@ class Machine {
 
 /// Computes an operation for all lanes of a warp.
 void execute_warp(Machine& machine, Operation operation, Thread* lanes);
+/// Computes all products of a warpgroup's threads of groups before `group`, and forgets them.
+void execute_products(Machine& machine, Thread* threads, std::int64_t group);
 
 }  // namespace varlen::gpu::emulator

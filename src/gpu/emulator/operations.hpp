@@ -16,6 +16,8 @@ VARLEN_DEVICE int block_index() { return emulator::Machine::current().block_inde
 VARLEN_DEVICE int block_count() { return emulator::Machine::current().block_count(); }
 
 VARLEN_DEVICE void sync_block() { emulator::Machine::current().sync_block(); }
+VARLEN_DEVICE void sync_threads(int id, int threads) { emulator::Machine::current().sync_threads(id, threads); }
+VARLEN_DEVICE void arrive_threads(int id, int threads) { emulator::Machine::current().arrive_threads(id, threads); }
 
 VARLEN_DEVICE SharedAddress shared_memory() { return {0}; }
 VARLEN_DEVICE void store_shared(SharedAddress to, const Words4& value) {
@@ -42,6 +44,24 @@ VARLEN_DEVICE void copy_async_commit() { emulator::Machine::current().copy_async
 template <int kPending>
 VARLEN_DEVICE void copy_async_wait() {
   emulator::Machine::current().copy_async_wait(kPending);
+}
+
+VARLEN_DEVICE void copy_async_arrive(SharedAddress barrier) { emulator::Machine::current().copy_async_arrive(barrier); }
+
+VARLEN_DEVICE void init_barrier(SharedAddress barrier, int arrivals) {
+  emulator::Machine::current().init_barrier(barrier, arrivals);
+}
+VARLEN_DEVICE void fence_barriers() {}
+VARLEN_DEVICE void arrive(SharedAddress barrier) { emulator::Machine::current().arrive_expecting(barrier, 0); }
+VARLEN_DEVICE void arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
+  emulator::Machine::current().arrive_expecting(barrier, bytes);
+}
+VARLEN_DEVICE void copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4],
+                            SharedAddress barrier) {
+  emulator::Machine::current().copy_box(to, map, coordinates, barrier);
+}
+VARLEN_DEVICE void wait_for(SharedAddress barrier, std::uint32_t parity) {
+  emulator::Machine::current().wait_for(barrier, parity);
 }
 
 VARLEN_DEVICE void load_matrices(std::uint32_t (&matrix)[4], SharedAddress row) {
@@ -76,6 +96,48 @@ VARLEN_DEVICE void multiply_add_16x8x16(float (&sum)[4], const std::uint32_t (&a
   operands.b[0] = b0;
   operands.b[1] = b1;
   emulator::Machine::current().join_warp(emulator::kMultiplyAdd<Element>, operands);
+}
+
+template <class Element, int kTiles>
+VARLEN_DEVICE void warpgroup_multiply(float (&sum)[kTiles][4], MatrixDescriptor a, MatrixDescriptor b, bool add) {
+  emulator::Product product{};
+  product.operation = emulator::Operation::kWarpgroupMultiply;
+  product.is_bfloat16 = emulator::kMultiplyAdd<Element> == emulator::Operation::kMultiplyAddBFloat16;
+  product.add = add;
+  product.tiles = kTiles;
+  product.sum = &sum[0][0];
+  product.a_matrix = a.bits;
+  product.b_matrix = b.bits;
+  emulator::Machine::current().multiply(product);
+}
+template <class Element, int kTiles>
+VARLEN_DEVICE void warpgroup_multiply_add(float (&sum)[kTiles][4], const std::uint32_t (&a)[4], MatrixDescriptor b) {
+  emulator::Product product{};
+  product.operation = emulator::Operation::kWarpgroupMultiplyAdd;
+  product.is_bfloat16 = emulator::kMultiplyAdd<Element> == emulator::Operation::kMultiplyAddBFloat16;
+  product.add = true;
+  product.tiles = kTiles;
+  product.sum = &sum[0][0];
+  product.a = a;
+  product.b_matrix = b.bits;
+  emulator::Machine::current().multiply(product);
+}
+VARLEN_DEVICE void warpgroup_fence() { emulator::Machine::current().warpgroup_fence(); }
+VARLEN_DEVICE void warpgroup_commit() { emulator::Machine::current().warpgroup_commit(); }
+template <int kPending>
+VARLEN_DEVICE void warpgroup_wait() {
+  emulator::Machine::current().warpgroup_wait(kPending);
+}
+template <int kTiles>
+VARLEN_DEVICE void keep_in_place(float (&/*sum*/)[kTiles][4]) {}
+VARLEN_DEVICE void fence_shared_for_products() { emulator::Machine::current().fence_shared_for_products(); }
+template <int kRegisters>
+VARLEN_DEVICE void take_registers() {
+  emulator::Machine::current().set_registers(kRegisters);
+}
+template <int kRegisters>
+VARLEN_DEVICE void give_back_registers() {
+  emulator::Machine::current().set_registers(kRegisters);
 }
 
 VARLEN_DEVICE float shuffle_xor(float value, int lane_mask) {

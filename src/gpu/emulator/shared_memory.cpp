@@ -2,13 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace varlen::gpu::emulator {
 
-void SharedMemory::reset(std::int64_t bytes) {
+void merge_clock(Clock& clock, const Clock& other) {
+  for (std::size_t w = 0; w < clock.size(); ++w) clock[w] = std::max(clock[w], other[w]);
+}
+
+void SharedMemory::reset(std::int64_t bytes, int warps) {
   const auto granules = static_cast<std::size_t>((bytes + kGranuleBytes - 1) / kGranuleBytes);
   bytes_.assign(granules * kGranuleBytes, std::byte{0xFF});
-  granules_.assign(granules, {0, 0, 0, 0, State::kUnwritten});
-  epoch_ = 1;
+  granules_.assign(granules, {0, 0, 0, State::kUnwritten});
+  warps_ = static_cast<std::size_t>(warps);
+  readers_.assign(granules * warps_, 0);
+  writes_ = 0;
 }
 
 std::string SharedMemory::outside(std::uint32_t address) const {
@@ -27,44 +35,46 @@ std::string SharedMemory::read_fault(const Granule& granule, std::uint32_t addre
   }
 }
 
-std::optional<std::string> SharedMemory::check_write(std::uint32_t address, int thread, int warp) const {
+std::optional<std::string> SharedMemory::check_write(std::uint32_t address, const Actor& actor) const {
   if (address >= size()) return outside(address);
-  const Granule& granule = granules_[address / kGranuleBytes];
+  const std::size_t index = address / kGranuleBytes;
+  const Granule& granule = granules_[index];
   if (granule.state == State::kInFlight) {
     return fmt::format("writes shared byte {}, to which a copy of thread {} is in flight", address, granule.writer);
   }
-  if (granule.state == State::kWritten && granule.write_epoch == epoch_ && granule.writer != thread) {
+  if (granule.state == State::kWritten && granule.writer != actor.thread && !is_before(granule, actor)) {
     return fmt::format("writes shared byte {}, which thread {} wrote with no barrier since then", address,
                        granule.writer);
   }
-  if (granule.read_epoch == epoch_ && granule.reader != warp) {
-    return fmt::format("writes shared byte {}, which {} read with no barrier since then", address,
-                       granule.reader == kSeveral ? "several warps" : fmt::format("warp {}", granule.reader));
+  for (std::size_t w = 0; w < warps_; ++w) {
+    if (static_cast<int>(w) == actor.warp || readers_[index * warps_ + w] <= (*actor.clock)[w]) continue;
+    return fmt::format("writes shared byte {}, which warp {} read with no barrier since then", address, w);
   }
   return std::nullopt;
 }
 
-std::optional<std::string> SharedMemory::write(std::uint32_t address, int thread, int warp) {
-  if (auto fault = check_write(address, thread, warp)) return fault;
+void SharedMemory::end_write(std::uint32_t address, const Actor& actor) {
   Granule& granule = granules_[address / kGranuleBytes];
   granule.state = State::kWritten;
-  granule.writer = static_cast<std::int16_t>(thread);
-  granule.write_epoch = epoch_;
+  granule.writer = static_cast<std::int16_t>(actor.thread);
+  granule.write_time = (*actor.clock)[static_cast<std::size_t>(actor.warp)];
+  granule.write_number = ++writes_;
+}
+
+std::optional<std::string> SharedMemory::write(std::uint32_t address, const Actor& actor) {
+  if (auto fault = check_write(address, actor)) return fault;
+  end_write(address, actor);
   return std::nullopt;
 }
 
-std::optional<std::string> SharedMemory::begin_copy(std::uint32_t address, int thread, int warp) {
-  if (auto fault = check_write(address, thread, warp)) return fault;
+std::optional<std::string> SharedMemory::begin_copy(std::uint32_t address, const Actor& actor) {
+  if (auto fault = check_write(address, actor)) return fault;
   Granule& granule = granules_[address / kGranuleBytes];
   granule.state = State::kInFlight;
-  granule.writer = static_cast<std::int16_t>(thread);
+  granule.writer = static_cast<std::int16_t>(actor.thread);
   return std::nullopt;
 }
 
-void SharedMemory::arrive(std::uint32_t address) {
-  Granule& granule = granules_[address / kGranuleBytes];
-  granule.state = State::kWritten;
-  granule.write_epoch = epoch_;
-}
+void SharedMemory::arrive(std::uint32_t address, const Actor& actor) { end_write(address, actor); }
 
 }  // namespace varlen::gpu::emulator

@@ -1,7 +1,8 @@
 // Shared memory of the running block, in granules of 16 bytes, the unit of every access: who wrote and read each when.
 //
 // Threads run in one fixed order here and in any order on a GPU. So beside what was never written, accesses of two
-// threads to one granule with no barrier between them are faults, in whichever order they came.
+// threads to one granule are faults, in whichever order they came, unless a barrier orders them. What does is told by
+// vector clocks of the warps (Fidge 1988, Mattern 1989).
 #pragma once
 
 #include <cstddef>
@@ -14,49 +15,79 @@ namespace varlen::gpu::emulator {
 
 inline constexpr std::uint32_t kGranuleBytes = 16;
 
+/// 128-byte swizzle: bits 7 to 9 of an address flip bits 4 to 6.
+constexpr std::uint32_t swizzled(std::uint32_t address) { return address ^ (address >> 7 & 7U) << 4; }
+
+/// What a warp, or whoever waits at a barrier, knows of the others: for each warp the newest of its accesses that came
+/// before. A warp's own entry is the time of its accesses now.
+using Clock = std::vector<std::uint32_t>;
+void merge_clock(Clock& clock, const Clock& other);
+
+/// Who accesses.
+struct Actor {
+  int thread;
+  int warp;
+  const Clock* clock;  // of the warp
+};
+
 class SharedMemory {
  public:
-  void reset(std::int64_t bytes);
-  void pass_barrier() { ++epoch_; }
+  void reset(std::int64_t bytes, int warps);
 
   // Each says what is wrong with the access, as the end of a sentence, or nothing. The address is aligned.
   /// The whole warp reads the granule at `address`.
-  std::optional<std::string> read(std::uint32_t address, int warp) {
+  std::optional<std::string> read(std::uint32_t address, const Actor& actor) {
     if (address >= size()) return outside(address);
-    Granule& granule = granules_[address / kGranuleBytes];
-    if (granule.state != State::kWritten || granule.write_epoch == epoch_) return read_fault(granule, address);
-    const auto reader = static_cast<std::int16_t>(warp);
-    granule.reader = granule.read_epoch == epoch_ && granule.reader != reader ? kSeveral : reader;
-    granule.read_epoch = epoch_;
+    const std::size_t index = address / kGranuleBytes;
+    const Granule& granule = granules_[index];
+    if (granule.state != State::kWritten || !is_before(granule, actor)) return read_fault(granule, address);
+    readers_[index * warps_ + static_cast<std::size_t>(actor.warp)] =
+        (*actor.clock)[static_cast<std::size_t>(actor.warp)];
     return std::nullopt;
   }
-  std::optional<std::string> write(std::uint32_t address, int thread, int warp);
+  std::optional<std::string> write(std::uint32_t address, const Actor& actor);
   /// A copy to the granule was issued; arrive() ends it.
-  std::optional<std::string> begin_copy(std::uint32_t address, int thread, int warp);
-  void arrive(std::uint32_t address);
+  std::optional<std::string> begin_copy(std::uint32_t address, const Actor& actor);
+  void arrive(std::uint32_t address, const Actor& actor);
+  /// The same for a copy of a box, after which products need no fence.
+  void arrive_for_products(std::uint32_t address, const Actor& actor) {
+    arrive(address, actor);
+    granules_[address / kGranuleBytes].write_number = 0;
+  }
 
   /// Of a granule that passed one of the checks.
   std::byte* data(std::uint32_t address) { return bytes_.data() + address; }
+  /// How many writes had ended when the granule's last one did, and whose that was.
+  std::uint64_t write_number(std::uint32_t address) const { return granules_[address / kGranuleBytes].write_number; }
+  int writer(std::uint32_t address) const { return granules_[address / kGranuleBytes].writer; }
+  std::uint64_t writes() const { return writes_; }
 
  private:
   enum class State : std::uint8_t { kUnwritten, kWritten, kInFlight };
   struct Granule {
-    std::uint32_t write_epoch;  // when its last writer finished
-    std::uint32_t read_epoch;
-    std::int16_t writer;  // thread
-    std::int16_t reader;  // warp, or kSeveral
+    std::uint64_t write_number;
+    std::uint32_t write_time;  // of the writer's warp
+    std::int16_t writer;       // thread
     State state;
   };
-  static constexpr std::int16_t kSeveral = -1;
 
+  /// The granule's last write came before what the actor does now. Other threads of its own warp count as others.
+  static bool is_before(const Granule& granule, const Actor& actor) {
+    const int warp = granule.writer / 32;
+    const std::uint32_t known = (*actor.clock)[static_cast<std::size_t>(warp)];
+    return warp == actor.warp ? known > granule.write_time : known >= granule.write_time;
+  }
   std::uint32_t size() const { return static_cast<std::uint32_t>(bytes_.size()); }
   std::string outside(std::uint32_t address) const;
   std::string read_fault(const Granule& granule, std::uint32_t address) const;
-  std::optional<std::string> check_write(std::uint32_t address, int thread, int warp) const;
+  std::optional<std::string> check_write(std::uint32_t address, const Actor& actor) const;
+  void end_write(std::uint32_t address, const Actor& actor);
 
   std::vector<std::byte> bytes_;
   std::vector<Granule> granules_;
-  std::uint32_t epoch_ = 1;  // barriers passed, and one
+  std::vector<std::uint32_t> readers_;  // [granules, warps]: when each warp last read it, 0: never
+  std::size_t warps_ = 1;
+  std::uint64_t writes_ = 0;
 };
 
 }  // namespace varlen::gpu::emulator

@@ -4,6 +4,8 @@
 
 #include <new>
 
+#include "gpu/emulator/fiber.hpp"
+
 namespace varlen::gpu::emulator {
 namespace {
 
@@ -21,7 +23,10 @@ constexpr std::size_t kColourStep = 23;
 StackArena::~StackArena() { release(); }
 
 void StackArena::release() noexcept {
-  if (memory_ != nullptr) munmap(memory_, bytes_);
+  if (memory_ != nullptr) {
+    forget_frames(memory_, bytes_);
+    munmap(memory_, bytes_);
+  }
   memory_ = nullptr;
   stacks_ = 0;
 }

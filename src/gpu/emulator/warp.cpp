@@ -26,7 +26,7 @@ void read_rows(Machine& machine, Operation operation, const Thread* lanes, Matri
       machine.fail(thread, operation,
                    fmt::format("has a shared address {} bytes past a multiple of 16", address % kGranuleBytes));
     }
-    const auto fault = machine.shared().read(address, thread.index / kWarpThreads);
+    const auto fault = machine.shared().read(address, machine.actor(thread));
     if (fault) machine.fail(thread, operation, *fault);
     std::memcpy(matrices.element[lane / kMatrixRows][lane % kMatrixRows], machine.shared().data(address),
                 kGranuleBytes);

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "gpu/operations.hpp"
+#include "gpu/ptx/warpgroup.hpp"
 
 namespace varlen::gpu {
 
@@ -16,6 +17,16 @@ VARLEN_DEVICE int block_index() { return static_cast<int>(blockIdx.x); }
 VARLEN_DEVICE int block_count() { return static_cast<int>(gridDim.x); }
 
 VARLEN_DEVICE void sync_block() { __syncthreads(); }
+
+// barrier.sync a, b;
+VARLEN_DEVICE void sync_threads(int id, int threads) {
+  asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
+// barrier.arrive a, b;
+VARLEN_DEVICE void arrive_threads(int id, int threads) {
+  asm volatile("barrier.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
 
 VARLEN_DEVICE SharedAddress shared_memory() {
   extern __shared__ __align__(1024) std::uint8_t memory[];
@@ -52,6 +63,54 @@ VARLEN_DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" :
 template <int kPending>
 VARLEN_DEVICE void copy_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+// mbarrier.init.shared.b64 [addr], count;
+VARLEN_DEVICE void init_barrier(SharedAddress barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier.value), "r"(arrivals) : "memory");
+}
+
+// fence.mbarrier_init.release.cluster;
+VARLEN_DEVICE void fence_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+
+// mbarrier.arrive.expect_tx.shared.b64 state, [addr], tx_count;
+VARLEN_DEVICE void arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
+  asm volatile("{ .reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1; }" ::"r"(barrier.value),
+               "r"(bytes)
+               : "memory");
+}
+
+// cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [dstMem], [tensorMap, tensorCoords],
+// [mbar];
+VARLEN_DEVICE void copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4],
+                            SharedAddress barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], "
+      "[%6];" ::"r"(to.value),
+      "l"(&map), "r"(coordinates[0]), "r"(coordinates[1]), "r"(coordinates[2]), "r"(coordinates[3]), "r"(barrier.value)
+      : "memory");
+}
+
+// mbarrier.arrive.shared.b64 state, [addr];
+VARLEN_DEVICE void arrive(SharedAddress barrier) {
+  asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(barrier.value) : "memory");
+}
+
+// mbarrier.try_wait.parity.shared.b64 complete, [addr], phaseParity;
+VARLEN_DEVICE void wait_for(SharedAddress barrier, std::uint32_t parity) {
+  std::uint32_t complete = 0;
+  while (complete == 0) {
+    asm volatile(
+        "{ .reg .pred complete; mbarrier.try_wait.parity.shared.b64 complete, [%1], %2; selp.u32 %0, 1, 0, complete; }"
+        : "=r"(complete)
+        : "r"(barrier.value), "r"(parity)
+        : "memory");
+  }
+}
+
+// cp.async.mbarrier.arrive.noinc.shared.b64 [addr];
+VARLEN_DEVICE void copy_async_arrive(SharedAddress barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier.value) : "memory");
 }
 
 // ldmatrix.sync.aligned.m8n8.x4.shared.b16 r, [p];

@@ -1,4 +1,4 @@
-#include "backend/cuda/forward_mma_instance.cuh"
+#include "backend/cuda/forward_instance.cuh"
 
 namespace varlen::cuda {
 

@@ -1,0 +1,55 @@
+// Compiled instances of the forward kernels and their launchers.
+#pragma once
+
+#include <type_traits>
+
+#include "backend/cuda/launch.hpp"
+#include "gpu/ptx/operations.hpp"
+#include "kernel/forward_mma.hpp"
+#include "kernel/forward_wgmma.hpp"
+
+namespace varlen::cuda {
+
+template <Dtype kInput>
+using ElementOf = std::conditional_t<kInput == Dtype::kFloat16, gpu::Float16, gpu::BFloat16>;
+
+template <class Shape>
+__global__ void __launch_bounds__(Shape::kThreads)
+    forward_mma_kernel(const __grid_constant__ kernel::ForwardParameters parameters) {
+  kernel::forward_mma<Shape>(parameters);
+}
+
+template <class Shape>
+__global__ void __launch_bounds__(Shape::kThreads, 1)
+    forward_wgmma_kernel(const __grid_constant__ kernel::ForwardParameters parameters) {
+  kernel::forward_wgmma<Shape>(parameters);
+}
+
+using ForwardKernel = void (*)(const kernel::ForwardParameters);
+
+template <class Shape, ForwardKernel kKernel>
+Kernel launcher() {
+  return {
+      [] { return cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Shape::kSharedBytes); },
+      [](const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream) {
+        kKernel<<<blocks, Shape::kThreads, Shape::kSharedBytes, stream>>>(parameters);
+        return cudaGetLastError();
+      },
+      [](int* blocks) {
+        return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, kKernel, Shape::kThreads, Shape::kSharedBytes);
+      }};
+}
+
+template <Dtype kInput, int kDimQk, int kDimVo>
+Kernel forward_mma_instance() {
+  using Shape = kernel::ForwardMmaShape<ElementOf<kInput>, kDimQk, kDimVo>;
+  return launcher<Shape, forward_mma_kernel<Shape>>();
+}
+
+template <Dtype kInput, int kDimQk, int kDimVo>
+Kernel forward_wgmma_instance() {
+  using Shape = kernel::ForwardWgmmaShape<ElementOf<kInput>, kDimQk, kDimVo>;
+  return launcher<Shape, forward_wgmma_kernel<Shape>>();
+}
+
+}  // namespace varlen::cuda
