@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "gpu/tensor_box.hpp"
 #include "plan/tile_geometry.hpp"
 
 #if defined(__CUDACC__)
@@ -86,11 +87,6 @@ VARLEN_DEVICE void copy_async_arrive(SharedAddress barrier);
 
 // ---- Copies of boxes by the tensor memory accelerator (PTX ISA: cp.async.bulk.tensor).
 
-/// A tensor of two-byte elements in four dimensions, the first of them contiguous, and the size of a box of it. What
-/// the bytes mean is the implementer's: the host makes it.
-struct alignas(64) TensorMap {
-  std::uint64_t words[16];
-};
 /// Copies the box whose first element has these coordinates; elements outside of the tensor become zeros. Each row of
 /// 64 elements becomes one of 128 bytes, swizzled as MatrixDescriptor says. By one thread; `barrier` expects the bytes
 /// of a whole box. A box wholly outside of the tensor is an error.
@@ -145,6 +141,10 @@ VARLEN_DEVICE void warpgroup_wait();  ///< Until all groups but the newest kPend
 /// The compiler moves no use of `sum` across this.
 template <int kTiles>
 VARLEN_DEVICE void keep_in_place(float (&sum)[kTiles][4]);
+
+/// The compiler moves nothing that follows before what `value` is computed from. By the whole warp; `positive` is any
+/// positive number that is not known at compile time. Changes nothing.
+VARLEN_DEVICE void compute_first(float value, std::int32_t positive);
 
 /// Copies that this thread has seen arrive are there for products, too: these read memory by another way.
 VARLEN_DEVICE void fence_shared_for_products();

@@ -3,16 +3,18 @@
 // labour, the order of a consumer's steps and the products from registers are those of FlashAttention-3
 // (arXiv:2407.08608).
 //
-// Shared memory: kQueryStages × queries, kStages × keys, kStages × values, then the barriers. A stage is full when all
-// threads of the producer have copied their share of it, and empty when all warps of the consumers are done with it:
+// Shared memory: kQueryStages × queries, kStages × keys, kStages × values, then the barriers. Two warps of the producer
+// copy queries. The other two copy keys and values, or one thread of them has the tensor memory accelerator copy them
+// (KeyBoxes). A stage is full when its copies have landed, and empty when all warps of the consumers are done with it:
 //
-//   barrier         arrivals             protects
-//   query_full[q]   128 producer threads queries of a slice before the consumers' first product
-//   query_empty[q]  8 consumer warps     the same memory, after the slice's last scores, before the producer refills it
-//   key_full[s]     128 producer threads one step's keys
-//   key_empty[s]    8 consumer warps     the same memory, after the step's scores
-//   value_full[s]   128 producer threads one step's values
-//   value_empty[s]  8 consumer warps     the same memory, after the step's weighted values have been added
+//   barrier         arrivals                     protects
+//   query_full[q]   64 threads                   queries of a slice, before the consumers' first product
+//   query_empty[q]  8 consumer warps             the same memory, from the slice's last scores until it is refilled
+//   key_full[s]     64 threads, or 1 and bytes   one step's keys
+//   key_empty[s]    8 consumer warps             the same memory, from the step's scores on
+//   value_full[s]   64 threads, or 1 and bytes   one step's values
+//   value_empty[s]  8 consumer warps             the same memory, from the step's sums on
+//   turn (1 + c)    256 consumer threads         consumer c's turn to give the tensor cores work, see take_turn()
 #pragma once
 
 #include <cstdint>
@@ -37,9 +39,10 @@ struct ForwardWgmmaShape {
   static constexpr int kConsumerRows = 64;
   static constexpr int kSliceRows = kConsumers * kConsumerRows;
   static constexpr int kThreads = (1 + kConsumers) * gpu::kWarpgroupThreads;
-  static constexpr int kKeys = kDimVo <= 128 ? 128 : 64;  // in one step
+  static constexpr int kKeys = wgmma_keys(kDimVo);  // in one step
   static constexpr int kStages = kDimQk <= 64 ? 4 : 2;
   static constexpr int kQueryStages = kDimQk <= 128 ? 2 : 1;
+  static constexpr int kCopyThreads = 64;  // of queries; and of keys and values
   // Of 65,536 registers.
   static constexpr int kProducerRegisters = 40;
   static constexpr int kConsumerRegisters = 232;
@@ -82,18 +85,19 @@ struct WgmmaMemory {
   VARLEN_DEVICE static gpu::SharedAddress value_full(int stage) { return stage_barrier(2, stage); }
   VARLEN_DEVICE static gpu::SharedAddress value_empty(int stage) { return stage_barrier(3, stage); }
 
-  VARLEN_DEVICE static void init_barriers() {
+  VARLEN_DEVICE static void init_barriers(bool by_boxes) {
     constexpr int kWarps = Shape::kConsumers * gpu::kWarpgroupThreads / gpu::kWarpThreads;
     for (int stage = 0; stage < Shape::kQueryStages; ++stage) {
-      gpu::init_barrier(query_full(stage), gpu::kWarpgroupThreads);
+      gpu::init_barrier(query_full(stage), Shape::kCopyThreads);
       gpu::init_barrier(query_empty(stage), kWarps);
     }
     for (int stage = 0; stage < Shape::kStages; ++stage) {
-      gpu::init_barrier(key_full(stage), gpu::kWarpgroupThreads);
+      gpu::init_barrier(key_full(stage), by_boxes ? 1 : Shape::kCopyThreads);
       gpu::init_barrier(key_empty(stage), kWarps);
-      gpu::init_barrier(value_full(stage), gpu::kWarpgroupThreads);
+      gpu::init_barrier(value_full(stage), by_boxes ? 1 : Shape::kCopyThreads);
       gpu::init_barrier(value_empty(stage), kWarps);
     }
+    gpu::fence_barriers();
   }
 
  private:
@@ -106,53 +110,95 @@ struct WgmmaMemory {
   }
 };
 
-/// Every thread of the first warpgroup.
+/// The producer's threads for queries.
 template <class Shape>
-class WgmmaProducer {
+class QueryProducer {
   using Memory = WgmmaMemory<Shape>;
 
  public:
-  VARLEN_DEVICE void run(const ForwardParameters& parameters) {
-    for_each_slice<Shape::kSliceRows>(parameters, [&](const Slice& slice) { bring(slice); });
+  /// `thread` of kCopyThreads.
+  VARLEN_DEVICE void run(const ForwardParameters& parameters, int thread) {
+    for_each_slice<Shape::kSliceRows>(parameters, [&](const Slice& slice) {
+      if (slice.keys() == 0) return;  // the consumers ask for nothing, either
+      gpu::wait_for(Memory::query_empty(queries_.index), queries_.parity ^ 1U);
+      const PanelCopy<typename Shape::Queries, Shape::kCopyThreads> copy(Memory::queries(queries_.index), thread);
+      copy.scattered(static_cast<const std::uint16_t*>(parameters.query.data), slice.rows, parameters.head_dim_qk,
+                     [&](int row) { return slice.query_row(row); });
+      gpu::copy_async_arrive(Memory::query_full(queries_.index));
+      queries_.advance();
+    });
   }
 
  private:
-  VARLEN_DEVICE void bring(const Slice& slice) {
-    const std::int32_t keys = slice.keys();
-    if (keys == 0) return;  // the consumers ask for nothing, either
-    bring_queries(slice);
-    for (std::int32_t begin = 0; begin < keys; begin += Shape::kKeys) {
-      const ForwardParameters& parameters = slice.parameters;
+  Ring<Shape::kQueryStages> queries_;
+};
+
+/// The producer's threads for keys and values.
+template <class Shape>
+class KeyProducer {
+  using Memory = WgmmaMemory<Shape>;
+
+ public:
+  VARLEN_DEVICE void run_by_boxes(const ForwardParameters& parameters) {
+    for_each_step(parameters, [&](const Slice& slice, std::int32_t begin) {
       gpu::wait_for(Memory::key_empty(steps_.index), steps_.parity ^ 1U);
-      copy_rows(slice, Memory::keys(steps_.index), parameters.key, parameters.head_dim_qk, begin);
+      copy_boxes(slice, Memory::keys(steps_.index), parameters.key_boxes.key, begin, Memory::key_full(steps_.index));
+      gpu::wait_for(Memory::value_empty(steps_.index), steps_.parity ^ 1U);
+      copy_boxes(slice, Memory::values(steps_.index), parameters.key_boxes.value, begin,
+                 Memory::value_full(steps_.index));
+    });
+  }
+  /// `thread` of kCopyThreads.
+  VARLEN_DEVICE void run_by_copies(const ForwardParameters& parameters, int thread) {
+    for_each_step(parameters, [&](const Slice& slice, std::int32_t begin) {
+      gpu::wait_for(Memory::key_empty(steps_.index), steps_.parity ^ 1U);
+      copy_rows(slice, Memory::keys(steps_.index), parameters.key, parameters.head_dim_qk, begin, thread);
       gpu::copy_async_arrive(Memory::key_full(steps_.index));
       gpu::wait_for(Memory::value_empty(steps_.index), steps_.parity ^ 1U);
-      copy_rows(slice, Memory::values(steps_.index), parameters.value, parameters.head_dim_vo, begin);
+      copy_rows(slice, Memory::values(steps_.index), parameters.value, parameters.head_dim_vo, begin, thread);
       gpu::copy_async_arrive(Memory::value_full(steps_.index));
-      steps_.advance();
-    }
+    });
   }
 
-  VARLEN_DEVICE void bring_queries(const Slice& slice) {
-    gpu::wait_for(Memory::query_empty(queries_.index), queries_.parity ^ 1U);
-    const PanelCopy<typename Shape::Queries> copy(Memory::queries(queries_.index), gpu::thread_index());
-    const RowAddresses& tensor = slice.parameters.query;
-    copy.scattered(static_cast<const std::uint16_t*>(tensor.data), slice.rows, slice.parameters.head_dim_qk,
-                   [&](int row) { return slice.query_row(row); });
-    gpu::copy_async_arrive(Memory::query_full(queries_.index));
-    queries_.advance();
+ private:
+  template <class Work>
+  VARLEN_DEVICE void for_each_step(const ForwardParameters& parameters, const Work& work) {
+    for_each_slice<Shape::kSliceRows>(parameters, [&](const Slice& slice) {
+      const std::int32_t keys = slice.keys();
+      for (std::int32_t begin = 0; begin < keys; begin += Shape::kKeys) {
+        work(slice, begin);
+        steps_.advance();
+      }
+    });
+  }
+
+  template <class Matrix>
+  VARLEN_DEVICE static void copy_boxes(const Slice& slice, const Matrix& matrix, const gpu::TensorMap& map,
+                                       std::int32_t begin, gpu::SharedAddress full) {
+    const WorkItem& item = slice.item;
+    const std::int64_t start = slice.parameters.requests[item.request].key_start;
+    gpu::arrive_expecting(full, Matrix::kBytes);
+    VARLEN_UNROLL
+    for (int panel = 0; panel < Matrix::kPanels; ++panel) {
+      // As if the request ended with the item's keys.
+      const std::int32_t coordinates[4] = {
+          panel * 64, item.kv_head,
+          static_cast<std::int32_t>(slice.parameters.key_boxes.bound - item.key_end + item.key_begin + begin),
+          static_cast<std::int32_t>(start + item.key_end)};
+      gpu::copy_box(matrix.base + static_cast<std::uint32_t>(panel) * Matrix::kPanelBytes, map, coordinates, full);
+    }
   }
 
   template <class Matrix>
   VARLEN_DEVICE static void copy_rows(const Slice& slice, const Matrix& matrix, const RowAddresses& tensor,
-                                      int head_dim, std::int32_t begin) {
+                                      int head_dim, std::int32_t begin, int thread) {
     const ForwardParameters& parameters = slice.parameters;
     const WorkItem& item = slice.item;
     const std::int64_t first = item.key_begin + begin;
     const std::int64_t left = item.key_end - first;
     const int rows = left < Matrix::kRows ? static_cast<int>(left) : Matrix::kRows;
     const auto* const data = static_cast<const std::uint16_t*>(tensor.data);
-    const PanelCopy<Matrix> copy(matrix, gpu::thread_index());
+    const PanelCopy<Matrix, Shape::kCopyThreads> copy(matrix, thread);
     if (parameters.page_size == 0) {
       const std::int64_t offset = key_offset(parameters, tensor, item.request, item.kv_head, first);
       copy.strided(data + offset, tensor.token_stride, rows, head_dim);
@@ -162,7 +208,6 @@ class WgmmaProducer {
     }
   }
 
-  Ring<Shape::kQueryStages> queries_;
   Ring<Shape::kStages> steps_;
 };
 
@@ -178,6 +223,7 @@ class WgmmaConsumer {
 
  public:
   VARLEN_DEVICE void run(const ForwardParameters& parameters) {
+    if (consumer() == 1) gpu::arrive_threads(turn_barrier(0), kConsumerThreads);  // the first turn is consumer 0's
     for_each_slice<Shape::kSliceRows>(parameters, [&](const Slice& slice) {
       if (group_row() < slice.rows) {
         compute(slice);
@@ -188,14 +234,25 @@ class WgmmaConsumer {
   }
 
  private:
-  VARLEN_DEVICE static int group_row() {
-    return (gpu::thread_index() / gpu::kWarpgroupThreads - 1) * Shape::kConsumerRows;
-  }
+  VARLEN_DEVICE static int consumer() { return gpu::thread_index() / gpu::kWarpgroupThreads - 1; }
+  VARLEN_DEVICE static int group_row() { return consumer() * Shape::kConsumerRows; }
   VARLEN_DEVICE static int band_row() { return group_row() + gpu::warp_index() % 4 * kBandRows; }
 
   /// By one lane of each warp, so that no warp runs ahead of another's products.
   VARLEN_DEVICE static void release(gpu::SharedAddress barrier) {
     if (gpu::lane_index() == 0) gpu::arrive(barrier);
+  }
+
+  // While one consumer finds weights, the other's products keep the tensor cores busy ("ping-pong", FlashAttention-3,
+  // section 3.1): they give them work in turns. Where a slice has rows for one of them only, there are no turns.
+  static constexpr int kConsumerThreads = Shape::kConsumers * gpu::kWarpgroupThreads;
+  static_assert(Shape::kConsumers == 2);
+  VARLEN_DEVICE static int turn_barrier(int consumer) { return 1 + consumer; }
+  VARLEN_DEVICE static void take_turn(const Slice& slice) {
+    if (slice.rows > Shape::kConsumerRows) gpu::sync_threads(turn_barrier(consumer()), kConsumerThreads);
+  }
+  VARLEN_DEVICE static void end_turn(const Slice& slice) {
+    if (slice.rows > Shape::kConsumerRows) gpu::arrive_threads(turn_barrier(1 - consumer()), kConsumerThreads);
   }
 
   VARLEN_DEVICE void compute(const Slice& slice) {
@@ -207,9 +264,10 @@ class WgmmaConsumer {
       float rescale[2];
       Weights weights;
       gpu::wait_for(Memory::query_full(queries_.index), queries_.parity);
+      gpu::fence_shared_for_products();
       {
         BandSums<kKeyTiles> scores;
-        start_scores(scores);
+        start_scores(slice, scores);
         finish_scores<0>(scores);
         weigh(slice, seen_by_all, 0, band, scores, rescale);
         pack_weights<Element, kKeyTiles>(scores, weights);
@@ -217,8 +275,10 @@ class WgmmaConsumer {
       // The tensor cores work on the next step's scores and this step's values while the next step's weights are found.
       for (std::int32_t begin = kKeys; begin < keys; begin += kKeys) {
         BandSums<kKeyTiles> scores;
-        start_scores(scores);
-        start_values(weights, band.out);
+        take_turn(slice);
+        start_scores(slice, scores);
+        start_values(slice, weights, band.out);
+        end_turn(slice);
         finish_scores<1>(scores);
         weigh(slice, seen_by_all, begin, band, scores, rescale);
         finish_values(band.out);
@@ -227,7 +287,7 @@ class WgmmaConsumer {
       }
       release(Memory::query_empty(queries_.index));
       queries_.advance();
-      start_values(weights, band.out);
+      start_values(slice, weights, band.out);
       finish_values(band.out);
     }
     write_rows(slice, band, band_row());
@@ -251,9 +311,9 @@ class WgmmaConsumer {
   }
 
   /// Queries times the next step's keys, as one group of products.
-  VARLEN_DEVICE void start_scores(BandSums<kKeyTiles>& scores) {
+  VARLEN_DEVICE void start_scores(const Slice& slice, BandSums<kKeyTiles>& scores) {
     gpu::wait_for(Memory::key_full(keys_.index), keys_.parity);
-    gpu::fence_shared_for_products();
+    if (slice.parameters.key_boxes.bound == 0) gpu::fence_shared_for_products();
     const gpu::MatrixDescriptor queries = Memory::queries(queries_.index).along_rows(group_row());
     const gpu::MatrixDescriptor keys = Memory::keys(keys_.index).along_rows(0);
     gpu::keep_in_place<kKeyTiles>(scores);
@@ -280,12 +340,14 @@ class WgmmaConsumer {
       mask<kKeyTiles>(slice, band_row(), begin, scores);
     }
     softmax<kKeyTiles>(slice.parameters, band.row, scores, rescale);
+    // Or the compiler would have all this wait until the values have been added.
+    gpu::compute_first(band.row[0].sum + band.row[1].sum, slice.parameters.head_dim_vo);
   }
 
   /// Weights times the next step's values, as one group of products.
-  VARLEN_DEVICE void start_values(const Weights& weights, BandSums<kColumnTiles>& out) {
+  VARLEN_DEVICE void start_values(const Slice& slice, const Weights& weights, BandSums<kColumnTiles>& out) {
     gpu::wait_for(Memory::value_full(values_.index), values_.parity);
-    gpu::fence_shared_for_products();
+    if (slice.parameters.key_boxes.bound == 0) gpu::fence_shared_for_products();
     const gpu::MatrixDescriptor values = Memory::values(values_.index).across_rows();
     gpu::keep_in_place<kColumnTiles>(out);
     gpu::warpgroup_fence();
@@ -311,14 +373,22 @@ class WgmmaConsumer {
 /// Every thread of every block.
 template <class Shape>
 VARLEN_DEVICE void forward_wgmma(const ForwardParameters& parameters) {
-  if (gpu::thread_index() == 0) WgmmaMemory<Shape>::init_barriers();
+  const bool by_boxes = parameters.key_boxes.bound > 0;
+  if (gpu::thread_index() == 0) WgmmaMemory<Shape>::init_barriers(by_boxes);
   gpu::sync_block();  // all threads: the barriers are there
-  if (gpu::thread_index() < gpu::kWarpgroupThreads) {
-    gpu::give_back_registers<Shape::kProducerRegisters>();
-    WgmmaProducer<Shape>().run(parameters);
-  } else {
+  if (gpu::thread_index() >= gpu::kWarpgroupThreads) {
     gpu::take_registers<Shape::kConsumerRegisters>();
     WgmmaConsumer<Shape>().run(parameters);
+    return;
+  }
+  gpu::give_back_registers<Shape::kProducerRegisters>();
+  const int query_thread = gpu::thread_index() - Shape::kCopyThreads;
+  if (query_thread >= 0) {
+    QueryProducer<Shape>().run(parameters, query_thread);
+  } else if (!by_boxes) {
+    KeyProducer<Shape>().run_by_copies(parameters, gpu::thread_index());
+  } else if (gpu::thread_index() == 0) {
+    KeyProducer<Shape>().run_by_boxes(parameters);
   }
 }
 

@@ -38,11 +38,13 @@ struct PanelMatrix {
   }
 };
 
-/// A thread's share of the copies into a panel matrix by a warpgroup: one chunk in every sixteenth row of each panel.
-template <class Matrix>
+/// A thread's share of the copies into a panel matrix by kThreads threads: one chunk in every row that is as many rows
+/// on as they reach at a time.
+template <class Matrix, int kThreads>
 class PanelCopy {
  public:
-  static constexpr int kStepRows = gpu::kWarpgroupThreads / 8;
+  static constexpr int kStepRows = kThreads / 8;
+  static_assert(kStepRows % 8 == 0, "all of a thread's chunks are swizzled alike");
 
   VARLEN_DEVICE PanelCopy(const Matrix& matrix, int thread)
       : first_row_(thread / 8),

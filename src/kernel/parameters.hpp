@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "batch/ragged_batch.hpp"
+#include "gpu/tensor_box.hpp"
 #include "plan/cursor.hpp"
 
 namespace varlen::kernel {
@@ -15,6 +16,20 @@ struct RowAddresses {
   std::int64_t token_stride;  // slot stride if paged
   std::int64_t head_stride;
   bool in_chunks;  // every row is 16-byte aligned
+};
+
+/// Keys in one step of a forward_wgmma that is compiled for this head dim of values.
+constexpr std::int32_t wgmma_keys(std::int32_t head_dim_vo) { return head_dim_vo <= 128 ? 128 : 64; }
+
+/// Ragged keys and values as tensors of boxes that end where a request ends, whichever request it is.
+///
+/// Dimensions: (column, KV head, place, token), where place and token are both strided by a token and the tensor begins
+/// `bound` tokens early. Key k of a request of `length` keys is at place bound − length + k, token start + length: all
+/// that lies behind the request lies behind `bound`, too, and becomes zeros without being read.
+struct KeyBoxes {
+  gpu::TensorMap key;
+  gpu::TensorMap value;
+  std::int32_t bound;  // 0: there are no such tensors
 };
 
 struct ForwardParameters {
@@ -30,8 +45,9 @@ struct ForwardParameters {
   const std::int32_t* block_table;  // [requests, max_pages], or null
   std::int64_t block_table_strides[2];
   std::int64_t page_size;  // 0: ragged keys
-  float* partials;         // [partial rows, partial_row_floats()]: see there
-  const Merge* merges;     // [merge_count]
+  KeyBoxes key_boxes;
+  float* partials;      // [partial rows, partial_row_floats()]: see there
+  const Merge* merges;  // [merge_count]
   std::int64_t merge_count;
   std::int32_t head_dim_qk;
   std::int32_t head_dim_vo;

@@ -1,5 +1,7 @@
 #include "backend/cuda/cuda_backend.hpp"
 
+#include <cuda.h>
+#include <cudaTypedefs.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
@@ -12,6 +14,7 @@
 
 #include "backend/cuda/launch.hpp"
 #include "batch/refuse.hpp"
+#include "kernel/key_boxes.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/shapes.hpp"
 #include "plan/plan_data.hpp"
@@ -37,6 +40,7 @@ struct DevicePlan {
   GpuArchitecture architecture = GpuArchitecture::kSm80;  // of the device
   Forward mma;
   Forward wgmma;  // of kSm90a
+  std::int64_t longest_keys = 0;
   int merge_blocks = 0;
 };
 
@@ -111,6 +115,47 @@ int resident_blocks(const Kernel& kernel, std::int32_t device) {
   int multiprocessors = 0;
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "asking for an attribute");
   return std::max(1, blocks) * multiprocessors;
+}
+
+/// The driver's function that makes tensor maps: asked for at run time, so that the library loads without a driver.
+PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
+  static const auto kEncoder = [] {
+    void* function = nullptr;
+    cudaDriverEntryPointQueryResult result{};
+    check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &result),
+          "asking the driver for cuTensorMapEncodeTiled");
+    return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(result == cudaDriverEntryPointSuccess ? function
+                                                                                                     : nullptr);
+  }();
+  return kEncoder;
+}
+
+/// False if the driver has no tensor maps or refuses this one.
+bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
+  static_assert(sizeof(CUtensorMap) == sizeof(gpu::TensorMap));
+  const auto encode = tensor_map_encoder();
+  if (encode == nullptr) return false;
+  cuuint64_t sizes[4];
+  cuuint64_t strides[3];
+  cuuint32_t extents[4];
+  const cuuint32_t steps[4] = {1, 1, 1, 1};
+  std::copy_n(box.sizes, 4, sizes);
+  std::copy_n(box.strides, 3, strides);
+  std::copy_n(box.box, 4, extents);
+  return encode(reinterpret_cast<CUtensorMap*>(&map), CU_TENSOR_MAP_DATA_TYPE_UINT16, 4,
+                reinterpret_cast<void*>(box.base), sizes, strides, extents, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
+                CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+/// Without boxes, forward_wgmma copies row by row.
+void describe_key_boxes(const RaggedBatch& batch, std::int64_t longest_keys, kernel::ForwardParameters& parameters) {
+  const kernel::HeadDims compiled = kernel::kHeadDims[kernel::select_shape(batch)];
+  const auto boxes = kernel::key_boxes(batch, parameters, longest_keys, compiled);
+  kernel::KeyBoxes& result = parameters.key_boxes;
+  if (boxes && encode_tensor_map(boxes->key, result.key) && encode_tensor_map(boxes->value, result.value)) {
+    result.bound = boxes->bound;
+  }
 }
 
 /// Places arrays one after another in one piece of memory.
@@ -214,6 +259,7 @@ std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t devi
     const std::int64_t resident = resident_blocks(kernel, device);
     return DevicePlan::Forward{kernel, static_cast<int>(std::min(resident, item_count(result->view)))};
   };
+  result->longest_keys = kernel::longest_keys(plan.batch);
   result->mma = launch_of(kernel::Forward::kMma);
   if (result->architecture == GpuArchitecture::kSm90a) result->wgmma = launch_of(kernel::Forward::kWgmma);
   constexpr std::int64_t kRowsPerBlock = 4;
@@ -245,6 +291,7 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
   auto* const on_stream = static_cast<cudaStream_t>(stream);
   if (architecture != GpuArchitecture::kSm80) architecture = on_device.architecture;
   const bool wgmma = kernel::select_forward(parameters, architecture) == kernel::Forward::kWgmma;
+  if (wgmma) describe_key_boxes(plan.data().batch, on_device.longest_keys, parameters);
   const DevicePlan::Forward& forward = wgmma ? on_device.wgmma : on_device.mma;
   check(forward.kernel.launch(parameters, forward.blocks, on_stream), "launching attention");
   if (on_device.merge_blocks > 0) {

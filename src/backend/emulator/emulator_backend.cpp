@@ -11,6 +11,8 @@
 #include "backend/emulator/describe_memory.hpp"
 #include "backend/emulator/kernels.hpp"
 #include "gpu/emulator/operations.hpp"
+#include "gpu/emulator/tensor_map.hpp"
+#include "kernel/key_boxes.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/shapes.hpp"
 #include "plan/plan_data.hpp"
@@ -35,6 +37,14 @@ constexpr auto kForwardKernels = forward_kernels(std::make_integer_sequence<int,
 
 Kernel select_forward_kernel(const RaggedBatch& batch, kernel::Forward forward) {
   return kForwardKernels[static_cast<std::size_t>(kernel::select_shape(batch))](forward, batch.input_dtype);
+}
+
+void describe_key_boxes(const RaggedBatch& batch, kernel::ForwardParameters& parameters) {
+  const kernel::HeadDims compiled = kernel::kHeadDims[kernel::select_shape(batch)];
+  const auto boxes = kernel::key_boxes(batch, parameters, kernel::longest_keys(batch), compiled);
+  if (!boxes) return;
+  parameters.key_boxes = {gpu::emulator::encode_tensor_map(boxes->key), gpu::emulator::encode_tensor_map(boxes->value),
+                          boxes->bound};
 }
 
 void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, const kernel::ForwardParameters& parameters) {
@@ -66,7 +76,9 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
   const PlanData& data = plan.data();
   kernel::ForwardParameters parameters = kernel::launch_parameters(data.batch, tensors);
   if (architecture == GpuArchitecture::kNewest) architecture = GpuArchitecture::kSm90a;
-  const Kernel forward = select_forward_kernel(data.batch, kernel::select_forward(parameters, architecture));
+  const kernel::Forward forward_kind = kernel::select_forward(parameters, architecture);
+  const Kernel forward = select_forward_kernel(data.batch, forward_kind);
+  if (forward_kind == kernel::Forward::kWgmma) describe_key_boxes(data.batch, parameters);
   const std::int64_t bytes = emulator::workspace_bytes(plan);
   if (workspace.bytes < bytes || (bytes > 0 && workspace.data == nullptr)) {
     throw Error(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, std::to_string(workspace.bytes),

@@ -130,6 +130,7 @@ VARLEN_DEVICE void warpgroup_wait() {
 }
 template <int kTiles>
 VARLEN_DEVICE void keep_in_place(float (&/*sum*/)[kTiles][4]) {}
+VARLEN_DEVICE void compute_first(float /*value*/, std::int32_t /*positive*/) {}
 VARLEN_DEVICE void fence_shared_for_products() { emulator::Machine::current().fence_shared_for_products(); }
 template <int kRegisters>
 VARLEN_DEVICE void take_registers() {

@@ -1,4 +1,4 @@
-// A tensor map of the emulator: what the driver hides in its own, in plain words.
+// A tensor map of the emulator: a TensorBox, word by word.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,7 @@
 
 namespace varlen::gpu::emulator {
 
-struct Box {
-  std::uint64_t base;       // address of element (0, 0, 0, 0), which need not exist
-  std::int64_t sizes[4];    // of the tensor
-  std::int64_t strides[3];  // bytes, of all dimensions but the first
-  std::int64_t box[4];
-
+struct Box : TensorBox {
   bool touches_tensor(const std::int32_t (&at)[4]) const {
     bool touches = true;
     for (int d = 0; d < 4; ++d) touches = touches && at[d] < sizes[d] && at[d] + box[d] > 0;
@@ -49,14 +44,14 @@ struct Box {
 };
 static_assert(sizeof(Box) <= sizeof(TensorMap));
 
-inline TensorMap encode_tensor_map(const Box& box) {
+inline TensorMap encode_tensor_map(const TensorBox& box) {
   TensorMap map{};
-  std::memcpy(&map, &box, sizeof(Box));
+  std::memcpy(&map, &box, sizeof(TensorBox));
   return map;
 }
 inline Box decode_tensor_map(const TensorMap& map) {
   Box box{};
-  std::memcpy(&box, &map, sizeof(Box));
+  std::memcpy(static_cast<TensorBox*>(&box), &map, sizeof(TensorBox));
   return box;
 }
 
