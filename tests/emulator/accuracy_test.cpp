@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 
 #include "effort.hpp"
 #include "varlen/check.hpp"
@@ -15,31 +16,38 @@ void expect_all_pass(const CheckOptions& options, std::int64_t at_least) {
   EXPECT_GE(summary.passed, at_least);
   EXPECT_EQ(summary.failed, 0);
   for (const CheckFailure& failure : summary.failures) {
-    ADD_FAILURE() << failure.name << ": " << failure.message << "\nvarlen check --backend emulator --cases "
+    ADD_FAILURE() << failure.name << ": " << failure.message << "\nvarlen check --backend emulator --arch "
+                  << (options.architecture == GpuArchitecture::kSm80 ? "sm_80" : "sm_90a") << " --cases "
                   << (failure.random ? "random --count 1 --seed " + std::to_string(failure.seed)
                                      : "edge --only " + failure.name);
   }
 }
 
-class EmulatorAccuracy : public testing::TestWithParam<std::uint64_t> {};
+constexpr GpuArchitecture kArchitectures[] = {GpuArchitecture::kSm80, GpuArchitecture::kSm90a};
+
+class EmulatorAccuracy : public testing::TestWithParam<std::tuple<GpuArchitecture, std::uint64_t>> {};
 
 TEST_P(EmulatorAccuracy, RandomBatches) {
   CheckOptions options;
   options.backend = Backend::kEmulator;
   options.cases = CheckCases::kRandom;
   options.count = test::scaled_by_effort(200);
-  options.seed = GetParam();
+  std::tie(options.architecture, options.seed) = GetParam();
   expect_all_pass(options, options.count);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, EmulatorAccuracy, testing::Values(11, 22));
+INSTANTIATE_TEST_SUITE_P(Seeds, EmulatorAccuracy,
+                         testing::Combine(testing::ValuesIn(kArchitectures), testing::Values(11, 22)));
 
 TEST(EmulatorEdges, TileEdges) {
-  CheckOptions options;
-  options.backend = Backend::kEmulator;
-  options.cases = CheckCases::kEdge;
-  options.only = "tile_edges_causal";
-  expect_all_pass(options, 5);
+  for (const GpuArchitecture architecture : kArchitectures) {
+    CheckOptions options;
+    options.backend = Backend::kEmulator;
+    options.architecture = architecture;
+    options.cases = CheckCases::kEdge;
+    options.only = "tile_edges_causal";
+    expect_all_pass(options, 5);
+  }
 }
 
 }  // namespace

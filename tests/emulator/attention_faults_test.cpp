@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "backend/emulator/emulator_backend.hpp"
 #include "emulator/attention_case.hpp"
@@ -19,7 +20,7 @@ std::string fault_of_plan(const AttentionCase& test, const std::function<void(Pl
   const Plan plan(changed);
   std::vector<std::byte> workspace(static_cast<std::size_t>(emulator::workspace_bytes(plan)));
   try {
-    execute(plan, data.tensors(), {workspace.data(), static_cast<std::int64_t>(workspace.size())});
+    execute(plan, data.tensors(), {workspace.data(), static_cast<std::int64_t>(workspace.size())}, test.architecture);
   } catch (const Error& error) {
     return error.what();
   }
@@ -72,12 +73,18 @@ TEST(ExecuteFaults, RowsWrittenTwice) {
 }
 
 TEST(ExecuteFaults, KeysOfTheNextRequest) {
-  const std::string fault = fault_of_plan(small_case(), [](PlanData& plan) {
-    list_all(plan);
-    item_of(plan, 0).key_end = 6;
-  });
-  EXPECT_NE(fault.find("request 0: copy_async_16 of 16 bytes is at key[token 5, head 0, element "), std::string::npos)
-      << fault;
+  AttentionCase test = small_case();
+  for (const auto& [architecture, operation] :
+       {std::pair{GpuArchitecture::kSm80, "copy_async_16"}, {GpuArchitecture::kSm90a, "copy_box"}}) {
+    test.architecture = architecture;
+    const std::string fault = fault_of_plan(test, [](PlanData& plan) {
+      list_all(plan);
+      item_of(plan, 0).key_end = 6;
+    });
+    const std::string expected =
+        std::string("request 0: ") + operation + " of 16 bytes is at key[token 5, head 0, element ";
+    EXPECT_NE(fault.find(expected), std::string::npos) << fault;
+  }
 }
 
 TEST(ExecuteFaults, PartThatNobodyComputes) {

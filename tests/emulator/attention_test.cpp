@@ -3,23 +3,34 @@
 
 #include <chrono>
 #include <cstdio>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "emulator/attention_case.hpp"
 
 namespace varlen::emulator::test {
 namespace {
 
-class Attention : public testing::TestWithParam<Dtype> {
+class Attention : public testing::TestWithParam<std::tuple<GpuArchitecture, Dtype>> {
  protected:
   static AttentionCase with(std::vector<std::pair<std::int64_t, std::int64_t>> lengths) {
     AttentionCase test;
     test.lengths = std::move(lengths);
-    test.input_dtype = GetParam();
+    test.architecture = std::get<GpuArchitecture>(GetParam());
+    test.input_dtype = std::get<Dtype>(GetParam());
     return test;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Inputs, Attention, testing::Values(Dtype::kFloat16, Dtype::kBFloat16),
-                         [](const auto& name) { return dtype_name(name.param); });
+INSTANTIATE_TEST_SUITE_P(
+    All, Attention,
+    testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a),
+                     testing::Values(Dtype::kFloat16, Dtype::kBFloat16)),
+    [](const auto& name) {
+      return (std::get<GpuArchitecture>(name.param) == GpuArchitecture::kSm80 ? std::string("sm_80_") : "sm_90a_") +
+             dtype_name(std::get<Dtype>(name.param));
+    });
 
 TEST_P(Attention, Causal) { EXPECT_EQ(run_case(with({{1, 1}, {70, 70}, {17, 129}, {140, 140}})), ""); }
 
