@@ -1,13 +1,15 @@
-// Attention by mma.sync, for every GPU from sm_80 on: one block of four warps after another computes items of the plan.
+// Attention by mma.sync, for every GPU from sm_80 on: blocks of four warps draw items of the plan.
 //
-// An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the rows: each has
+// Warp 0 looks an item up and leaves what it is in shared memory, where all warps read it again and again: registers are
+// for sums. An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the rows: each has
 // one or two bands of 16. Queries stay in shared memory; keys and values come in steps of kKeys tokens by cp.async, a
 // step's values while its scores are computed, the next step's keys while the values are added (the order of
 // FlashAttention-2, arXiv:2307.08691). Scores and probabilities never leave registers.
 //
-// Shared memory: queries [kSliceRows][kDimQk], keys [kKeys][kDimQk], values [kKeys][kDimVo]. Barriers, all of the whole
-// block, two a step: "keys are there, and the last step's values are used up" and "values are there, and this step's
-// keys are used up".
+// Shared memory: queries [kSliceRows][kDimQk], keys [kKeys][kDimQk], values [kKeys][kDimVo], two TileWork. Barriers, all
+// of the whole block: one an item, "this item's work is there, and the last one's is not needed any more", and two a
+// step, "keys are there, and the last step's values are used up" and "values are there, and this step's keys are used
+// up".
 #pragma once
 
 #include <cstdint>
@@ -15,9 +17,9 @@
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
 #include "kernel/parameters.hpp"
-#include "kernel/rows.hpp"
-#include "kernel/slices.hpp"
 #include "kernel/tile_memory.hpp"
+#include "kernel/tile_work.hpp"
+#include "kernel/work_queue.hpp"
 
 namespace varlen::kernel {
 
@@ -36,7 +38,8 @@ struct ForwardMmaShape {
   using Queries = SharedMatrix<kSliceRows, kDimQk>;
   using Keys = SharedMatrix<kKeys, kDimQk>;
   using Values = SharedMatrix<kKeys, kDimVo>;
-  static constexpr int kSharedBytes = Queries::kBytes + Keys::kBytes + Values::kBytes;
+  static constexpr int kWorkAt = Queries::kBytes + Keys::kBytes + Values::kBytes;
+  static constexpr int kSharedBytes = kWorkAt + 2 * static_cast<int>(sizeof(TileWork));
 };
 
 /// One slice of an item, with kBands bands of rows for each warp.
@@ -49,38 +52,52 @@ class ForwardMmaSlice {
   static constexpr int kThreads = Shape::kThreads;
 
  public:
-  VARLEN_DEVICE explicit ForwardMmaSlice(const Slice& slice)
-      : slice_(slice),
-        parameters_(slice.parameters),
-        item_(slice.item),
+  /// `work` is at this place in shared memory; the slice begins at row `row_begin` of it.
+  VARLEN_DEVICE ForwardMmaSlice(const ForwardParameters& parameters, gpu::SharedAddress work, std::int32_t row_begin)
+      : parameters_(parameters),
+        work_(work),
         lane_(gpu::lane_index()),
+        row_begin_(row_begin),
         first_row_(gpu::warp_index() * kBandRows * kBands),
         queries_{gpu::shared_memory()},
         keys_{queries_.base + Shape::Queries::kBytes},
         values_{keys_.base + Shape::Keys::kBytes} {}
 
-  VARLEN_DEVICE void run() {
+  /// Calls before_last_step() once, whether there is a step or not.
+  template <class Function>
+  VARLEN_DEVICE void run(const Function& before_last_step) {
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) clear(bands_[b]);
-    seen_by_all_ = slice_.seen_by_all(first_row_, kBands * kBandRows);
-    const std::int32_t keys = slice_.keys();
+    std::int32_t keys;
+    {
+      const TileWork work = load_work(work_);
+      keys = work.keys;
+      idle_ = row_begin_ + first_row_ >= work.rows;
+      seen_by_all_ = work.seen_by_all(row_begin_ + first_row_, kBands * kBandRows);
+      if (keys > 0) load_queries(work);
+    }
     if (keys > 0) {
-      load_queries();
       load_keys(0);
       gpu::copy_async_commit();
-      for (std::int32_t begin = 0; begin < keys; begin += kKeys) add_keys(begin, keys);
+      std::int32_t begin = 0;
+      for (; begin + kKeys < keys; begin += kKeys) add_keys(begin, true);
+      before_last_step();
+      add_keys(begin, false);
+    } else {
+      before_last_step();
     }
-    if (warp_is_idle()) return;
+    if (idle_) return;
+    const TileWork work = load_work(work_);
     VARLEN_UNROLL
-    for (int b = 0; b < kBands; ++b) write_rows(slice_, bands_[b], first_row_ + b * kBandRows);
+    for (int b = 0; b < kBands; ++b) {
+      write_rows(parameters_, work, bands_[b], row_begin_ + first_row_ + b * kBandRows);
+    }
   }
 
  private:
-  VARLEN_DEVICE bool warp_is_idle() const { return first_row_ >= slice_.rows; }
-
-  VARLEN_DEVICE void load_queries() {
-    load_rows<kThreads>(queries_, parameters_.query, slice_.rows, parameters_.head_dim_qk,
-                        [&](int row) { return slice_.query_row(row); });
+  VARLEN_DEVICE void load_queries(const TileWork& work) {
+    load_rows<kThreads>(queries_, parameters_.query, work.rows - row_begin_, parameters_.head_dim_qk,
+                        [&](int row) { return work.query_offset(parameters_.query, row_begin_ + row); });
   }
   VARLEN_DEVICE void load_keys(std::int32_t begin) {
     load_key_rows(keys_, parameters_.key, parameters_.head_dim_qk, begin);
@@ -90,37 +107,36 @@ class ForwardMmaSlice {
   }
   template <class Matrix>
   VARLEN_DEVICE void load_key_rows(const Matrix& matrix, const RowAddresses& tensor, int head_dim, std::int32_t begin) {
-    const std::int64_t first = item_.key_begin + begin;
-    const std::int64_t left = item_.key_end - first;
-    const int rows = left < kKeys ? static_cast<int>(left) : kKeys;
+    const TileWork work = load_work(work_);
+    const int rows = work.keys - begin;
     if constexpr (kThreads % Matrix::kChunks == 0) {
       if (tensor.in_chunks && parameters_.page_size == 0) {
-        const std::int64_t offset = key_offset(parameters_, tensor, item_.request, item_.kv_head, first);
-        load_strided_rows<kThreads>(matrix, static_cast<const std::uint16_t*>(tensor.data) + offset,
-                                    tensor.token_stride, rows, head_dim);
+        load_strided_rows<kThreads>(
+            matrix, static_cast<const std::uint16_t*>(tensor.data) + work.key_offset(parameters_, tensor, begin),
+            tensor.token_stride, rows, head_dim);
         return;
       }
     }
-    load_rows<kThreads>(matrix, tensor, rows, head_dim, [&](int row) {
-      return key_offset(parameters_, tensor, item_.request, item_.kv_head, first + row);
-    });
+    load_rows<kThreads>(matrix, tensor, rows, head_dim,
+                        [&](int row) { return work.key_offset(parameters_, tensor, begin + row); });
   }
 
-  /// One step: keys begin … begin + kKeys of the item's `keys`.
-  VARLEN_DEVICE void add_keys(std::int32_t begin, std::int32_t keys) {
+  /// One step: keys begin … begin + kKeys of the item's.
+  VARLEN_DEVICE void add_keys(std::int32_t begin, bool more) {
     gpu::copy_async_wait<0>();
     gpu::sync_block();  // all threads: keys `begin` … (and the queries) are there; values_ is free
     load_values(begin);
     gpu::copy_async_commit();
     std::uint32_t weights[kBands][kKeys / 16][4];
-    if (!warp_is_idle()) {
+    if (!idle_) {
       BandSums<kKeyTiles> scores[kBands];
       multiply_queries_and_keys(scores);
+      const bool all_seen = begin >= seen_by_all_.begin && begin + kKeys <= seen_by_all_.end;
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
         turn<kKeyTiles>(parameters_, scores[b]);
-        if (begin < seen_by_all_.begin || begin + kKeys > seen_by_all_.end) {
-          mask<kKeyTiles>(slice_, first_row_ + b * kBandRows, begin, scores[b]);
+        if (!all_seen) {
+          mask<kKeyTiles>(band_seen(load_work(work_), row_begin_ + first_row_ + b * kBandRows), begin, scores[b]);
         }
         float rescale[2];
         softmax<kKeyTiles>(parameters_, bands_[b].row, scores[b], rescale);
@@ -130,11 +146,11 @@ class ForwardMmaSlice {
     }
     gpu::copy_async_wait<0>();
     gpu::sync_block();  // all threads: values `begin` … are there; keys_ is free, after the last step queries_ too
-    if (begin + kKeys < keys) {
+    if (more) {
       load_keys(begin + kKeys);
       gpu::copy_async_commit();
     }
-    if (!warp_is_idle()) add_values(weights);
+    if (!idle_) add_values(weights);
   }
 
   VARLEN_DEVICE void multiply_queries_and_keys(BandSums<kKeyTiles> (&scores)[kBands]) {
@@ -179,28 +195,47 @@ class ForwardMmaSlice {
     }
   }
 
-  const Slice& slice_;
   const ForwardParameters& parameters_;
-  const WorkItem& item_;
+  const gpu::SharedAddress work_;
   const int lane_;
-  const int first_row_;
+  const std::int32_t row_begin_;
+  const std::int32_t first_row_;  // of the warp, in the slice
   const typename Shape::Queries queries_;
   const typename Shape::Keys keys_;
   const typename Shape::Values values_;
-  SeenKeys seen_by_all_{};
+  SeenKeys seen_by_all_;
+  bool idle_;  // the slice has no rows for this warp
   Band<kColumnTiles> bands_[kBands];
 };
 
 /// Every thread of every block.
 template <class Shape>
 VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
-  for_each_slice<Shape::kSliceRows>(parameters, [](const Slice& slice) {
-    if (Shape::kMaxBands == 2 && slice.rows > Shape::kSliceRows / 2) {
-      ForwardMmaSlice<Shape, Shape::kMaxBands>(slice).run();
-    } else {
-      ForwardMmaSlice<Shape, 1>(slice).run();
+  WorkQueue queue(parameters);
+  for (std::uint32_t item = 0;; ++item) {
+    const gpu::SharedAddress place =
+        gpu::shared_memory() + (Shape::kWorkAt + item % 2 * static_cast<std::uint32_t>(sizeof(TileWork)));
+    if (gpu::warp_index() == 0) {
+      const TileWork found = queue.look_up();
+      if (gpu::lane_index() == 0) store_work(place, found);
     }
-  });
+    gpu::sync_block();  // all threads: `place` is written; nobody needs the place before any more
+    const TileWork work = load_work(place);
+    const std::int32_t rows = work.rows;
+    if (rows == 0) return;
+    gpu::enter_item(work.item, work.request);
+    for (std::int32_t begin = 0; begin < rows; begin += Shape::kSliceRows) {
+      const bool last = begin + Shape::kSliceRows >= rows;
+      const auto order_next = [&] {
+        if (last && gpu::warp_index() == 0) queue.order();
+      };
+      if (Shape::kMaxBands == 2 && rows - begin > Shape::kSliceRows / 2) {
+        ForwardMmaSlice<Shape, Shape::kMaxBands>(parameters, place, begin).run(order_next);
+      } else {
+        ForwardMmaSlice<Shape, 1>(parameters, place, begin).run(order_next);
+      }
+    }
+  }
 }
 
 }  // namespace varlen::kernel
