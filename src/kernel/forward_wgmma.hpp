@@ -1,8 +1,8 @@
 // Attention by wgmma, for Hopper (sm_90a): blocks of three warpgroups draw items of the plan. One warpgroup, the
 // producer, draws, loads and stores; two consumers of 64 rows each multiply. The division of labour, the order of a
-// consumer's steps and the products from registers are those of FlashAttention-3 (arXiv:2407.08608). All that comes from
-// tensors and most of what goes to them is copied by the tensor memory accelerator, in boxes that end where the request
-// does (KeyBoxes).
+// consumer's steps and the products from registers are those of FlashAttention-3 (arXiv:2407.08608). All that comes
+// from tensors and most of what goes to them is copied by the tensor memory accelerator, in boxes that end where the
+// request does (KeyBoxes).
 //
 //   warp            does                                                              file
 //   0               loads queries, keys and values                                    wgmma_producer.hpp

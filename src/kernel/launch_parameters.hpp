@@ -63,8 +63,7 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
 /// The workspace of one call: the counter, then the partial rows.
 inline constexpr std::int64_t kWorkspaceHead = 64;
 inline std::int64_t workspace_bytes(std::int64_t partial_rows, std::int32_t head_dim_vo) {
-  return kWorkspaceHead +
-         partial_rows * partial_row_floats(head_dim_vo) * static_cast<std::int64_t>(sizeof(float));
+  return kWorkspaceHead + partial_rows * partial_row_floats(head_dim_vo) * static_cast<std::int64_t>(sizeof(float));
 }
 inline void place_workspace(const Workspace& workspace, ForwardParameters& parameters) {
   parameters.counter = static_cast<std::int64_t*>(workspace.data);

@@ -68,10 +68,10 @@ struct ForwardParameters {
   const std::int32_t* block_table;  // [requests, max_pages], or null
   std::int64_t block_table_strides[2];
   std::int64_t page_size;  // 0: ragged keys
-  Boxes boxes;            // of forward_wgmma
-  std::int64_t* counter;  // of items drawn after each block's first, 0 at first; null: there are none
-  float* partials;        // [partial rows, partial_row_floats()]: see there
-  const Merge* merges;  // [merge_count]
+  Boxes boxes;             // of forward_wgmma
+  std::int64_t* counter;   // of items drawn after each block's first, 0 at first; null: there are none
+  float* partials;         // [partial rows, partial_row_floats()]: see there
+  const Merge* merges;     // [merge_count]
   std::int64_t merge_count;
   std::int32_t head_dim_qk;
   std::int32_t head_dim_vo;

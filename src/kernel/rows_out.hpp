@@ -28,9 +28,9 @@ VARLEN_DEVICE void store_out_pair(const ForwardParameters& parameters, std::int6
 /// `token` and `head` of the tensor.
 VARLEN_DEVICE void store_lse(const ForwardParameters& parameters, std::int64_t token, std::int32_t head, float lse) {
   if (parameters.lse.data == nullptr) return;
-  gpu::store_global(
-      static_cast<float*>(parameters.lse.data) + token * parameters.lse.token_stride + head * parameters.lse.head_stride,
-      lse);
+  gpu::store_global(static_cast<float*>(parameters.lse.data) + token * parameters.lse.token_stride +
+                        head * parameters.lse.head_stride,
+                    lse);
 }
 
 }  // namespace varlen::kernel

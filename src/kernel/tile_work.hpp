@@ -41,14 +41,14 @@ struct TileWork {
   std::int64_t partial_row;       // first, in the workspace; −1: results go to out
 
   std::int64_t item;  // its index in the plan
-  std::int64_t unused;
+  std::int32_t run;   // where to look for the block's next item
+  std::int32_t unused;
 
   static constexpr int kReciprocalBits = 28;  // rows and heads of a tile are at most 2^12
 
   VARLEN_DEVICE RowPosition position(std::int32_t row) const {
-    const auto token = static_cast<std::int32_t>(static_cast<std::uint64_t>(static_cast<std::uint32_t>(row)) *
-                                                     heads_reciprocal >>
-                                                 kReciprocalBits);
+    const auto token = static_cast<std::int32_t>(
+        static_cast<std::uint64_t>(static_cast<std::uint32_t>(row)) * heads_reciprocal >> kReciprocalBits);
     return {token, row - token * heads};
   }
   VARLEN_DEVICE std::int32_t tokens() const { return position(rows).token; }
@@ -120,7 +120,8 @@ VARLEN_DEVICE constexpr std::int32_t clamped_position(std::int64_t position) {
   return static_cast<std::int32_t>(position < -kFar ? -kFar : position > kFar ? kFar : position);
 }
 
-VARLEN_DEVICE TileWork describe_work(const ForwardParameters& parameters, const WorkItem& item, std::int64_t index) {
+VARLEN_DEVICE TileWork describe_work(const ForwardParameters& parameters, const WorkItem& item, std::int64_t index,
+                                     std::int32_t run) {
   const RequestExtent& extent = parameters.requests[item.request];
   const Mask& mask = parameters.plan.mask;
   TileWork work{};
@@ -134,8 +135,8 @@ VARLEN_DEVICE TileWork describe_work(const ForwardParameters& parameters, const 
   work.kv_head = item.kv_head;
   const bool packed = work.heads > 1 || parameters.plan.group == 1;
   work.box = static_cast<std::int16_t>(QueryBoxes::index(item.tile_shape, packed));
-  work.boxed_out = item.partial_row < 0 && parameters.boxes.stores_out &&
-                   parameters.boxes.queries.heads[work.box] == work.heads;
+  work.boxed_out =
+      item.partial_row < 0 && parameters.boxes.stores_out && parameters.boxes.queries.heads[work.box] == work.heads;
   work.query_token = extent.query_start + item.query_begin;
   work.key_token = extent.key_start + item.key_begin;
   // The first token stands at this key of the item (bottom-right alignment).
@@ -145,6 +146,7 @@ VARLEN_DEVICE TileWork describe_work(const ForwardParameters& parameters, const 
   work.first_seen_end = clamped_position(mask.right == Mask::kUnlimited ? kNoLimit : stand + mask.right + 1);
   work.partial_row = item.partial_row;
   work.item = index;
+  work.run = run;
   return work;
 }
 

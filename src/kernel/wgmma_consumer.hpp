@@ -23,9 +23,9 @@ class WgmmaConsumer {
 
   VARLEN_DEVICE void run() {
     if (consumer() == 1) gpu::arrive_threads(turn_barrier(0), Shape::kConsumerThreads);  // the first turn is 0's
-    for_each_work<Shape>([&](const TileWork& work) {
+    for_each_work<Shape>([&](const TileWork& work, gpu::SharedAddress place) {
       if (group_row() < work.rows) {
-        compute(work);
+        compute(work, place);
       } else if (work.keys > 0) {
         pass(work);
       }
@@ -54,7 +54,7 @@ class WgmmaConsumer {
     if (in_turns) gpu::arrive_threads(turn_barrier(1 - consumer()), Shape::kConsumerThreads);
   }
 
-  VARLEN_DEVICE void compute(const TileWork& work) {
+  VARLEN_DEVICE void compute(const TileWork& work, gpu::SharedAddress place) {
     Band<kColumnTiles> band;
     clear(band);
     if (work.keys == 0) {
@@ -66,11 +66,11 @@ class WgmmaConsumer {
     const bool in_turns = work.rows > Shape::kConsumerRows;
     float rescale[2];
     Weights weights;
-    gpu::wait_for(Memory::query_full(queries_.index), queries_.parity);
+    gpu::wait_for(Memory::query_full(queries_.stage()), queries_.parity());
     {
       BandSums<kKeyTiles> scores;
-      start_scores(scores);
-      finish_scores<0>(scores);
+      start_scores(scores, 0);
+      finish_scores<0>(scores, 0);
       weigh(seen, seen_by_all, 0, band, scores, rescale);
       pack_weights<Element, kKeyTiles>(scores, weights);
     }
@@ -78,10 +78,10 @@ class WgmmaConsumer {
     for (std::int32_t begin = kKeys; begin < work.keys; begin += kKeys) {
       BandSums<kKeyTiles> scores;
       take_turn(in_turns);
-      start_scores(scores);
+      start_scores(scores, 1);
       start_values(weights, band.out);
       end_turn(in_turns);
-      finish_scores<1>(scores);
+      finish_scores<1>(scores, 1);
       weigh(seen, seen_by_all, begin, band, scores, rescale);
       finish_values(band.out);
       rescale_out<kColumnTiles>(band.out, rescale);
@@ -89,35 +89,35 @@ class WgmmaConsumer {
     }
     start_values(weights, band.out);
     finish_values(band.out);
-    if (work.boxed_out != 0) {
-      leave_results(work, band);
+    const TileWork same = load_work(place);  // rather than in registers all the while
+    if (same.boxed_out != 0) {
+      leave_results(same, band);
     } else {
-      write_rows(parameters_, work, band, band_row());
+      write_rows(parameters_, same, band, band_row());
     }
-    release(Memory::result_full(queries_.index));
+    release(Memory::result_full(queries_.stage()));
     queries_.advance();
   }
 
   /// The tile has no rows for this warpgroup: it lets the others have its share of the barriers.
   VARLEN_DEVICE void pass(const TileWork& work) {
-    gpu::wait_for(Memory::query_full(queries_.index), queries_.parity);
-    release(Memory::result_full(queries_.index));
+    gpu::wait_for(Memory::query_full(queries_.stage()), queries_.parity());
+    release(Memory::result_full(queries_.stage()));
     queries_.advance();
     for (std::int32_t begin = 0; begin < work.keys; begin += kKeys) {
-      gpu::wait_for(Memory::key_full(keys_.index), keys_.parity);
-      release(Memory::key_empty(keys_.index));
-      keys_.advance();
-      gpu::wait_for(Memory::value_full(values_.index), values_.parity);
-      release(Memory::value_empty(values_.index));
-      values_.advance();
+      gpu::wait_for(Memory::key_full(steps_.stage()), steps_.parity());
+      release(Memory::key_empty(steps_.stage()));
+      gpu::wait_for(Memory::value_full(steps_.stage()), steps_.parity());
+      release(Memory::value_empty(steps_.stage()));
+      steps_.advance();
     }
   }
 
-  /// Queries times the next step's keys, as one group of products.
-  VARLEN_DEVICE void start_scores(BandSums<kKeyTiles>& scores) {
-    gpu::wait_for(Memory::key_full(keys_.index), keys_.parity);
-    const gpu::MatrixDescriptor queries = Memory::queries(queries_.index).along_rows(group_row());
-    const gpu::MatrixDescriptor keys = Memory::keys(keys_.index).along_rows(0);
+  /// Queries times a step's keys, as one group of products. The step is `ahead` of the one whose values are next.
+  VARLEN_DEVICE void start_scores(BandSums<kKeyTiles>& scores, std::uint32_t ahead) {
+    gpu::wait_for(Memory::key_full(steps_.stage(ahead)), steps_.parity(ahead));
+    const gpu::MatrixDescriptor queries = Memory::queries(queries_.stage()).along_rows(group_row());
+    const gpu::MatrixDescriptor keys = Memory::keys(steps_.stage(ahead)).along_rows(0);
     gpu::keep_in_place<kKeyTiles>(scores);
     gpu::warpgroup_fence();
     VARLEN_UNROLL
@@ -128,11 +128,10 @@ class WgmmaConsumer {
     gpu::warpgroup_commit();
   }
   template <int kPending>
-  VARLEN_DEVICE void finish_scores(BandSums<kKeyTiles>& scores) {
+  VARLEN_DEVICE void finish_scores(BandSums<kKeyTiles>& scores, std::uint32_t ahead) {
     gpu::warpgroup_wait<kPending>();
     gpu::keep_in_place<kKeyTiles>(scores);
-    release(Memory::key_empty(keys_.index));
-    keys_.advance();
+    release(Memory::key_empty(steps_.stage(ahead)));
   }
 
   VARLEN_DEVICE void weigh(const BandSeen& seen, const SeenKeys& seen_by_all, std::int32_t begin,
@@ -146,8 +145,8 @@ class WgmmaConsumer {
 
   /// Weights times the next step's values, as one group of products.
   VARLEN_DEVICE void start_values(const Weights& weights, BandSums<kColumnTiles>& out) {
-    gpu::wait_for(Memory::value_full(values_.index), values_.parity);
-    const gpu::MatrixDescriptor values = Memory::values(values_.index).across_rows();
+    gpu::wait_for(Memory::value_full(steps_.stage()), steps_.parity());
+    const gpu::MatrixDescriptor values = Memory::values(steps_.stage()).across_rows();
     gpu::keep_in_place<kColumnTiles>(out);
     gpu::warpgroup_fence();
     VARLEN_UNROLL
@@ -160,8 +159,8 @@ class WgmmaConsumer {
   VARLEN_DEVICE void finish_values(BandSums<kColumnTiles>& out) {
     gpu::warpgroup_wait<0>();
     gpu::keep_in_place<kColumnTiles>(out);
-    release(Memory::value_empty(values_.index));
-    values_.advance();
+    release(Memory::value_empty(steps_.stage()));
+    steps_.advance();
   }
 
   /// Finished rows in place of their queries, for the storer.
@@ -178,7 +177,7 @@ class WgmmaConsumer {
       }
     }
     gpu::sync_threads(results_barrier(), gpu::kWarpgroupThreads);  // all four warps have done with the queries
-    const typename Shape::Results::Lane lane(Memory::results(queries_.index), band_row() + gpu::lane_index() % 16,
+    const typename Shape::Results::Lane lane(Memory::results(queries_.stage()), band_row() + gpu::lane_index() % 16,
                                              gpu::lane_index() / 16);
     VARLEN_UNROLL
     for (int tile = 0; tile < kColumnTiles; tile += 2) {
@@ -197,8 +196,7 @@ class WgmmaConsumer {
 
   const ForwardParameters& parameters_;
   Ring<Shape::kQueryStages> queries_;
-  Ring<Shape::kStages> keys_;
-  Ring<Shape::kStages> values_;
+  Ring<Shape::kStages> steps_;
 };
 
 }  // namespace varlen::kernel

@@ -45,17 +45,18 @@ struct ForwardWgmmaShape {
   static constexpr int kSharedBytes = kBarriersAt + 8 * kBarriers;
 };
 
-/// Which of kCount stages is next, and the parity of the phase in which it becomes full.
+/// Which of kCount stages is next (or next but `ahead`), and the parity of the phase in which it becomes full.
 template <int kCount>
-struct Ring {
-  int index = 0;
-  std::uint32_t parity = 0;
-  VARLEN_DEVICE void advance() {
-    if (++index == kCount) {
-      index = 0;
-      parity ^= 1U;
-    }
-  }
+class Ring {
+ public:
+  static_assert((kCount & (kCount - 1)) == 0);
+
+  VARLEN_DEVICE int stage(std::uint32_t ahead = 0) const { return static_cast<int>((passed_ + ahead) % kCount); }
+  VARLEN_DEVICE std::uint32_t parity(std::uint32_t ahead = 0) const { return (passed_ + ahead) / kCount % 2; }
+  VARLEN_DEVICE void advance() { ++passed_; }
+
+ private:
+  std::uint32_t passed_ = 0;
 };
 
 template <class Shape>
@@ -128,20 +129,21 @@ struct WgmmaMemory {
   }
 };
 
-/// Calls function(work) for the items that the block's scheduler has drawn, in order. By whole warps; each gives every
-/// item's record back when it is done with it.
+/// Calls function(work, place) for the items that the block's scheduler has drawn, in order; `place` is where the work
+/// is. By whole warps; each gives every item's place back when it is done with it.
 template <class Shape, class Function>
 VARLEN_DEVICE void for_each_work(const Function& function) {
   using Memory = WgmmaMemory<Shape>;
   Ring<Shape::kWorkSlots> slots;
   for (;;) {
-    gpu::wait_for(Memory::work_full(slots.index), slots.parity);
-    const TileWork work = load_work(Memory::work(slots.index));
+    gpu::wait_for(Memory::work_full(slots.stage()), slots.parity());
+    const gpu::SharedAddress place = Memory::work(slots.stage());
+    const TileWork work = load_work(place);
     if (work.rows == 0) return;
     gpu::enter_item(work.item, work.request);
-    function(work);
-    gpu::sync_warp();  // all lanes have read the record
-    if (gpu::lane_index() == 0) gpu::arrive(Memory::work_empty(slots.index));
+    function(work, place);
+    gpu::sync_warp();  // all lanes have read the place
+    if (gpu::lane_index() == 0) gpu::arrive(Memory::work_empty(slots.stage()));
     slots.advance();
   }
 }

@@ -15,21 +15,20 @@ struct WgmmaScheduler {
   using Memory = WgmmaMemory<Shape>;
 
   VARLEN_DEVICE static void run(const ForwardParameters& parameters) {
-    WorkQueue queue(parameters);
     Ring<Shape::kWorkSlots> slots;
     std::uint32_t wanted_parity = 0;
+    TileWork work = first_work(parameters);
     for (;;) {
-      const TileWork work = queue.look_up();
-      gpu::wait_for(Memory::work_empty(slots.index), slots.parity ^ 1U);
+      gpu::wait_for(Memory::work_empty(slots.stage()), slots.parity() ^ 1U);
       if (gpu::lane_index() == 0) {
-        store_work(Memory::work(slots.index), work);
-        gpu::arrive(Memory::work_full(slots.index));
+        store_work(Memory::work(slots.stage()), work);
+        gpu::arrive(Memory::work_full(slots.stage()));
       }
       if (work.rows == 0) return;
       slots.advance();
       gpu::wait_for(Memory::work_wanted(), wanted_parity);
       wanted_parity ^= 1U;
-      queue.order();
+      work = next_work(parameters, work.run);
     }
   }
 };
@@ -47,7 +46,7 @@ class WgmmaLoader {
       : parameters_(parameters), keys_(parameters.boxes.keys) {}
 
   VARLEN_DEVICE void run() {
-    for_each_work<Shape>([&](const TileWork& work) {
+    for_each_work<Shape>([&](const TileWork& work, gpu::SharedAddress) {
       if (work.keys > 0) load_queries(work);
       const std::int32_t order_at = work.keys - kStepsBeforeNext * Shape::kKeys;
       if (order_at <= 0) order_next();
@@ -65,10 +64,10 @@ class WgmmaLoader {
 
   VARLEN_DEVICE void load_queries(const TileWork& work) {
     const QueryBoxes& boxes = parameters_.boxes.queries;
-    const gpu::SharedAddress full = Memory::query_full(queries_.index);
-    gpu::wait_for(Memory::query_empty(queries_.index), queries_.parity ^ 1U);
+    const gpu::SharedAddress full = Memory::query_full(queries_.stage());
+    gpu::wait_for(Memory::query_empty(queries_.stage()), queries_.parity() ^ 1U);
     if (gpu::elect_one()) {
-      const typename Shape::Queries matrix = Memory::queries(queries_.index);
+      const typename Shape::Queries matrix = Memory::queries(queries_.stage());
       gpu::arrive_expecting(full,
                             static_cast<std::uint32_t>(boxes.rows[work.box]) * Shape::Queries::kPanels * kRowBytes);
       VARLEN_UNROLL
@@ -100,17 +99,17 @@ class WgmmaLoader {
       place[3] = at.slots;
       place[4] = static_cast<std::int32_t>(at.page);
     }
-    load_matrix(Memory::keys(steps_.index), keys_.key, Memory::key_full(steps_.index),
-                Memory::key_empty(steps_.index), has_box, row, place);
-    load_matrix(Memory::values(steps_.index), keys_.value, Memory::value_full(steps_.index),
-                Memory::value_empty(steps_.index), has_box, row, place);
+    load_matrix(Memory::keys(steps_.stage()), keys_.key, Memory::key_full(steps_.stage()),
+                Memory::key_empty(steps_.stage()), has_box, row, place);
+    load_matrix(Memory::values(steps_.stage()), keys_.value, Memory::value_full(steps_.stage()),
+                Memory::value_empty(steps_.stage()), has_box, row, place);
     steps_.advance();
   }
 
   template <class Matrix>
   VARLEN_DEVICE void load_matrix(const Matrix& matrix, const gpu::TensorMap& map, gpu::SharedAddress full,
                                  gpu::SharedAddress empty, bool has_box, std::int32_t row, gpu::BoxPlace& place) {
-    gpu::wait_for(empty, steps_.parity ^ 1U);
+    gpu::wait_for(empty, steps_.parity() ^ 1U);
     if (gpu::lane_index() == 0) gpu::arrive_expecting(full, Matrix::kBytes);
     if (!has_box) return;
     VARLEN_UNROLL
@@ -135,12 +134,12 @@ struct WgmmaStorer {
 
   VARLEN_DEVICE static void run(const ForwardParameters& parameters) {
     Ring<Shape::kQueryStages> queries;
-    for_each_work<Shape>([&](const TileWork& work) {
+    for_each_work<Shape>([&](const TileWork& work, gpu::SharedAddress) {
       if (work.keys == 0) return;  // has no queries
-      gpu::wait_for(Memory::result_full(queries.index), queries.parity);
+      gpu::wait_for(Memory::result_full(queries.stage()), queries.parity());
       if (gpu::elect_one()) {
-        if (work.boxed_out != 0) store(parameters, work, Memory::results(queries.index));
-        gpu::arrive(Memory::query_empty(queries.index));
+        if (work.boxed_out != 0) store(parameters, work, Memory::results(queries.stage()));
+        gpu::arrive(Memory::query_empty(queries.stage()));
       }
       queries.advance();
     });

@@ -1,4 +1,5 @@
-// Which items a block works on: the one with its own index first, then whatever the blocks' common counter gives.
+// Which items a block works on: the one with its own index first, then whatever the blocks' common counter gives. One
+// whole warp of each block draws items and looks them up.
 #pragma once
 
 #include <cstdint>
@@ -9,58 +10,45 @@
 
 namespace varlen::kernel {
 
-/// Used by one whole warp of each block.
-class WorkQueue {
- public:
-  VARLEN_DEVICE explicit WorkQueue(const ForwardParameters& parameters)
-      : parameters_(parameters), index_(gpu::block_index()) {}
-
-  /// Asks for the item after the one that was looked up last. Late, so that it goes to the block that needs it most;
-  /// early enough for the answer to be there when it is looked up.
-  VARLEN_DEVICE void order() {
-    index_ = item_count(parameters_.plan);
-    if (parameters_.counter != nullptr && gpu::lane_index() == 0) {
-      index_ = gpu::block_count() + gpu::draw(parameters_.counter);
-    }
+/// Where the search for an item begins: at the run of the block's item before it.
+VARLEN_DEVICE std::int32_t find_run(const PlanView& plan, std::int64_t index, std::int32_t run) {
+  // All lanes look at a run each: mostly it is among the next 32; otherwise every further look divides what is left by
+  // 32. The run is in [run, end).
+  auto end = static_cast<std::int32_t>(plan.run_count);
+  std::int32_t step = 1;
+  while (end - run > 1) {
+    const std::int64_t probe = run + std::int64_t{gpu::lane_index()} * step;
+    const int begun = gpu::count_votes(probe < end && plan.runs[probe].item_begin <= index);
+    if (begun < gpu::kWarpThreads && end - run > std::int64_t{begun} * step) end = run + begun * step;
+    run += (begun - 1) * step;
+    step = (end - run + gpu::kWarpThreads - 1) / gpu::kWarpThreads;
   }
+  return run;
+}
 
-  /// The first item, then those that were ordered. `rows` are 0 when there are no more.
-  VARLEN_DEVICE TileWork look_up() {
-    index_ = gpu::broadcast(index_);
-    if (index_ < item_count(parameters_.plan)) return describe_work(parameters_, item(), index_);
-    return {};
-  }
+/// The item at `index`, which is not before the block's item before it, that was in `run`. Its `rows` are 0 if there is
+/// none.
+VARLEN_DEVICE TileWork look_up(const ForwardParameters& parameters, std::int64_t index, std::int32_t run) {
+  const PlanView& plan = parameters.plan;
+  if (index >= item_count(plan)) return {};
+  const std::int64_t in_runs = index - plan.listed_front;
+  if (in_runs < 0) return describe_work(parameters, plan.listed[index], index, run);
+  if (in_runs >= plan.run_items) return describe_work(parameters, plan.listed[index - plan.run_items], index, run);
+  run = find_run(plan, in_runs, run);
+  const Run found = plan.runs[run];
+  return describe_work(parameters, run_item(plan, found, in_runs - found.item_begin), index, run);
+}
 
- private:
-  VARLEN_DEVICE WorkItem item() {
-    const PlanView& plan = parameters_.plan;
-    std::int64_t index = index_;
-    if (index < plan.listed_front) return plan.listed[index];
-    index -= plan.listed_front;
-    if (index >= plan.run_items) return plan.listed[plan.listed_front + index - plan.run_items];
-    find_run(index);
-    const Run run = plan.runs[run_];
-    return run_item(plan, run, index - run.item_begin);
-  }
+VARLEN_DEVICE TileWork first_work(const ForwardParameters& parameters) {
+  return look_up(parameters, gpu::block_index(), 0);
+}
 
-  /// Moves on to the run that holds item `index` of those in runs. All lanes look at a run each: mostly it is among the
-  /// next 32; otherwise every further look divides what is left by 32.
-  VARLEN_DEVICE void find_run(std::int64_t index) {
-    const PlanView& plan = parameters_.plan;
-    std::int64_t end = plan.run_count;  // the run is in [run_, end)
-    std::int64_t step = 1;
-    while (end - run_ > 1) {
-      const std::int64_t probe = run_ + gpu::lane_index() * step;
-      const int begun = gpu::count_votes(probe < end && plan.runs[probe].item_begin <= index);
-      if (begun < gpu::kWarpThreads && run_ + begun * step < end) end = run_ + begun * step;
-      run_ += (begun - 1) * step;
-      step = (end - run_ + gpu::kWarpThreads - 1) / gpu::kWarpThreads;
-    }
-  }
-
-  const ForwardParameters& parameters_;
-  std::int64_t index_;    // among all items; of lane 0
-  std::int64_t run_ = 0;  // of the last item
-};
+/// Draws the item after one in `run`. The later, the better the work is shared out.
+VARLEN_DEVICE TileWork next_work(const ForwardParameters& parameters, std::int32_t run) {
+  if (parameters.counter == nullptr) return {};  // every block has one item
+  std::int64_t drawn = 0;
+  if (gpu::lane_index() == 0) drawn = gpu::draw(parameters.counter);
+  return look_up(parameters, gpu::block_count() + gpu::broadcast(drawn), run);
+}
 
 }  // namespace varlen::kernel

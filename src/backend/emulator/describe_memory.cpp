@@ -3,7 +3,6 @@
 #include <utility>
 #include <vector>
 
-
 namespace varlen::emulator {
 namespace {
 
@@ -71,7 +70,7 @@ void add_partials(GlobalMemory& memory, const PlanData& plan, const float* parti
 }  // namespace
 
 GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors,
-                                             const kernel::ForwardParameters& parameters) {
+                             const kernel::ForwardParameters& parameters) {
   const RaggedBatch& batch = plan.batch;
   const bool paged = batch.page_size > 0;
   GlobalMemory memory(batch.requests);

@@ -9,6 +9,6 @@ namespace varlen::emulator {
 
 /// The parameters tell where the workspace is.
 gpu::emulator::GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors,
-                                             const kernel::ForwardParameters& parameters);
+                                            const kernel::ForwardParameters& parameters);
 
 }  // namespace varlen::emulator

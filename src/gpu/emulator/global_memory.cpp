@@ -18,7 +18,8 @@ bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::
 }  // namespace
 
 const char* role_name(Role role) noexcept {
-  constexpr const char* kNames[] = {"query", "key", "value", "out", "lse", "sinks", "block_table", "partials", "counter"};
+  constexpr const char* kNames[] = {"query", "key",         "value",    "out",    "lse",
+                                    "sinks", "block_table", "partials", "counter"};
   return kNames[static_cast<std::size_t>(role)];
 }
 

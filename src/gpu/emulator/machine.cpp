@@ -68,8 +68,7 @@ const char* operation_name(Operation operation) noexcept {
 
 void Machine::fail(const Thread& thread, Operation operation, const std::string& what) const {
   fail_with(fmt::format("block {}, warp {}, lane {} (thread {}), {}: {} {}", block_, thread.index / kWarpThreads,
-                        thread.index % kWarpThreads, thread.index, work_name(thread), operation_name(operation),
-                        what));
+                        thread.index % kWarpThreads, thread.index, work_name(thread), operation_name(operation), what));
 }
 
 void Machine::fail_divergent(const Thread& thread, Operation operation, std::uint32_t others, Operation theirs) {

@@ -256,7 +256,7 @@ class Machine {
   std::array<NamedBarrier, 16> named_barriers_;
   std::deque<Delivery> deliveries_;
   std::vector<std::deque<std::int64_t>> draws_;  // of each block, to come
-  std::vector<int> registers_;  // of a thread of each warpgroup, 0: as launched
+  std::vector<int> registers_;                   // of a thread of each warpgroup, 0: as launched
   int finished_ = 0;
   int at_barrier_ = 0;
   bool stopping_ = false;

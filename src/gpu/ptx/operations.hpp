@@ -115,10 +115,9 @@ VARLEN_DEVICE void load_box(SharedAddress to, const TensorMap& map, const BoxPla
 
 // cp.async.bulk.tensor.5d.global.shared::cta.bulk_group [tensorMap, tensorCoords], [srcMem];
 VARLEN_DEVICE void store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from) {
-  asm volatile(
-      "cp.async.bulk.tensor.5d.global.shared::cta.bulk_group [%0, {%1, %2, %3, %4, %5}], [%6];" ::"l"(&map),
-      "r"(place[0]), "r"(place[1]), "r"(place[2]), "r"(place[3]), "r"(place[4]), "r"(from.value)
-      : "memory");
+  asm volatile("cp.async.bulk.tensor.5d.global.shared::cta.bulk_group [%0, {%1, %2, %3, %4, %5}], [%6];" ::"l"(&map),
+               "r"(place[0]), "r"(place[1]), "r"(place[2]), "r"(place[3]), "r"(place[4]), "r"(from.value)
+               : "memory");
 }
 
 // cp.async.bulk.commit_group; cp.async.bulk.wait_group.read N;
@@ -208,8 +207,7 @@ VARLEN_DEVICE std::int64_t broadcast(std::int64_t value) {
 // elect.sync d|p, membermask;
 VARLEN_DEVICE bool elect_one() {
   std::uint32_t elected;
-  asm volatile("{ .reg .pred elected; elect.sync _|elected, 0xFFFFFFFF; selp.u32 %0, 1, 0, elected; }"
-               : "=r"(elected));
+  asm volatile("{ .reg .pred elected; elect.sync _|elected, 0xFFFFFFFF; selp.u32 %0, 1, 0, elected; }" : "=r"(elected));
   return elected != 0;
 }
 
