@@ -15,8 +15,8 @@ constexpr std::int64_t kTokens = 12;
 constexpr std::int64_t kHeads = 2;
 constexpr std::int64_t kDim = 64;
 constexpr std::int64_t kTokenStride = kHeads * kDim;
-constexpr std::int64_t kStart = 3;  // of request 1, which has five tokens
-constexpr std::int64_t kLength = 5;
+constexpr std::int32_t kStart = 3;  // of request 1, which has five tokens
+constexpr std::int32_t kLength = 5;
 constexpr std::int32_t kBound = 8;
 
 /// Tokens of two heads of 64 elements; element (token, head, column) is 1000 token + 100 head + column.
@@ -134,7 +134,7 @@ TEST(LoadBox, RowsOfTheNextRequestAreAFault) {
 TEST(LoadBox, MoreBytesExpectedThanComeIsADeadlock) {
   BoxMemory memory;
   const std::string fault = load_rows(memory, memory.map(memory.in, 1, 2), BoxMemory::place(0, 0), 2, nullptr, 3 * 128);
-  EXPECT_NE(fault.find("for 1 of 1 arrivals and 128 bytes at the barrier"), std::string::npos) << fault;
+  EXPECT_NE(fault.find("for 0 of 1 arrivals and 128 bytes at the barrier"), std::string::npos) << fault;
 }
 
 TEST(LoadBox, ReadBeforeItHasLanded) {
