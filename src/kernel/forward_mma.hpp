@@ -1,4 +1,5 @@
-// Attention by mma.sync, for every GPU from sm_80 on: blocks of four warps draw items of the plan.
+// Attention by mma.sync, for every GPU from sm_80 on: blocks of four warps (eight for the largest head dims) draw items
+// of the plan.
 //
 // Warp 0 looks an item up and leaves what it is in shared memory, where all warps read it again and again: registers
 // are for sums. An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the
@@ -30,11 +31,15 @@ struct ForwardMmaShape {
   using Element = Element_;
   static constexpr int kDimQk = kDimQk_;
   static constexpr int kDimVo = kDimVo_;
-  static constexpr int kWarps = 4;
+  static constexpr int kRowWarps = 4;                         // divide the rows
+  static constexpr int kColumnWarps = kDimVo <= 256 ? 1 : 2;  // find the same scores, and divide the values' columns
+  static constexpr int kColumns = kDimVo / kColumnWarps;      // of a warp
+  static constexpr int kWarps = kRowWarps * kColumnWarps;
   static constexpr int kThreads = kWarps * gpu::kWarpThreads;
   static constexpr int kMaxBands = kDimVo <= 128 ? 2 : 1;  // of a warp: more sums do not fit the registers
-  static constexpr int kSliceRows = kWarps * kBandRows * kMaxBands;
-  static constexpr int kKeys = kDimQk <= 128 ? 64 : 32;  // in one step: two blocks fit a multiprocessor
+  static constexpr int kSliceRows = kRowWarps * kBandRows * kMaxBands;
+  // In one step: two blocks fit a multiprocessor, or one of those with the largest head dims.
+  static constexpr int kKeys = kDimQk <= 128 ? 64 : kDimQk <= 256 ? 32 : 16;
   using Queries = SharedMatrix<kSliceRows, kDimQk>;
   using Keys = SharedMatrix<kKeys, kDimQk>;
   using Values = SharedMatrix<kKeys, kDimVo>;
@@ -50,7 +55,7 @@ class ForwardMmaSlice {
   using Element = typename Shape::Element;
   static constexpr int kKeys = Shape::kKeys;
   static constexpr int kKeyTiles = kKeys / 8;
-  static constexpr int kColumnTiles = Shape::kDimVo / 8;
+  static constexpr int kColumnTiles = Shape::kColumns / 8;
   static constexpr int kThreads = Shape::kThreads;
 
  public:
@@ -80,7 +85,7 @@ class ForwardMmaSlice {
     const TileWork work = load_work(work_);
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) {
-      write_rows(parameters_, work, bands_[b], first_row() + b * kBandRows);
+      write_rows(parameters_, work, bands_[b], first_row() + b * kBandRows, first_column());
     }
   }
 
@@ -97,8 +102,16 @@ class ForwardMmaSlice {
   VARLEN_DEVICE void advance() { turn_ = turn_ + 1 < Shape::kBuffers ? turn_ + 1 : 0; }
 
   /// Of the warp, in the slice and in the tile.
-  VARLEN_DEVICE static int slice_row() { return fresh_thread_index() / gpu::kWarpThreads * kBandRows * kBands; }
+  VARLEN_DEVICE static int slice_row() {
+    const int warp = fresh_thread_index() / gpu::kWarpThreads;
+    return (Shape::kColumnWarps == 1 ? warp : warp % Shape::kRowWarps) * kBandRows * kBands;
+  }
   VARLEN_DEVICE std::int32_t first_row() const { return row_begin_ + slice_row(); }
+  /// Of the values, the warp's.
+  VARLEN_DEVICE static int first_column() {
+    if constexpr (Shape::kColumnWarps == 1) return 0;
+    return fresh_thread_index() / gpu::kWarpThreads / Shape::kRowWarps * Shape::kColumns;
+  }
 
   VARLEN_DEVICE void load_queries(const TileWork& work) {
     load_rows<kThreads>(queries(), parameters_.query, work.rows - row_begin_, parameters_.head_dim_qk,
@@ -200,7 +213,7 @@ class ForwardMmaSlice {
   VARLEN_DEVICE void add_values(const typename Shape::Values& values,
                                 const std::uint32_t (&weights)[kBands][kKeys / 16][4]) {
     const int lane = fresh_thread_index() % gpu::kWarpThreads;
-    const typename Shape::Values::Lane value_lane(values, lane % 16, lane / 16);
+    const typename Shape::Values::Lane value_lane(values, lane % 16, first_column() / kChunkElements + lane / 16);
     constexpr int kTilePairs = kColumnTiles / 2;
     constexpr int kFragments = kKeys / 16 * kTilePairs;
     std::uint32_t columns[2][4];
