@@ -64,7 +64,9 @@ VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, i
   const auto* const data = static_cast<const std::uint16_t*>(tensor.data);
   const int thread = fresh_thread_index();
   VARLEN_UNROLL_BY(2)  // enough in flight; more addresses would cost the registers of the sums
-  for (int index = thread; index < kAll; index += kThreads) {
+  for (int step = 0; step < (kAll + kThreads - 1) / kThreads; ++step) {
+    const int index = step * kThreads + thread;
+    if (kAll % kThreads != 0 && index >= kAll) break;
     const int row = index / Matrix::kChunks;
     const int chunk = index % Matrix::kChunks;
     const bool present = row < rows && chunk * kChunkElements < head_dim;
