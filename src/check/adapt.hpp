@@ -12,7 +12,7 @@ namespace varlen::check {
 bool rounds_weights(Backend backend);
 
 /// The case itself where the backend computes it. GPU kernels get bf16 for fp32, fp16 for fp8 (without its scales), and
-/// head dims of values of at most 512.
+/// head dims of values of at most 512; devices also gaps that fit their memory.
 Case adapted(Case test, Backend backend);
 
 /// The batch that a seed stands for. GPU kernels mostly get batches that are made for them (gpu_random_case.cpp).

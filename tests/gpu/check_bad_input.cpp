@@ -119,7 +119,6 @@ std::vector<BadCall> bad_data(std::int64_t workspace, bool on_device) {
 /// Batches that no kernel computes, devices that there are not.
 void check_unsupported(Score& score, const Batch& good) {
   constexpr ErrorCode kUnsupported = ErrorCode::kUnsupported;
-  const std::function<void(Batch&)> as_it_is = [](Batch& /*batch*/) {};
   const auto add = [&](const char* name, const Refusal& refusal, const std::function<void(Batch&)>& change) {
     Batch batch = good;
     change(batch);
@@ -131,8 +130,7 @@ void check_unsupported(Score& score, const Batch& good) {
   add("fp32 inputs", {kUnsupported, "input_dtype", "fp32"}, [](Batch& batch) { batch.input_dtype = Dtype::kFloat32; });
   add("fp8 inputs", {kUnsupported, "input_dtype", "fp8_e4m3"},
       [](Batch& batch) { batch.input_dtype = Dtype::kFloat8E4M3; });
-  add("a head_dim_qk of 264", {kUnsupported, "head_dim_qk", "264"}, [](Batch& batch) { batch.head_dim_qk = 264; });
-  add("a head_dim_vo of 264", {kUnsupported, "head_dim_vo", "264"}, [](Batch& batch) { batch.head_dim_vo = 264; });
+  add("a head_dim_vo of 520", {kUnsupported, "head_dim_vo", "520"}, [](Batch& batch) { batch.head_dim_vo = 520; });
   add("a head_dim_qk of 100", {ErrorCode::kInvalidArgument, "head_dim_qk", "100"},
       [](Batch& batch) { batch.head_dim_qk = 100; });
   const Refusal no_such_device{ErrorCode::kInvalidArgument, "device", "99"};

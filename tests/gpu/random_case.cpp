@@ -71,6 +71,9 @@ void choose_heads(Case& test, RandomBits& random) {
   if (random.one_in(5)) {
     test.head_dim_qk = 192;
     test.head_dim_vo = 128;
+  } else if (random.one_in(12)) {  // more than forward_wgmma takes
+    test.head_dim_qk = random.one_in(3) ? static_cast<std::int32_t>(8 * random.between(33, 72)) : 576;
+    test.head_dim_vo = random.one_in(3) ? static_cast<std::int32_t>(8 * random.between(33, 64)) : 512;
   } else if (random.one_in(5)) {
     test.head_dim_vo = any_dim();
   }

@@ -7,7 +7,7 @@
 
 namespace varlen::oracle {
 
-inline constexpr int kLongestRow = 256;   // head dims
+inline constexpr int kLongestRow = 576;   // head dims
 inline constexpr int kKeysAtATime = 128;  // whose weights are kept
 
 /// Memory that the threads of a team share.
