@@ -14,7 +14,7 @@ namespace varlen::check {
 bool rounds_weights(Backend backend);
 
 /// The case itself where the backend computes it. GPU kernels get bf16 for fp32, fp16 for fp8 (without its scales), and
-/// head dims of values of at most 512.
+/// head dims of values of at most 512; devices also gaps that fit their memory.
 Case adapted(Case test, Backend backend);
 
 /// The emulator takes about a millisecond for an item: cases of very many items get fewer heads and one target.
