@@ -13,6 +13,21 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kLseTolerance = 1e-5;  // times max(1, max |score|)
 
+/// Weights of so few keys may all be rounded the same way.
+constexpr std::int64_t kFewKeys = 8;
+
+/// The worst relative error of rounding to nearest, of 16-bit formats.
+double unit_roundoff(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kFloat16:
+      return 0x1p-11;
+    case Dtype::kBFloat16:
+      return 0x1p-8;
+    default:
+      return 0;
+  }
+}
+
 double ratio(double error, double allowed) {
   if (error == 0) return 0;
   return std::isnan(error) ? kInfinity : error / allowed;  // nothing allowed: infinity
@@ -25,8 +40,7 @@ class RowComparer {
         tensors_(tensors),
         expected_(expected),
         format_(reference::float_format(batch.output_dtype)),
-        tolerance_(
-            std::max(out_tolerance(batch.output_dtype), rounded_weights ? out_tolerance(batch.input_dtype) : 0)) {}
+        rounded_weights_(rounded_weights) {}
 
   Comparison compare() {
     for (std::size_t r = 0; r < batch_.requests.size(); ++r) {
@@ -76,12 +90,17 @@ class RowComparer {
     return reference::load(view.dtype, view.data, token * view.strides[0] + head * view.strides[1]);
   }
 
+  double tolerance(std::size_t row) const {
+    if (!rounded_weights_) return out_tolerance(batch_.output_dtype);
+    return out_tolerance(batch_.output_dtype, batch_.input_dtype, expected_.visible[row]);
+  }
+
   double compare_out(std::int64_t token, std::int32_t head, std::size_t row, const double* out) const {
     // Below its smallest normal number a format is as coarse as it is there: half a unit per element is rounding to
     // nearest.
     const double subnormal = 0.5 * reference::unit_in_last_place(format_, 0) * std::sqrt(batch_.head_dim_vo);
     const double magnitude = expected_.magnitude[row];
-    const double allowed = magnitude == 0 ? 0 : tolerance_ * magnitude + subnormal;
+    const double allowed = magnitude == 0 ? 0 : tolerance(row) * magnitude + subnormal;
     // With one visible key and no sink the output is that key's value, to one unit in the last place per element.
     const bool one_key = expected_.visible[row] == 1 && !tensors_.sinks.present();
     double squares = 0;
@@ -141,7 +160,7 @@ class RowComparer {
   const Tensors& tensors_;
   const reference::Result& expected_;
   const reference::FloatFormat format_;
-  const double tolerance_;
+  const bool rounded_weights_;
   Comparison result_;
 };
 
@@ -156,6 +175,11 @@ double out_tolerance(Dtype output) {
     default:
       return 2e-6;
   }
+}
+
+double out_tolerance(Dtype output, Dtype weights, std::int64_t visible_keys) {
+  const double tolerance = std::max(out_tolerance(output), out_tolerance(weights));
+  return visible_keys < kFewKeys ? std::max(tolerance, unit_roundoff(weights) + unit_roundoff(output)) : tolerance;
 }
 
 Comparison compare(const RaggedBatch& batch, const Tensors& tensors, const reference::Result& expected,

@@ -24,8 +24,8 @@
 //   value_full[s]     loader, and bytes             one step's values
 //   value_empty[s]    8 consumer warps              the same memory, from the step's sums on
 //   work_full[w]      scheduler                     what an item is
-//   work_empty[w]     8 consumer warps, loader,     the same memory, until the next but kWorkSlots − 1
-//                     storer
+//   work_empty[w]     every lane of consumers,      the same memory, until the next but kWorkSlots − 1
+//                     loader and storer
 //   work_wanted       loader                        the next item from being drawn too early
 //   turn (1 + c)      256 consumer threads          consumer c's turn to give the tensor cores work
 //   results (3 + c)   128 threads of consumer c     its queries, before results take their place

@@ -102,7 +102,7 @@ struct WgmmaMemory {
     }
     for (int slot = 0; slot < Shape::kWorkSlots; ++slot) {
       gpu::init_barrier(work_full(slot), 1);
-      gpu::init_barrier(work_empty(slot), 2 + Shape::kConsumerWarps);
+      gpu::init_barrier(work_empty(slot), (2 + Shape::kConsumerWarps) * gpu::kWarpThreads);
     }
     gpu::init_barrier(work_wanted(), 1);
     gpu::fence_barriers();
@@ -142,8 +142,7 @@ VARLEN_DEVICE void for_each_work(const Function& function) {
     if (work.rows == 0) return;
     gpu::enter_item(work.item, work.request);
     function(work, place);
-    gpu::sync_warp();  // all lanes have read the place
-    if (gpu::lane_index() == 0) gpu::arrive(Memory::work_empty(slots.stage()));
+    gpu::arrive(Memory::work_empty(slots.stage()));  // each lane for what it has read
     slots.advance();
   }
 }

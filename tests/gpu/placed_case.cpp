@@ -12,9 +12,14 @@ namespace {
 constexpr std::uint64_t kLayoutSeed = 0x6C61796F75740000U;  // apart from the values' random numbers
 constexpr std::uint64_t kSinksSeed = 0x73696E6B73000000U;
 
+// Of a row's error relative to ‖Σ pⱼ |vⱼ|‖, as src/check/compare.hpp explains them.
 double tolerance(Dtype dtype) {
   if (dtype == Dtype::kFloat16) return 6e-4;
   return dtype == Dtype::kBFloat16 ? 4e-3 : 2e-6;
+}
+double unit_roundoff(Dtype dtype) {
+  if (dtype == Dtype::kFloat16) return 0x1p-11;
+  return dtype == Dtype::kBFloat16 ? 0x1p-8 : 0;
 }
 
 }  // namespace
@@ -52,6 +57,8 @@ PlacedCase::PlacedCase(const check::Case& test, Machine& machine, Memory& memory
   problem_.left = test.mask.left;
   problem_.right = test.mask.right;
   problem_.out_tolerance = std::max(tolerance(test.output_dtype), tolerance(test.input_dtype));
+  problem_.few_keys_tolerance =
+      std::max(problem_.out_tolerance, unit_roundoff(test.output_dtype) + unit_roundoff(test.input_dtype));
 
   // Where rows are not aligned, neither is the first of a tensor.
   const bool aligned = test.layout.token_gap % 8 == 0 && test.layout.head_gap % 8 == 0;

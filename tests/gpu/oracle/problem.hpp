@@ -51,8 +51,12 @@ struct Problem {
   double soft_cap;  // 0: none
   std::int64_t left;
   std::int64_t right;
-  double out_tolerance;  // times ‖Σ pⱼ |vⱼ|‖
+  // Times ‖Σ pⱼ |vⱼ|‖, the second for rows that see fewer keys than kFewKeys. They follow src/check/compare.hpp.
+  double out_tolerance;
+  double few_keys_tolerance;
 };
+
+constexpr std::int64_t kFewKeys = 8;
 
 /// One (query token, head) of the batch.
 struct Position {

@@ -154,7 +154,9 @@ class RowJudge {
   ORACLE_HOST_DEVICE double compare_out(const Rows& rows) const {
     // Below its smallest normal number a format is as coarse as it is there: half a unit an element.
     const double subnormal = 0.5 * unit_in_last_place(rows.dtype, 0) * sqrt(static_cast<double>(problem_.value.width));
-    const double allowed = magnitude_ == 0 ? 0 : problem_.out_tolerance * magnitude_ + subnormal;
+    const bool few_keys = range_.last - range_.first + 1 < kFewKeys;
+    const double tolerance = few_keys ? problem_.few_keys_tolerance : problem_.out_tolerance;
+    const double allowed = magnitude_ == 0 ? 0 : tolerance * magnitude_ + subnormal;
     // With one visible key and no sink the output is that key's value, to one unit in the last place.
     const bool one_key = range_.first == range_.last && problem_.sinks == nullptr;
     const std::int64_t first = query_row(problem_, rows, position_.request, position_.token, position_.head);
