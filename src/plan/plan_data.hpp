@@ -26,6 +26,7 @@ struct PlanData {
 
   PlanView view() const noexcept {
     PlanView view{};
+    view.requests = batch.requests.data();
     view.runs = runs.data();
     view.listed = listed.data();
     view.run_count = static_cast<std::int64_t>(runs.size());
