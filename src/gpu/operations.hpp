@@ -40,6 +40,7 @@ inline constexpr int kWarpgroupThreads = 128;  // four warps, the first of them 
 
 // ---- Barriers.
 VARLEN_DEVICE void sync_block();  ///< by every thread of the block
+VARLEN_DEVICE void sync_warp();   ///< by the whole warp: what its lanes wrote before, all of them see after
 // Barrier `id`, 1 to 15, of whole warps: complete when `threads` threads have called one of these.
 VARLEN_DEVICE void sync_threads(int id, int threads);    ///< until it is complete
 VARLEN_DEVICE void arrive_threads(int id, int threads);  ///< without waiting
@@ -57,6 +58,7 @@ struct alignas(16) Words4 {
   std::uint32_t word[4];
 };
 VARLEN_DEVICE void store_shared(SharedAddress to, const Words4& value);  ///< 16-byte aligned
+VARLEN_DEVICE Words4 load_shared(SharedAddress from);                    ///< 16-byte aligned
 
 // ---- Barriers in shared memory, of 8 bytes, that count arrivals phase after phase: a phase is complete when as many
 // have arrived as init_barrier() said. Phases have parities 0, 1, 0, …. (PTX ISA: mbarrier.)
@@ -74,6 +76,9 @@ VARLEN_DEVICE T load_global(const T* from);
 template <class T>
 VARLEN_DEVICE void store_global(T* to, const T& value);
 
+/// Adds 1 to a counter in global memory that all blocks share. Returns what it was.
+VARLEN_DEVICE std::int64_t draw(std::int64_t* counter);
+
 // ---- Asynchronous copies of a thread, in groups.
 /// Copies 16 bytes, both sides aligned to 16; with `present` false nothing is read and zeros are written.
 VARLEN_DEVICE void copy_async_16(SharedAddress to, const void* from, bool present);
@@ -85,19 +90,23 @@ VARLEN_DEVICE void copy_async_wait();
 /// An arrival at `barrier` once all copies that this thread has started have arrived.
 VARLEN_DEVICE void copy_async_arrive(SharedAddress barrier);
 
-// ---- Copies of boxes by the tensor memory accelerator (PTX ISA: cp.async.bulk.tensor).
+// ---- Copies of boxes by the tensor memory accelerator (PTX ISA: cp.async.bulk.tensor), by one thread each. In shared
+// memory each row of 64 elements is one of 128 bytes, swizzled as MatrixDescriptor says. A box wholly outside of the
+// tensor is an error.
 
-/// Copies the box whose first element has these coordinates; elements outside of the tensor become zeros. Each row of
-/// 64 elements becomes one of 128 bytes, swizzled as MatrixDescriptor says. By one thread; `barrier` expects the bytes
-/// of a whole box. A box wholly outside of the tensor is an error.
-VARLEN_DEVICE void copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4],
-                            SharedAddress barrier);
+/// Elements outside of the tensor become zeros. `barrier` expects the bytes of a whole box.
+VARLEN_DEVICE void load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier);
+/// Elements outside of the tensor are not stored.
+VARLEN_DEVICE void store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from);
+/// Until all boxes that this thread has stored have been read from shared memory.
+VARLEN_DEVICE void store_box_wait();
 
 // ---- Matrices of 8 × 8 elements of two bytes, by the whole warp. Lane l holds elements (l / 4, 2 · (l % 4)) and the
 // one after it in a word; transposed: of the matrix's transpose.
 /// Four matrices; lanes 8 i … 8 i + 7 give the addresses of matrix i's rows, 16 bytes each.
 VARLEN_DEVICE void load_matrices(std::uint32_t (&matrix)[4], SharedAddress row);
 VARLEN_DEVICE void load_matrices_transposed(std::uint32_t (&matrix)[4], SharedAddress row);
+VARLEN_DEVICE void store_matrices(SharedAddress row, const std::uint32_t (&matrix)[4]);
 
 /// sum[16 × 8] += a[16 × 16] · b[16 × 8]. `a` is four matrices: rows 0-7 and 8-15 of columns 0-7, then of 8-15. `b` is
 /// two, of rows 0-7 and 8-15, each transposed. Lane l holds of `sum` (l / 4, 2 · (l % 4)) and the one after it, then
@@ -146,7 +155,7 @@ VARLEN_DEVICE void keep_in_place(float (&sum)[kTiles][4]);
 /// positive number that is not known at compile time. Changes nothing.
 VARLEN_DEVICE void compute_first(float value, std::int32_t positive);
 
-/// Copies that this thread has seen arrive are there for products, too: these read memory by another way.
+/// What this thread wrote to shared memory before is there for products and boxes, too: these read it by another way.
 VARLEN_DEVICE void fence_shared_for_products();
 
 /// How many registers each thread of the warpgroup has from here on, of those that the others have given back: a
@@ -158,6 +167,9 @@ VARLEN_DEVICE void give_back_registers();
 
 // ---- Between the lanes of a warp, by the whole warp.
 VARLEN_DEVICE float shuffle_xor(float value, int lane_mask);  ///< the value of lane (own ^ lane_mask)
+VARLEN_DEVICE int count_votes(bool vote);                     ///< of how many lanes it is true
+VARLEN_DEVICE std::int64_t broadcast(std::int64_t value);     ///< the value of lane 0
+VARLEN_DEVICE bool elect_one();                               ///< true for one lane, the same one each time
 
 // ---- Arithmetic.
 VARLEN_DEVICE float exp2_fast(float x);        ///< relative error 2^-22; 0 for −inf and results below 2^-126
@@ -171,7 +183,8 @@ VARLEN_DEVICE std::uint32_t pack(float low, float high);
 VARLEN_DEVICE void forget(std::uint32_t& value);
 
 // ---- For the emulator's eyes; nothing on a GPU.
-/// From here on the thread works on this request: rows of others are out of bounds.
-VARLEN_DEVICE void enter_request(std::int32_t request);
+/// From here on the thread works on this item of the plan (−1: on a merge) and this request: rows of others are out of
+/// bounds.
+VARLEN_DEVICE void enter_item(std::int64_t item, std::int32_t request);
 
 }  // namespace varlen::gpu

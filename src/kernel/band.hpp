@@ -1,4 +1,4 @@
-// Sixteen rows of an item in one warp, as the tensor cores leave them: softmax, masks and results are the same
+// Sixteen rows of a tile in one warp, as the tensor cores leave them: softmax, masks and results are the same
 // whichever instruction multiplies.
 #pragma once
 
@@ -6,10 +6,9 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/parameters.hpp"
-#include "kernel/rows.hpp"
 #include "kernel/rows_out.hpp"
-#include "kernel/slices.hpp"
 #include "kernel/softmax.hpp"
+#include "kernel/tile_work.hpp"
 
 namespace varlen::kernel {
 
@@ -61,19 +60,29 @@ VARLEN_DEVICE void turn(const ForwardParameters& parameters, BandSums<kKeyTiles>
   }
 }
 
-/// −inf over the scores of keys that a row does not see. The band begins at row `first_row` of the slice, the scores at
-/// key `begin` of the item.
+/// What a lane's two rows see, of a band that begins at row `first_row` of the tile.
+struct BandSeen {
+  SeenKeys row[2];
+};
+VARLEN_DEVICE BandSeen band_seen(const TileWork& work, std::int32_t first_row) {
+  const std::int32_t row = first_row + gpu::lane_index() / 4;
+  return {{work.seen_keys(row), work.seen_keys(row + 8)}};
+}
+
+/// −inf over the scores of keys that a row does not see. The scores begin at key `begin` of the item.
 template <int kKeyTiles>
-VARLEN_DEVICE void mask(const Slice& slice, int first_row, std::int32_t begin, BandSums<kKeyTiles>& scores) {
+VARLEN_DEVICE void mask(const BandSeen& seen, std::int32_t begin, BandSums<kKeyTiles>& scores) {
   VARLEN_UNROLL
   for (int half = 0; half < 2; ++half) {
-    const SeenKeys seen = slice.seen_keys(first_row + half * 8 + gpu::lane_index() / 4);
+    const std::int32_t first = begin + gpu::lane_index() % 4 * 2;
+    const std::int32_t seen_begin = seen.row[half].begin - first;
+    const std::int32_t seen_end = seen.row[half].end - first;
     VARLEN_UNROLL
     for (int tile = 0; tile < kKeyTiles; ++tile) {
       VARLEN_UNROLL
       for (int i = 0; i < 2; ++i) {
-        const std::int32_t key = begin + tile * 8 + gpu::lane_index() % 4 * 2 + i;
-        if (key < seen.begin || key >= seen.end) scores[tile][2 * half + i] = minus_infinity();
+        const std::int32_t key = tile * 8 + i;
+        if (key < seen_begin || key >= seen_end) scores[tile][2 * half + i] = minus_infinity();
       }
     }
   }
@@ -132,32 +141,43 @@ VARLEN_DEVICE void pack_weights(const BandSums<kKeyTiles>& probabilities, std::u
   }
 }
 
+/// A row's state with the sums of its four lanes together.
+template <int kColumnTiles>
+VARLEN_DEVICE RowState whole_row(const Band<kColumnTiles>& band, int half) {
+  return {band.row[half].reference, sum_of_four_lanes(band.row[half].sum)};
+}
+
+/// What becomes of a row of the tile; its LSE is stored.
+VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const TileWork& work, std::int32_t row,
+                                   const RowState& state) {
+  const RowPosition at = work.position(row);
+  const std::int32_t head = work.query_head + at.head;
+  const RowResult result = finish_row(parameters, state, head);
+  if (gpu::lane_index() % 4 == 0) store_lse(parameters, work.query_token + at.token, head, result.lse);
+  return result;
+}
+
 /// A finished row to out and LSE.
 template <int kColumnTiles>
-VARLEN_DEVICE void write_whole_row(const Slice& slice, const Band<kColumnTiles>& band, int half, int row,
-                                   const RowState& state) {
-  const ForwardParameters& parameters = slice.parameters;
-  const RowPosition position = row_position(slice.item, slice.row_begin + row);
-  const std::int64_t token = parameters.requests[slice.item.request].query_start + position.token;
-  const RowResult result = finish_row(parameters, state, position.head);
-  const std::int64_t offset = query_offset(parameters.out, token, position.head);
+VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const TileWork& work,
+                                   const Band<kColumnTiles>& band, int half, std::int32_t row, const RowState& state) {
+  const RowResult result = finish_row(parameters, work, row, state);
+  const std::int64_t offset = work.query_offset(parameters.out, row) + gpu::lane_index() % 4 * 2;
   VARLEN_UNROLL
   for (int tile = 0; tile < kColumnTiles; ++tile) {
     if (tile * 8 >= parameters.head_dim_vo) break;
     const float* const pair = &band.out[tile][2 * half];
-    store_out_pair(parameters, offset + tile * 8 + gpu::lane_index() % 4 * 2, pair[0] * result.out_factor,
-                   pair[1] * result.out_factor);
+    store_out_pair(parameters, offset + tile * 8, pair[0] * result.out_factor, pair[1] * result.out_factor);
   }
-  if (gpu::lane_index() % 4 == 0) store_lse(parameters, token, position.head, result.lse);
 }
 
 /// A row of a part of a split tile to the workspace.
 template <int kColumnTiles>
-VARLEN_DEVICE void write_partial_row(const Slice& slice, const Band<kColumnTiles>& band, int half, int row,
+VARLEN_DEVICE void write_partial_row(const ForwardParameters& parameters, const TileWork& work,
+                                     const Band<kColumnTiles>& band, int half, std::int32_t row,
                                      const RowState& state) {
-  const std::int32_t head_dim = slice.parameters.head_dim_vo;
-  float* const to =
-      slice.parameters.partials + (slice.item.partial_row + slice.row_begin + row) * partial_row_floats(head_dim);
+  const std::int32_t head_dim = parameters.head_dim_vo;
+  float* const to = parameters.partials + (work.partial_row + row) * partial_row_floats(head_dim);
   VARLEN_UNROLL
   for (int tile = 0; tile < kColumnTiles; ++tile) {
     if (tile * 8 >= head_dim) break;
@@ -171,18 +191,19 @@ VARLEN_DEVICE void write_partial_row(const Slice& slice, const Band<kColumnTiles
   }
 }
 
-/// What has become of the band's rows that exist. The band begins at row `first_row` of the slice.
+/// What has become of the band's rows that exist. The band begins at row `first_row` of the tile.
 template <int kColumnTiles>
-VARLEN_DEVICE void write_rows(const Slice& slice, const Band<kColumnTiles>& band, int first_row) {
+VARLEN_DEVICE void write_rows(const ForwardParameters& parameters, const TileWork& work, const Band<kColumnTiles>& band,
+                              std::int32_t first_row) {
   VARLEN_UNROLL
   for (int half = 0; half < 2; ++half) {
-    const RowState state{band.row[half].reference, sum_of_four_lanes(band.row[half].sum)};
-    const int row = first_row + half * 8 + gpu::lane_index() / 4;
-    if (row >= slice.rows) continue;
-    if (slice.item.partial_row >= 0) {
-      write_partial_row(slice, band, half, row, state);
+    const RowState state = whole_row(band, half);
+    const std::int32_t row = first_row + half * 8 + gpu::lane_index() / 4;
+    if (row >= work.rows) continue;
+    if (work.partial_row >= 0) {
+      write_partial_row(parameters, work, band, half, row, state);
     } else {
-      write_whole_row(slice, band, half, row, state);
+      write_whole_row(parameters, work, band, half, row, state);
     }
   }
 }

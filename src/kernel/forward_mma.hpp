@@ -1,13 +1,15 @@
-// Attention by mma.sync, for every GPU from sm_80 on: one block of four warps after another computes items of the plan.
+// Attention by mma.sync, for every GPU from sm_80 on: blocks of four warps draw items of the plan.
 //
-// An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the rows: each has
-// one or two bands of 16. Queries stay in shared memory; keys and values come in steps of kKeys tokens by cp.async, a
-// step's values while its scores are computed, the next step's keys while the values are added (the order of
-// FlashAttention-2, arXiv:2307.08691). Scores and probabilities never leave registers.
+// Warp 0 looks an item up and leaves what it is in shared memory, where all warps read it again and again: registers
+// are for sums. An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the
+// rows: each has one or two bands of 16. Queries stay in shared memory; keys and values come in steps of kKeys tokens
+// by cp.async, a step's values while its scores are computed, the next step's keys while the values are added (the
+// order of FlashAttention-2, arXiv:2307.08691). Scores and probabilities never leave registers.
 //
-// Shared memory: queries [kSliceRows][kDimQk], keys [kKeys][kDimQk], values [kKeys][kDimVo]. Barriers, all of the whole
-// block, two a step: "keys are there, and the last step's values are used up" and "values are there, and this step's
-// keys are used up".
+// Shared memory: queries [kSliceRows][kDimQk], keys [kKeys][kDimQk], values [kKeys][kDimVo], two TileWork. Barriers,
+// all of the whole block: one an item, "this item's work is there, and the last one's is not needed any more", and two
+// a step, "keys are there, and the last step's values are used up" and "values are there, and this step's keys are used
+// up".
 #pragma once
 
 #include <cstdint>
@@ -15,9 +17,9 @@
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
 #include "kernel/parameters.hpp"
-#include "kernel/rows.hpp"
-#include "kernel/slices.hpp"
 #include "kernel/tile_memory.hpp"
+#include "kernel/tile_work.hpp"
+#include "kernel/work_queue.hpp"
 
 namespace varlen::kernel {
 
@@ -36,7 +38,8 @@ struct ForwardMmaShape {
   using Queries = SharedMatrix<kSliceRows, kDimQk>;
   using Keys = SharedMatrix<kKeys, kDimQk>;
   using Values = SharedMatrix<kKeys, kDimVo>;
-  static constexpr int kSharedBytes = Queries::kBytes + Keys::kBytes + Values::kBytes;
+  static constexpr int kWorkAt = Queries::kBytes + Keys::kBytes + Values::kBytes;
+  static constexpr int kSharedBytes = kWorkAt + 2 * static_cast<int>(sizeof(TileWork));
 };
 
 /// One slice of an item, with kBands bands of rows for each warp.
@@ -49,78 +52,87 @@ class ForwardMmaSlice {
   static constexpr int kThreads = Shape::kThreads;
 
  public:
-  VARLEN_DEVICE explicit ForwardMmaSlice(const Slice& slice)
-      : slice_(slice),
-        parameters_(slice.parameters),
-        item_(slice.item),
-        lane_(gpu::lane_index()),
-        first_row_(gpu::warp_index() * kBandRows * kBands),
-        queries_{gpu::shared_memory()},
-        keys_{queries_.base + Shape::Queries::kBytes},
-        values_{keys_.base + Shape::Keys::kBytes} {}
+  /// `work` is at this place in shared memory; the slice begins at row `row_begin` of it.
+  VARLEN_DEVICE ForwardMmaSlice(const ForwardParameters& parameters, gpu::SharedAddress work, std::int32_t row_begin)
+      : parameters_(parameters), work_(work), row_begin_(row_begin) {}
 
   VARLEN_DEVICE void run() {
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) clear(bands_[b]);
-    seen_by_all_ = slice_.seen_by_all(first_row_, kBands * kBandRows);
-    const std::int32_t keys = slice_.keys();
+    std::int32_t keys;
+    {
+      const TileWork work = load_work(work_);
+      keys = work.keys;
+      idle_ = first_row() >= work.rows;
+      seen_by_all_ = work.seen_by_all(first_row(), kBands * kBandRows);
+      if (keys > 0) load_queries(work);
+    }
     if (keys > 0) {
-      load_queries();
       load_keys(0);
       gpu::copy_async_commit();
-      for (std::int32_t begin = 0; begin < keys; begin += kKeys) add_keys(begin, keys);
+      for (std::int32_t begin = 0; begin < keys; begin += kKeys) add_keys(begin, begin + kKeys < keys);
     }
-    if (warp_is_idle()) return;
+    if (idle_) return;
+    const TileWork work = load_work(work_);
     VARLEN_UNROLL
-    for (int b = 0; b < kBands; ++b) write_rows(slice_, bands_[b], first_row_ + b * kBandRows);
+    for (int b = 0; b < kBands; ++b) {
+      write_rows(parameters_, work, bands_[b], first_row() + b * kBandRows);
+    }
   }
 
  private:
-  VARLEN_DEVICE bool warp_is_idle() const { return first_row_ >= slice_.rows; }
+  VARLEN_DEVICE static typename Shape::Queries queries() { return {gpu::shared_memory()}; }
+  VARLEN_DEVICE static typename Shape::Keys keys() { return {gpu::shared_memory() + Shape::Queries::kBytes}; }
+  VARLEN_DEVICE static typename Shape::Values values() {
+    return {gpu::shared_memory() + (Shape::Queries::kBytes + Shape::Keys::kBytes)};
+  }
 
-  VARLEN_DEVICE void load_queries() {
-    load_rows<kThreads>(queries_, parameters_.query, slice_.rows, parameters_.head_dim_qk,
-                        [&](int row) { return slice_.query_row(row); });
+  /// Of the warp, in the slice and in the tile.
+  VARLEN_DEVICE static int slice_row() { return fresh_thread_index() / gpu::kWarpThreads * kBandRows * kBands; }
+  VARLEN_DEVICE std::int32_t first_row() const { return row_begin_ + slice_row(); }
+
+  VARLEN_DEVICE void load_queries(const TileWork& work) {
+    load_rows<kThreads>(queries(), parameters_.query, work.rows - row_begin_, parameters_.head_dim_qk,
+                        [&](int row) { return work.query_offset(parameters_.query, row_begin_ + row); });
   }
   VARLEN_DEVICE void load_keys(std::int32_t begin) {
-    load_key_rows(keys_, parameters_.key, parameters_.head_dim_qk, begin);
+    load_key_rows(keys(), parameters_.key, parameters_.head_dim_qk, begin);
   }
   VARLEN_DEVICE void load_values(std::int32_t begin) {
-    load_key_rows(values_, parameters_.value, parameters_.head_dim_vo, begin);
+    load_key_rows(values(), parameters_.value, parameters_.head_dim_vo, begin);
   }
   template <class Matrix>
   VARLEN_DEVICE void load_key_rows(const Matrix& matrix, const RowAddresses& tensor, int head_dim, std::int32_t begin) {
-    const std::int64_t first = item_.key_begin + begin;
-    const std::int64_t left = item_.key_end - first;
-    const int rows = left < kKeys ? static_cast<int>(left) : kKeys;
+    const TileWork work = load_work(work_);
+    const int rows = work.keys - begin;
     if constexpr (kThreads % Matrix::kChunks == 0) {
       if (tensor.in_chunks && parameters_.page_size == 0) {
-        const std::int64_t offset = key_offset(parameters_, tensor, item_.request, item_.kv_head, first);
-        load_strided_rows<kThreads>(matrix, static_cast<const std::uint16_t*>(tensor.data) + offset,
-                                    tensor.token_stride, rows, head_dim);
+        load_strided_rows<kThreads>(
+            matrix, static_cast<const std::uint16_t*>(tensor.data) + work.key_offset(parameters_, tensor, begin),
+            tensor.token_stride, rows, head_dim);
         return;
       }
     }
-    load_rows<kThreads>(matrix, tensor, rows, head_dim, [&](int row) {
-      return key_offset(parameters_, tensor, item_.request, item_.kv_head, first + row);
-    });
+    load_rows<kThreads>(matrix, tensor, rows, head_dim,
+                        [&](int row) { return work.key_offset(parameters_, tensor, begin + row); });
   }
 
-  /// One step: keys begin … begin + kKeys of the item's `keys`.
-  VARLEN_DEVICE void add_keys(std::int32_t begin, std::int32_t keys) {
+  /// One step: keys begin … begin + kKeys of the item's.
+  VARLEN_DEVICE void add_keys(std::int32_t begin, bool more) {
     gpu::copy_async_wait<0>();
-    gpu::sync_block();  // all threads: keys `begin` … (and the queries) are there; values_ is free
+    gpu::sync_block();  // all threads: keys `begin` … (and the queries) are there; values() is free
     load_values(begin);
     gpu::copy_async_commit();
     std::uint32_t weights[kBands][kKeys / 16][4];
-    if (!warp_is_idle()) {
+    if (!idle_) {
       BandSums<kKeyTiles> scores[kBands];
       multiply_queries_and_keys(scores);
+      const bool all_seen = begin >= seen_by_all_.begin && begin + kKeys <= seen_by_all_.end;
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
         turn<kKeyTiles>(parameters_, scores[b]);
-        if (begin < seen_by_all_.begin || begin + kKeys > seen_by_all_.end) {
-          mask<kKeyTiles>(slice_, first_row_ + b * kBandRows, begin, scores[b]);
+        if (!all_seen) {
+          mask<kKeyTiles>(band_seen(load_work(work_), first_row() + b * kBandRows), begin, scores[b]);
         }
         float rescale[2];
         softmax<kKeyTiles>(parameters_, bands_[b].row, scores[b], rescale);
@@ -129,78 +141,92 @@ class ForwardMmaSlice {
       }
     }
     gpu::copy_async_wait<0>();
-    gpu::sync_block();  // all threads: values `begin` … are there; keys_ is free, after the last step queries_ too
-    if (begin + kKeys < keys) {
+    gpu::sync_block();  // all threads: values `begin` … are there; keys() is free, after the last step queries() too
+    if (more) {
       load_keys(begin + kKeys);
       gpu::copy_async_commit();
     }
-    if (!warp_is_idle()) add_values(weights);
+    if (!idle_) add_values(weights);
   }
 
   VARLEN_DEVICE void multiply_queries_and_keys(BandSums<kKeyTiles> (&scores)[kBands]) {
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) clear<kKeyTiles>(scores[b]);
-    const typename Shape::Queries::Lane query_lane(queries_, first_row_ + lane_ % 16, lane_ / 16);
-    const typename Shape::Keys::Lane key_lane(keys_, lane_ / 16 * 8 + lane_ % 8, lane_ / 8 % 2);
+    const int lane = fresh_thread_index() % gpu::kWarpThreads;
+    const typename Shape::Queries::Lane query_lane(queries(), slice_row() + lane % 16, lane / 16);
+    const typename Shape::Keys::Lane key_lane(keys(), lane / 16 * 8 + lane % 8, lane / 8 % 2);
     VARLEN_UNROLL
     for (int depth = 0; depth < Shape::kDimQk; depth += 16) {
-      std::uint32_t queries[kBands][4];
+      std::uint32_t rows[kBands][4];
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
-        gpu::load_matrices(queries[b], query_lane.chunk(b * kBandRows, depth / kChunkElements));
+        gpu::load_matrices(rows[b], query_lane.chunk(b * kBandRows, depth / kChunkElements));
       }
       VARLEN_UNROLL
       for (int tile = 0; tile < kKeyTiles; tile += 2) {
-        std::uint32_t keys[4];
-        gpu::load_matrices(keys, key_lane.chunk(tile * 8, depth / kChunkElements));
+        std::uint32_t columns[4];
+        gpu::load_matrices(columns, key_lane.chunk(tile * 8, depth / kChunkElements));
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) {
-          gpu::multiply_add_16x8x16<Element>(scores[b][tile], queries[b], keys[0], keys[1]);
-          gpu::multiply_add_16x8x16<Element>(scores[b][tile + 1], queries[b], keys[2], keys[3]);
+          gpu::multiply_add_16x8x16<Element>(scores[b][tile], rows[b], columns[0], columns[1]);
+          gpu::multiply_add_16x8x16<Element>(scores[b][tile + 1], rows[b], columns[2], columns[3]);
         }
       }
     }
   }
 
   VARLEN_DEVICE void add_values(const std::uint32_t (&weights)[kBands][kKeys / 16][4]) {
-    const typename Shape::Values::Lane value_lane(values_, lane_ % 16, lane_ / 16);
+    const int lane = fresh_thread_index() % gpu::kWarpThreads;
+    const typename Shape::Values::Lane value_lane(values(), lane % 16, lane / 16);
     VARLEN_UNROLL
     for (int depth = 0; depth < kKeys; depth += 16) {
       VARLEN_UNROLL
       for (int tile = 0; tile < kColumnTiles; tile += 2) {
-        std::uint32_t values[4];
-        gpu::load_matrices_transposed(values, value_lane.chunk(depth, tile));
+        std::uint32_t columns[4];
+        gpu::load_matrices_transposed(columns, value_lane.chunk(depth, tile));
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) {
-          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile], weights[b][depth / 16], values[0], values[1]);
-          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile + 1], weights[b][depth / 16], values[2], values[3]);
+          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile], weights[b][depth / 16], columns[0], columns[1]);
+          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile + 1], weights[b][depth / 16], columns[2], columns[3]);
         }
       }
     }
   }
 
-  const Slice& slice_;
   const ForwardParameters& parameters_;
-  const WorkItem& item_;
-  const int lane_;
-  const int first_row_;
-  const typename Shape::Queries queries_;
-  const typename Shape::Keys keys_;
-  const typename Shape::Values values_;
-  SeenKeys seen_by_all_{};
+  const gpu::SharedAddress work_;
+  const std::int32_t row_begin_;
+  SeenKeys seen_by_all_;
+  bool idle_;  // the slice has no rows for this warp
   Band<kColumnTiles> bands_[kBands];
 };
 
 /// Every thread of every block.
 template <class Shape>
 VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
-  for_each_slice<Shape::kSliceRows>(parameters, [](const Slice& slice) {
-    if (Shape::kMaxBands == 2 && slice.rows > Shape::kSliceRows / 2) {
-      ForwardMmaSlice<Shape, Shape::kMaxBands>(slice).run();
-    } else {
-      ForwardMmaSlice<Shape, 1>(slice).run();
+  const auto place_of = [](std::uint32_t item) {
+    return gpu::shared_memory() + (Shape::kWorkAt + item % 2 * static_cast<std::uint32_t>(sizeof(TileWork)));
+  };
+  for (std::uint32_t item = 0;; ++item) {
+    const gpu::SharedAddress place = place_of(item);
+    if (gpu::warp_index() == 0) {
+      const TileWork found =
+          item == 0 ? first_work(parameters) : next_work(parameters, load_work(place_of(item - 1)).run);
+      if (gpu::lane_index() == 0) store_work(place, found);
     }
-  });
+    gpu::sync_block();  // all threads: `place` is written; nobody needs the place before any more
+    const TileWork work = load_work(place);
+    const std::int32_t rows = work.rows;
+    if (rows == 0) return;
+    gpu::enter_item(work.item, work.request);
+    for (std::int32_t begin = 0; begin < rows; begin += Shape::kSliceRows) {
+      if (Shape::kMaxBands == 2 && rows - begin > Shape::kSliceRows / 2) {
+        ForwardMmaSlice<Shape, Shape::kMaxBands>(parameters, place, begin).run();
+      } else {
+        ForwardMmaSlice<Shape, 1>(parameters, place, begin).run();
+      }
+    }
+  }
 }
 
 }  // namespace varlen::kernel

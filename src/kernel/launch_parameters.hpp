@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include "batch/ragged_batch.hpp"
 #include "kernel/parameters.hpp"
+#include "varlen/attention.hpp"
 
 namespace varlen::kernel {
 
@@ -23,7 +25,8 @@ inline RowAddresses row_addresses(const TensorView& view, bool paged) {
   return rows;
 }
 
-/// Everything but what lies in memory of the device: plan, requests, merges and partials, which the caller adds.
+/// Everything but boxes and what lies in memory of the device: plan, requests, merges and workspace, which the caller
+/// adds.
 inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tensors& tensors) {
   constexpr double kLog2E = 1.4426950408889634;
   const bool paged = batch.page_size > 0;
@@ -55,6 +58,16 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
   parameters.natural_per_one = static_cast<float>(natural);
   parameters.log2_per_one = static_cast<float>(natural * kLog2E);
   return parameters;
+}
+
+/// The workspace of one call: the counter, then the partial rows.
+inline constexpr std::int64_t kWorkspaceHead = 64;
+inline std::int64_t workspace_bytes(std::int64_t partial_rows, std::int32_t head_dim_vo) {
+  return kWorkspaceHead + partial_rows * partial_row_floats(head_dim_vo) * static_cast<std::int64_t>(sizeof(float));
+}
+inline void place_workspace(const Workspace& workspace, ForwardParameters& parameters) {
+  parameters.counter = static_cast<std::int64_t*>(workspace.data);
+  parameters.partials = reinterpret_cast<float*>(static_cast<std::byte*>(workspace.data) + kWorkspaceHead);
 }
 
 }  // namespace varlen::kernel

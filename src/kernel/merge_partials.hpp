@@ -5,13 +5,14 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/parameters.hpp"
-#include "kernel/rows.hpp"
 #include "kernel/rows_out.hpp"
 #include "kernel/softmax.hpp"
 
 namespace varlen::kernel {
 
 inline constexpr int kMergeThreads = 128;
+inline constexpr int kMergeWarps = kMergeThreads / gpu::kWarpThreads;
+inline constexpr int kMergeShares = 32;  // blocks that divide the rows of one split tile
 
 VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& merge, std::int64_t row) {
   const std::int64_t row_floats = partial_row_floats(parameters.head_dim_vo);
@@ -33,7 +34,7 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& m
   const auto head = merge.query_head_begin + static_cast<std::int32_t>(row % merge.query_head_count);
   const std::int64_t tensor_token = parameters.requests[merge.request].query_start + token;
   const RowResult result = finish_row(parameters, {max, sum}, head);
-  const std::int64_t offset = query_offset(parameters.out, tensor_token, head);
+  const std::int64_t offset = tensor_token * parameters.out.token_stride + head * parameters.out.head_stride;
   for (int column = 2 * gpu::lane_index(); column < parameters.head_dim_vo; column += 2 * gpu::kWarpThreads) {
     float pair[2] = {0.0F, 0.0F};
     for (std::int32_t part = 0; part < merge.parts; ++part) {
@@ -45,16 +46,15 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& m
   if (gpu::lane_index() == 0) store_lse(parameters, tensor_token, head, result.lse);
 }
 
-/// Every thread of every block: the warps take the rows of all merges in turn.
+/// Every thread of every block.
 VARLEN_DEVICE void merge_partials(const ForwardParameters& parameters) {
-  const std::int64_t warps = std::int64_t{gpu::block_count()} * (kMergeThreads / gpu::kWarpThreads);
-  std::int64_t row = std::int64_t{gpu::block_index()} * (kMergeThreads / gpu::kWarpThreads) + gpu::warp_index();
-  for (std::int64_t m = 0; m < parameters.merge_count; ++m) {
-    const Merge& merge = parameters.merges[m];
-    gpu::enter_request(merge.request);
+  const std::int64_t shares = parameters.merge_count * kMergeShares;
+  for (std::int64_t index = gpu::block_index(); index < shares; index += gpu::block_count()) {
+    const Merge& merge = parameters.merges[index / kMergeShares];
+    gpu::enter_item(-1, merge.request);
     const std::int64_t rows = merge.query_count * merge.query_head_count;
-    for (; row < rows; row += warps) merge_row(parameters, merge, row);
-    row -= rows;
+    const std::int64_t first = index % kMergeShares * kMergeWarps + gpu::warp_index();
+    for (std::int64_t row = first; row < rows; row += kMergeShares * kMergeWarps) merge_row(parameters, merge, row);
   }
 }
 

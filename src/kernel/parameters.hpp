@@ -18,18 +18,41 @@ struct RowAddresses {
   bool in_chunks;  // every row is 16-byte aligned
 };
 
+inline constexpr int kWgmmaRows = 128;  // of a tile of forward_wgmma, at most
 /// Keys in one step of a forward_wgmma that is compiled for this head dim of values.
-constexpr std::int32_t wgmma_keys(std::int32_t head_dim_vo) { return head_dim_vo <= 128 ? 128 : 64; }
+VARLEN_HOST_DEVICE constexpr std::int32_t wgmma_keys(std::int32_t head_dim_vo) { return head_dim_vo <= 128 ? 128 : 64; }
 
-/// Ragged keys and values as tensors of boxes that end where a request ends, whichever request it is.
+/// Ragged tensors as tensors of boxes that end where a request ends, whichever request it is.
 ///
-/// Dimensions: (column, KV head, place, token), where place and token are both strided by a token and the tensor begins
-/// `bound` tokens early. Key k of a request of `length` keys is at place bound − length + k, token start + length: all
-/// that lies behind the request lies behind `bound`, too, and becomes zeros without being read.
+/// Dimensions of queries, results and ragged keys: (column, head, place, token, 0), where place and token are both
+/// strided by a token and the tensor begins `bound` tokens early. Token t of a request of `length` tokens is at place
+/// bound − length + t, token start + length: all that lies behind the request lies behind `bound`, too, is loaded as
+/// zeros without being read, and is not stored. Paged keys: (column, head, place, slot, page), where a page that holds
+/// `slots` of a request's keys plays the part of the request.
 struct KeyBoxes {
   gpu::TensorMap key;
   gpu::TensorMap value;
-  std::int32_t bound;  // 0: there are no such tensors
+  std::int32_t bound;
+  std::int32_t rows;  // keys of a box
+};
+/// Boxes hold a whole tile: there is one kind for each tile shape and packing of heads.
+struct QueryBoxes {
+  static constexpr int kShapes = 2;
+  static constexpr int kKinds = 2 * kShapes;
+  VARLEN_HOST_DEVICE static constexpr std::int32_t index(std::int32_t tile_shape, bool packed) {
+    return 2 * tile_shape + (packed ? 0 : 1);
+  }
+
+  gpu::TensorMap query[kKinds];
+  gpu::TensorMap out[kKinds];
+  std::int32_t heads[kKinds];
+  std::int32_t rows[kKinds];  // tokens × heads
+  std::int32_t bound;
+};
+struct Boxes {
+  KeyBoxes keys;
+  QueryBoxes queries;
+  bool stores_out;  // there are boxes of out
 };
 
 struct ForwardParameters {
@@ -45,9 +68,10 @@ struct ForwardParameters {
   const std::int32_t* block_table;  // [requests, max_pages], or null
   std::int64_t block_table_strides[2];
   std::int64_t page_size;  // 0: ragged keys
-  KeyBoxes key_boxes;
-  float* partials;      // [partial rows, partial_row_floats()]: see there
-  const Merge* merges;  // [merge_count]
+  Boxes boxes;             // of forward_wgmma
+  std::int64_t* counter;   // of items drawn after each block's first, 0 at first; null: there are none
+  float* partials;         // [partial rows, partial_row_floats()]: see there
+  const Merge* merges;     // [merge_count]
   std::int64_t merge_count;
   std::int32_t head_dim_qk;
   std::int32_t head_dim_vo;

@@ -3,7 +3,6 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/parameters.hpp"
-#include "kernel/rows.hpp"
 
 namespace varlen::kernel {
 
@@ -26,9 +25,12 @@ VARLEN_DEVICE void store_out_pair(const ForwardParameters& parameters, std::int6
   }
 }
 
+/// `token` and `head` of the tensor.
 VARLEN_DEVICE void store_lse(const ForwardParameters& parameters, std::int64_t token, std::int32_t head, float lse) {
   if (parameters.lse.data == nullptr) return;
-  gpu::store_global(static_cast<float*>(parameters.lse.data) + query_offset(parameters.lse, token, head), lse);
+  gpu::store_global(static_cast<float*>(parameters.lse.data) + token * parameters.lse.token_stride +
+                        head * parameters.lse.head_stride,
+                    lse);
 }
 
 }  // namespace varlen::kernel

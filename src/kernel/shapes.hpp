@@ -5,8 +5,6 @@
 
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
-#include "kernel/parameters.hpp"
-#include "varlen/attention.hpp"
 
 namespace varlen::kernel {
 
@@ -38,12 +36,7 @@ inline int select_shape(const RaggedBatch& batch) {
          "is more than {}, the largest that this backend supports", kLargest.vo);
 }
 
+/// Forward kernels. kWgmma runs on Hopper, and only what has boxes (kernel/boxes.hpp); kMma runs everything.
 enum class Forward : std::uint8_t { kMma, kWgmma };
-
-/// The kernel for tensors on a GPU of this architecture. Only forward_mma reads rows that are not 16-byte aligned.
-inline Forward select_forward(const ForwardParameters& parameters, GpuArchitecture architecture) {
-  const bool aligned = parameters.query.in_chunks && parameters.key.in_chunks && parameters.value.in_chunks;
-  return aligned && architecture == GpuArchitecture::kSm90a ? Forward::kWgmma : Forward::kMma;
-}
 
 }  // namespace varlen::kernel

@@ -46,6 +46,14 @@ struct SharedMatrix {
   };
 };
 
+/// The thread's index, as if it changed: or all that follows from it would be kept in registers throughout the loop
+/// over keys, where they are short.
+VARLEN_DEVICE int fresh_thread_index() {
+  auto index = static_cast<std::uint32_t>(gpu::thread_index());
+  gpu::forget(index);
+  return static_cast<int>(index);
+}
+
 /// Starts to bring rows into a matrix, by kThreads threads together. `offset_of(row)` is the element offset of a row's
 /// data, called for the first `rows` rows only; rows after them and columns from head_dim on become zeros without
 /// anything being read.
@@ -55,9 +63,10 @@ VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, i
   constexpr int kAll = Matrix::kRows * Matrix::kChunks;
   static_assert(kAll % kThreads == 0);
   const auto* const data = static_cast<const std::uint16_t*>(tensor.data);
+  const int thread = fresh_thread_index();
   VARLEN_UNROLL_BY(2)  // enough in flight; more addresses would cost the registers of the sums
   for (int step = 0; step < kAll / kThreads; ++step) {
-    const int index = step * kThreads + gpu::thread_index();
+    const int index = step * kThreads + thread;
     const int row = index / Matrix::kChunks;
     const int chunk = index % Matrix::kChunks;
     const bool present = row < rows && chunk * kChunkElements < head_dim;
@@ -85,8 +94,9 @@ VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const std::uint16_t* 
   static_assert(kThreads % Matrix::kChunks == 0, "a thread copies the same chunk of every row that it copies of");
   constexpr int kStepRows = kThreads / Matrix::kChunks;
   static_assert(Matrix::kRows % kStepRows == 0);
-  const int chunk = gpu::thread_index() % Matrix::kChunks;
-  const int first_row = gpu::thread_index() / Matrix::kChunks;
+  const int thread = fresh_thread_index();
+  const int chunk = thread % Matrix::kChunks;
+  const int first_row = thread / Matrix::kChunks;
   const std::uint16_t* from = first + first_row * row_stride + chunk * kChunkElements;
   const int present_rows = chunk * kChunkElements < head_dim ? rows : 0;
   const std::int64_t step_elements = kStepRows * row_stride;

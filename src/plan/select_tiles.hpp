@@ -57,6 +57,11 @@ class TileSelector {
     }
   }
 
+  /// Of tiles of a shape, with the whole group of heads in one or just one head.
+  const HeadPacking& packing_of(int shape, bool packed) const {
+    return packed ? choices_[shape].packed : choices_[shape].unpacked;
+  }
+
   /// One tile of the shortest shape that holds the request, without cutting its heads more often than the tallest
   /// would; otherwise tiles of the tallest shape and, if it suffices, a shorter one for the tokens left over.
   template <class Int>

@@ -63,19 +63,29 @@ TEST(ExecuteFaults, RowsThatNobodyWrites) {
 }
 
 TEST(ExecuteFaults, RowsWrittenTwice) {
-  const std::string fault = fault_of_plan(small_case(), [](PlanData& plan) {
-    list_all(plan);
-    plan.listed.push_back(item_of(plan, 0));
-    ++plan.listed_front;
-  });
+  AttentionCase test = small_case();
+  test.lse = false;
+  const auto fault_of = [&] {
+    return fault_of_plan(test, [](PlanData& plan) {
+      list_all(plan);
+      plan.listed.push_back(item_of(plan, 0));
+      ++plan.listed_front;
+    });
+  };
+  std::string fault = fault_of();
   EXPECT_NE(fault.find("request 0: store_global of 4 bytes is at out[token"), std::string::npos) << fault;
+  EXPECT_NE(fault.find("which was written before"), std::string::npos) << fault;
+  test.architecture = GpuArchitecture::kSm90a;
+  test.output_dtype = Dtype::kBFloat16;
+  fault = fault_of();
+  EXPECT_NE(fault.find("request 0: store_box of 16 bytes is at out[token"), std::string::npos) << fault;
   EXPECT_NE(fault.find("which was written before"), std::string::npos) << fault;
 }
 
 TEST(ExecuteFaults, KeysOfTheNextRequest) {
   AttentionCase test = small_case();
   for (const auto& [architecture, operation] :
-       {std::pair{GpuArchitecture::kSm80, "copy_async_16"}, {GpuArchitecture::kSm90a, "copy_box"}}) {
+       {std::pair{GpuArchitecture::kSm80, "copy_async_16"}, {GpuArchitecture::kSm90a, "load_box"}}) {
     test.architecture = architecture;
     const std::string fault = fault_of_plan(test, [](PlanData& plan) {
       list_all(plan);

@@ -23,14 +23,15 @@ class Attention : public testing::TestWithParam<std::tuple<GpuArchitecture, Dtyp
     return test;
   }
 };
-INSTANTIATE_TEST_SUITE_P(
-    All, Attention,
-    testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a),
-                     testing::Values(Dtype::kFloat16, Dtype::kBFloat16)),
-    [](const auto& name) {
-      return (std::get<GpuArchitecture>(name.param) == GpuArchitecture::kSm80 ? std::string("sm_80_") : "sm_90a_") +
-             dtype_name(std::get<Dtype>(name.param));
-    });
+INSTANTIATE_TEST_SUITE_P(All, Attention,
+                         testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a),
+                                          testing::Values(Dtype::kFloat16, Dtype::kBFloat16)),
+                         [](const auto& name) {
+                           return (std::get<GpuArchitecture>(name.param) == GpuArchitecture::kSm80
+                                       ? std::string("sm_80_")
+                                       : "sm_90a_") +
+                                  dtype_name(std::get<Dtype>(name.param));
+                         });
 
 TEST_P(Attention, Causal) { EXPECT_EQ(run_case(with({{1, 1}, {70, 70}, {17, 129}, {140, 140}})), ""); }
 

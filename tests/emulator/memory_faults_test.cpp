@@ -16,10 +16,10 @@ constexpr std::int64_t kToken = SmallMemory::kTokenStride;
 template <class Access>
 std::string fault_of_access(SmallMemory& memory, const Access& access) {
   const std::string fault = fault_of(memory.global, {2, 64, 256}, [&] {
-    enter_request(SmallMemory::kRequest);
+    enter_item(7, SmallMemory::kRequest);
     if (block_index() == 1 && thread_index() == 35) access();
   });
-  const std::string who = "block 1, warp 1, lane 3 (thread 35), request 1: ";
+  const std::string who = "block 1, warp 1, lane 3 (thread 35), item 7, request 1: ";
   return fault.rfind(who, 0) == 0 ? fault.substr(who.size()) : fault;
 }
 
@@ -115,7 +115,7 @@ TEST(GlobalFaults, NothingIsMissingWhenAllIsWritten) {
   EXPECT_EQ(fault_of(memory.global, {1, 32, 0},
                      [&] {
                        for (int i = lane_index(); i < 6 * 16; i += 32) {
-                         enter_request(i / 16 < 2 ? 0 : 1);
+                         enter_item(7, i / 16 < 2 ? 0 : 1);
                          if (i != 93) store_global(memory.out + i / 16 * kToken + i % 16, std::uint16_t{0});
                        }
                      }),
@@ -142,11 +142,11 @@ TEST(GlobalFaults, PagesOfOtherRequests) {
   memory.set_page_table({table, 2, 1, 2});
   const auto fault_at = [&](std::int32_t request, int row) {
     return fault_of(memory, {1, 32, 0}, [&, request, row] {
-      enter_request(request);
+      enter_item(7, request);
       load_global(keys + row * 8);
     });
   };
-  const std::string who = "block 0, warp 0, lane 0 (thread 0), request ";
+  const std::string who = "block 0, warp 0, lane 0 (thread 0), item 7, request ";
   EXPECT_EQ(fault_at(0, 6), "");
   EXPECT_EQ(fault_at(0, 7), "");
   EXPECT_EQ(fault_at(0, 0), "");
@@ -158,7 +158,7 @@ TEST(GlobalFaults, PagesOfOtherRequests) {
                                 "not this request's");
   EXPECT_EQ(fault_of(memory, {1, 32, 0},
                      [&] {
-                       enter_request(1);
+                       enter_item(7, 1);
                        load_global(table + 2);
                        load_global(table + 3);
                      }),
@@ -172,7 +172,7 @@ TEST(GlobalFaults, InterleavedTensorsAreToldApart) {
   memory.add({Role::kKey, packed + 8, 2, 8, {}, {4, 16}, {}});
   EXPECT_EQ(fault_of(memory, {1, 32, 0},
                      [&] {
-                       enter_request(0);
+                       enter_item(7, 0);
                        for (int i = 0; i < 64; ++i) load_global(packed + i);
                      }),
             "");
@@ -221,7 +221,7 @@ TEST(SharedFaults, CopyInFlight) {
   SmallMemory memory;
   const auto kernel = [&](bool wait, bool commit) {
     return fault_of(memory.global, {1, 32, 512}, [&, wait, commit] {
-      enter_request(1);
+      enter_item(7, 1);
       const auto lane = static_cast<std::uint32_t>(lane_index());
       copy_async_16(shared_memory() + lane * 16, memory.key + 3 * kToken, true);
       if (commit) copy_async_commit();
@@ -232,7 +232,7 @@ TEST(SharedFaults, CopyInFlight) {
     });
   };
   const std::string in_flight =
-      "block 0, warp 0, lane 0 (thread 0), request 1: load_matrices reads shared byte 0, to "
+      "block 0, warp 0, lane 0 (thread 0), item 7, request 1: load_matrices reads shared byte 0, to "
       "which a copy of thread 0 is in flight";
   EXPECT_EQ(kernel(true, true), "");
   EXPECT_EQ(kernel(false, true), in_flight);

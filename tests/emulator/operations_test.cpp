@@ -165,7 +165,7 @@ TEST(CopyAsync, BringsDataOrZeros) {
   std::vector<std::uint32_t> words;
   EXPECT_EQ(fault_of(memory.global, {1, 32, 512},
                      [&] {
-                       enter_request(1);
+                       enter_item(7, 1);
                        const auto lane = static_cast<std::uint32_t>(lane_index());
                        const std::uint16_t* const from = memory.query + SmallMemory::kQueryStart * 24;
                        copy_async_16(shared_memory() + lane * 16, from, lane % 2 == 0);
@@ -190,7 +190,7 @@ TEST(CopyAsync, WaitLeavesTheNewestGroupsPending) {
   SmallMemory memory;
   const auto kernel = [&](bool wait_for_all) {
     return fault_of(memory.global, {1, 32, 1024}, [&, wait_for_all] {
-      enter_request(1);
+      enter_item(7, 1);
       const auto lane = static_cast<std::uint32_t>(lane_index());
       for (std::uint32_t group = 0; group < 2; ++group) {
         copy_async_16(shared_memory() + (group * 32 + lane) * 16, memory.query, false);
@@ -207,7 +207,7 @@ TEST(CopyAsync, WaitLeavesTheNewestGroupsPending) {
   };
   EXPECT_EQ(kernel(true), "");
   EXPECT_EQ(kernel(false),
-            "block 0, warp 0, lane 0 (thread 0), request 1: load_matrices reads shared byte 512, to "
+            "block 0, warp 0, lane 0 (thread 0), item 7, request 1: load_matrices reads shared byte 512, to "
             "which a copy of thread 0 is in flight");
 }
 

@@ -38,11 +38,11 @@ TEST(OrderFaults, LanesInOperationAndBarrier) {
 TEST(OrderFaults, DeadlockAtABarrier) {
   EXPECT_EQ(fault_of({1, 128, 0},
                      [] {
-                       enter_request(3);
+                       enter_item(7, 3);
                        if (warp_index() != 2) sync_block();
                      }),
             "block 0 is deadlocked: 96 threads wait at sync_block, 32 have finished; the first that waits is warp 0, "
-            "lane 0 (thread 0), request 3");
+            "lane 0 (thread 0), item 7, request 3");
 }
 
 TEST(OrderFaults, DeadlockInAWarp) {

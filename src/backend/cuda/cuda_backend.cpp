@@ -9,13 +9,16 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "backend/cuda/launch.hpp"
 #include "batch/refuse.hpp"
-#include "kernel/key_boxes.hpp"
+#include "kernel/boxes.hpp"
 #include "kernel/launch_parameters.hpp"
+#include "kernel/merge_partials.hpp"
 #include "kernel/shapes.hpp"
 #include "plan/plan_data.hpp"
 
@@ -40,7 +43,7 @@ struct DevicePlan {
   GpuArchitecture architecture = GpuArchitecture::kSm80;  // of the device
   Forward mma;
   Forward wgmma;  // of kSm90a
-  std::int64_t longest_keys = 0;
+  kernel::LongestRequest longest;
   int merge_blocks = 0;
 };
 
@@ -135,27 +138,19 @@ bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
   static_assert(sizeof(CUtensorMap) == sizeof(gpu::TensorMap));
   const auto encode = tensor_map_encoder();
   if (encode == nullptr) return false;
-  cuuint64_t sizes[4];
-  cuuint64_t strides[3];
-  cuuint32_t extents[4];
-  const cuuint32_t steps[4] = {1, 1, 1, 1};
-  std::copy_n(box.sizes, 4, sizes);
-  std::copy_n(box.strides, 3, strides);
-  std::copy_n(box.box, 4, extents);
-  return encode(reinterpret_cast<CUtensorMap*>(&map), CU_TENSOR_MAP_DATA_TYPE_UINT16, 4,
+  constexpr int kRank = gpu::kBoxRank;
+  cuuint64_t sizes[kRank];
+  cuuint64_t strides[kRank - 1];
+  cuuint32_t extents[kRank];
+  cuuint32_t steps[kRank];
+  std::copy_n(box.sizes, kRank, sizes);
+  std::copy_n(box.strides, kRank - 1, strides);
+  std::copy_n(box.box, kRank, extents);
+  std::fill_n(steps, kRank, 1);
+  return encode(reinterpret_cast<CUtensorMap*>(&map), CU_TENSOR_MAP_DATA_TYPE_UINT16, kRank,
                 reinterpret_cast<void*>(box.base), sizes, strides, extents, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
                 CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
                 CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
-/// Without boxes, forward_wgmma copies row by row.
-void describe_key_boxes(const RaggedBatch& batch, std::int64_t longest_keys, kernel::ForwardParameters& parameters) {
-  const kernel::HeadDims compiled = kernel::kHeadDims[kernel::select_shape(batch)];
-  const auto boxes = kernel::key_boxes(batch, parameters, longest_keys, compiled);
-  kernel::KeyBoxes& result = parameters.key_boxes;
-  if (boxes && encode_tensor_map(boxes->key, result.key) && encode_tensor_map(boxes->value, result.value)) {
-    result.bound = boxes->bound;
-  }
 }
 
 /// Places arrays one after another in one piece of memory.
@@ -259,22 +254,18 @@ std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t devi
     const std::int64_t resident = resident_blocks(kernel, device);
     return DevicePlan::Forward{kernel, static_cast<int>(std::min(resident, item_count(result->view)))};
   };
-  result->longest_keys = kernel::longest_keys(plan.batch);
+  result->longest = kernel::longest_request(plan.batch);
   result->mma = launch_of(kernel::Forward::kMma);
   if (result->architecture == GpuArchitecture::kSm90a) result->wgmma = launch_of(kernel::Forward::kWgmma);
-  constexpr std::int64_t kRowsPerBlock = 4;
-  constexpr std::int64_t kMergeBlocks = 1024;  // more than run at once anywhere
-  std::int64_t merge_rows = 0;
-  for (const Merge& merge : plan.merges) merge_rows += merge.query_count * merge.query_head_count;
-  result->merge_blocks = static_cast<int>(std::min(kMergeBlocks, ceil_div(merge_rows, kRowsPerBlock)));
+  constexpr std::int64_t kMergeBlocks = 2048;  // about as many as run at once on the largest devices
+  result->merge_blocks = static_cast<int>(std::min(kMergeBlocks, std::ssize(plan.merges) * kernel::kMergeShares));
   return result;
 }
 
 std::int32_t device_of(const Plan& plan) { return plan.data().on_device->device; }
 
 std::int64_t workspace_bytes(const Plan& plan) {
-  return plan.partial_rows() * kernel::partial_row_floats(plan.data().batch.head_dim_vo) *
-         static_cast<std::int64_t>(sizeof(float));
+  return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
 }
 
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
@@ -286,13 +277,21 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
   parameters.requests = on_device.requests;
   parameters.merges = on_device.merges;
   parameters.merge_count = static_cast<std::int64_t>(plan.merges().size());
-  parameters.partials = static_cast<float*>(workspace.data);
+  kernel::place_workspace(workspace, parameters);
   const CurrentDevice current(on_device.device);
   auto* const on_stream = static_cast<cudaStream_t>(stream);
-  if (architecture != GpuArchitecture::kSm80) architecture = on_device.architecture;
-  const bool wgmma = kernel::select_forward(parameters, architecture) == kernel::Forward::kWgmma;
-  if (wgmma) describe_key_boxes(plan.data().batch, on_device.longest_keys, parameters);
-  const DevicePlan::Forward& forward = wgmma ? on_device.wgmma : on_device.mma;
+  std::optional<kernel::Boxes> boxes;
+  if (architecture != GpuArchitecture::kSm80 && on_device.architecture == GpuArchitecture::kSm90a) {
+    boxes = kernel::make_boxes(plan.data().batch, plan.data().target, tensors, parameters, on_device.longest,
+                               encode_tensor_map);
+  }
+  if (boxes) parameters.boxes = *boxes;
+  const DevicePlan::Forward& forward = boxes ? on_device.wgmma : on_device.mma;
+  if (forward.blocks < item_count(on_device.view)) {
+    check(cudaMemsetAsync(parameters.counter, 0, sizeof(*parameters.counter), on_stream), "clearing the workspace");
+  } else {
+    parameters.counter = nullptr;
+  }
   check(forward.kernel.launch(parameters, forward.blocks, on_stream), "launching attention");
   if (on_device.merge_blocks > 0) {
     check(launch_merge_partials(parameters, on_device.merge_blocks, on_stream), "launching merge_partials");

@@ -3,8 +3,6 @@
 #include <utility>
 #include <vector>
 
-#include "kernel/parameters.hpp"
-
 namespace varlen::emulator {
 namespace {
 
@@ -43,6 +41,14 @@ void add_sinks(GlobalMemory& memory, const TensorView& view) {
   memory.add(buffer);
 }
 
+void add_counter(GlobalMemory& memory, const std::int64_t* counter) {
+  Buffer buffer;
+  buffer.role = Role::kCounter;
+  buffer.data = counter;
+  buffer.element_bytes = sizeof(std::int64_t);
+  memory.add(buffer);
+}
+
 void add_partials(GlobalMemory& memory, const PlanData& plan, const float* partials) {
   if (plan.partial_rows == 0) return;
   const std::int64_t row_floats = kernel::partial_row_floats(plan.batch.head_dim_vo);
@@ -63,7 +69,8 @@ void add_partials(GlobalMemory& memory, const PlanData& plan, const float* parti
 
 }  // namespace
 
-GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors, const float* partials) {
+GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors,
+                             const kernel::ForwardParameters& parameters) {
   const RaggedBatch& batch = plan.batch;
   const bool paged = batch.page_size > 0;
   GlobalMemory memory(batch.requests);
@@ -73,7 +80,8 @@ GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors, const
   add_rows(memory, Role::kOut, tensors.out, false, batch.head_dim_vo);
   add_rows(memory, Role::kLse, tensors.lse, false, 1);
   add_sinks(memory, tensors.sinks);
-  add_partials(memory, plan, partials);
+  add_counter(memory, parameters.counter);
+  add_partials(memory, plan, parameters.partials);
   if (paged) {
     const TensorView& table = tensors.block_table;
     add_rows(memory, Role::kBlockTable, table, false, 1);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "gpu/emulator/global_memory.hpp"
+#include "kernel/parameters.hpp"
 #include "plan/plan_data.hpp"
 
 namespace varlen::emulator {
 
-/// `partials` may be null if the plan splits nothing.
-gpu::emulator::GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors, const float* partials);
+/// The parameters tell where the workspace is.
+gpu::emulator::GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors,
+                                            const kernel::ForwardParameters& parameters);
 
 }  // namespace varlen::emulator

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,15 +14,13 @@
 #include "backend/emulator/kernels.hpp"
 #include "gpu/emulator/operations.hpp"
 #include "gpu/emulator/tensor_map.hpp"
-#include "kernel/key_boxes.hpp"
+#include "kernel/boxes.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/shapes.hpp"
 #include "plan/plan_data.hpp"
 
 namespace varlen::emulator {
 namespace {
-
-constexpr std::int64_t kAlignment = 64;
 
 using gpu::emulator::GlobalMemory;
 using gpu::emulator::Machine;
@@ -39,25 +39,19 @@ Kernel select_forward_kernel(const RaggedBatch& batch, kernel::Forward forward) 
   return kForwardKernels[static_cast<std::size_t>(kernel::select_shape(batch))](forward, batch.input_dtype);
 }
 
-void describe_key_boxes(const RaggedBatch& batch, kernel::ForwardParameters& parameters) {
-  const kernel::HeadDims compiled = kernel::kHeadDims[kernel::select_shape(batch)];
-  const auto boxes = kernel::key_boxes(batch, parameters, kernel::longest_keys(batch), compiled);
-  if (!boxes) return;
-  parameters.key_boxes = {gpu::emulator::encode_tensor_map(boxes->key), gpu::emulator::encode_tensor_map(boxes->value),
-                          boxes->bound};
+bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
+  map = gpu::emulator::encode_tensor_map(box);
+  return true;
 }
 
-void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, const kernel::ForwardParameters& parameters) {
-  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes},
+void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, std::int64_t draws,
+            const kernel::ForwardParameters& parameters) {
+  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws},
                  [&kernel, &parameters] { kernel.run(parameters); });
 }
 
-/// Blocks of the merge: enough warps for one row each, no more than there are workers.
 std::int64_t merge_blocks(const PlanData& plan) {
-  std::int64_t rows = 0;
-  for (const Merge& merge : plan.merges) rows += merge.query_count * merge.query_head_count;
-  const std::int64_t warps = merge_kernel().threads / gpu::kWarpThreads;
-  return std::min<std::int64_t>(ceil_div(rows, warps), plan.target.workers);
+  return std::min<std::int64_t>(std::ssize(plan.merges), plan.target.workers);
 }
 
 void expect_written(const GlobalMemory& memory, Role role) {
@@ -68,17 +62,19 @@ void expect_written(const GlobalMemory& memory, Role role) {
 }  // namespace
 
 std::int64_t workspace_bytes(const Plan& plan) {
-  const std::int64_t floats = plan.partial_rows() * kernel::partial_row_floats(plan.data().batch.head_dim_vo);
-  return ceil_div(floats * static_cast<std::int64_t>(sizeof(float)), kAlignment) * kAlignment;
+  return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
 }
 
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture) {
   const PlanData& data = plan.data();
   kernel::ForwardParameters parameters = kernel::launch_parameters(data.batch, tensors);
-  if (architecture == GpuArchitecture::kNewest) architecture = GpuArchitecture::kSm90a;
-  const kernel::Forward forward_kind = kernel::select_forward(parameters, architecture);
-  const Kernel forward = select_forward_kernel(data.batch, forward_kind);
-  if (forward_kind == kernel::Forward::kWgmma) describe_key_boxes(data.batch, parameters);
+  std::optional<kernel::Boxes> boxes;
+  if (architecture != GpuArchitecture::kSm80) {
+    boxes = kernel::make_boxes(data.batch, data.target, tensors, parameters, kernel::longest_request(data.batch),
+                               encode_tensor_map);
+  }
+  if (boxes) parameters.boxes = *boxes;
+  const Kernel forward = select_forward_kernel(data.batch, boxes ? kernel::Forward::kWgmma : kernel::Forward::kMma);
   const std::int64_t bytes = emulator::workspace_bytes(plan);
   if (workspace.bytes < bytes || (bytes > 0 && workspace.data == nullptr)) {
     throw Error(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, std::to_string(workspace.bytes),
@@ -88,16 +84,18 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
 
   parameters.plan = data.view();
   parameters.requests = data.batch.requests.data();
-  parameters.partials = static_cast<float*>(workspace.data);
+  kernel::place_workspace(workspace, parameters);
   parameters.merges = data.merges.data();
   parameters.merge_count = static_cast<std::int64_t>(data.merges.size());
 
-  GlobalMemory memory = describe_memory(data, tensors, parameters.partials);
+  GlobalMemory memory = describe_memory(data, tensors, parameters);
   Machine machine(memory);
-  launch(machine, forward, std::min<std::int64_t>(plan.item_count(), plan.target().workers), parameters);
+  const std::int64_t blocks = std::min<std::int64_t>(plan.item_count(), plan.target().workers);
+  *parameters.counter = 0;
+  launch(machine, forward, blocks, plan.item_count() - blocks, parameters);
   if (!data.merges.empty()) {
     expect_written(memory, Role::kPartials);
-    launch(machine, merge_kernel(), merge_blocks(data), parameters);
+    launch(machine, merge_kernel(), merge_blocks(data), 0, parameters);
   }
   expect_written(memory, Role::kOut);
   expect_written(memory, Role::kLse);

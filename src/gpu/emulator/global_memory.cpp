@@ -10,13 +10,16 @@
 namespace varlen::gpu::emulator {
 namespace {
 
-bool is_written_by_kernels(Role role) { return role == Role::kOut || role == Role::kLse || role == Role::kPartials; }
+/// Once each element, before it is read.
+bool is_written_once(Role role) { return role == Role::kOut || role == Role::kLse || role == Role::kPartials; }
+bool is_written_by_kernels(Role role) { return is_written_once(role) || role == Role::kCounter; }
 bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::kLse; }
 
 }  // namespace
 
 const char* role_name(Role role) noexcept {
-  constexpr const char* kNames[] = {"query", "key", "value", "out", "lse", "sinks", "block_table", "partials"};
+  constexpr const char* kNames[] = {"query", "key",         "value",    "out",    "lse",
+                                    "sinks", "block_table", "partials", "counter"};
   return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -38,7 +41,7 @@ void GlobalMemory::add(const Buffer& buffer) {
   }
   if (rows == 0) return;
   region.end = region.begin + static_cast<std::uintptr_t>(elements * buffer.element_bytes);
-  if (is_written_by_kernels(buffer.role)) region.written.resize(static_cast<std::size_t>(rows * buffer.row_elements));
+  if (is_written_once(buffer.role)) region.written.resize(static_cast<std::size_t>(rows * buffer.row_elements));
   regions_.push_back(std::move(region));
 }
 
@@ -85,7 +88,7 @@ bool GlobalMemory::owns_slot(std::int64_t page, std::int64_t slot, std::int32_t 
 }
 
 bool GlobalMemory::owns(const Buffer& buffer, const Place& place, std::int32_t request) const {
-  if (buffer.role == Role::kSinks) return true;
+  if (buffer.role == Role::kSinks || buffer.role == Role::kCounter) return true;
   if (request < 0 || static_cast<std::size_t>(request) >= requests_.size()) return false;
   const RequestExtent& extent = requests_[static_cast<std::size_t>(request)];
   const std::int64_t token = place.index[1];

@@ -7,21 +7,20 @@
 #include <cstring>
 #include <iterator>
 #include <memory>
+#include <random>
 #include <utility>
 
 #include "gpu/emulator/operations.hpp"
-#include "gpu/emulator/tensor_map.hpp"
 #include "varlen/error.hpp"
 
 namespace varlen::gpu::emulator {
 namespace {
 
-constexpr std::uint32_t kAllLanes = 0xFFFFFFFFU;
-
-std::uint32_t lane_bit(const Thread& thread) { return 1U << (thread.index % kWarpThreads); }
-
-std::string request_name(const Thread& thread) {
-  return thread.request < 0 ? "no request" : fmt::format("request {}", thread.request);
+/// What the thread works on.
+std::string work_name(const Thread& thread) {
+  if (thread.request < 0) return "no request";
+  if (thread.item < 0) return fmt::format("request {}", thread.request);
+  return fmt::format("item {}, request {}", thread.item, thread.request);
 }
 
 [[noreturn]] void fail_with(const std::string& message) {
@@ -35,14 +34,21 @@ constinit thread_local Machine* Machine::current_ = nullptr;
 const char* operation_name(Operation operation) noexcept {
   constexpr const char* kNames[] = {"nothing",
                                     "sync_block",
+                                    "sync_warp",
                                     "load_matrices",
                                     "load_matrices_transposed",
+                                    "store_matrices",
                                     "multiply_add_16x8x16 (fp16)",
                                     "multiply_add_16x8x16 (bf16)",
                                     "shuffle_xor",
+                                    "count_votes",
+                                    "broadcast",
+                                    "elect_one",
                                     "store_shared",
+                                    "load_shared",
                                     "load_global",
                                     "store_global",
+                                    "draw",
                                     "copy_async_16",
                                     "init_barrier",
                                     "arrive",
@@ -54,15 +60,15 @@ const char* operation_name(Operation operation) noexcept {
                                     "take_registers or give_back_registers",
                                     "sync_threads",
                                     "arrive_threads",
-                                    "copy_box"};
+                                    "load_box",
+                                    "store_box"};
   static_assert(std::size(kNames) == kOperations);
   return kNames[static_cast<std::size_t>(operation)];
 }
 
 void Machine::fail(const Thread& thread, Operation operation, const std::string& what) const {
   fail_with(fmt::format("block {}, warp {}, lane {} (thread {}), {}: {} {}", block_, thread.index / kWarpThreads,
-                        thread.index % kWarpThreads, thread.index, request_name(thread), operation_name(operation),
-                        what));
+                        thread.index % kWarpThreads, thread.index, work_name(thread), operation_name(operation), what));
 }
 
 void Machine::fail_divergent(const Thread& thread, Operation operation, std::uint32_t others, Operation theirs) {
@@ -100,7 +106,7 @@ std::exception_ptr Machine::deadlock() const {
   }
   const std::string what = fmt::format(
       "block {} is deadlocked: {}; the first that waits is warp {}, lane {} (thread {}), {}{}", block_, message,
-      first->index / kWarpThreads, first->index % kWarpThreads, first->index, request_name(*first), barrier);
+      first->index / kWarpThreads, first->index % kWarpThreads, first->index, work_name(*first), barrier);
   return std::make_exception_ptr(Error(ErrorCode::kInternal, "kernel", Error::kNoIndex, "", what));
 }
 
@@ -110,11 +116,20 @@ void Machine::launch(const Launch& launch, const std::function<void()>& kernel) 
   }
   launch_ = launch;
   stacks_.reserve(launch.threads);
+  share_draws();
   struct Restore {
     Machine* previous;
     ~Restore() { current_ = previous; }
   } const restore{std::exchange(current_, this)};
   for (block_ = 0; block_ < launch.blocks; ++block_) run_block(kernel);
+}
+
+/// Blocks run one after another here: drawn as they come, the first would have all the work. So who draws what is
+/// decided before, at random; each block's draws rise, as on a GPU.
+void Machine::share_draws() {
+  draws_.assign(static_cast<std::size_t>(launch_.blocks), {});
+  std::mt19937_64 random(launch_.seed);
+  for (std::int64_t drawn = 0; drawn < launch_.draws; ++drawn) draws_[random() % draws_.size()].push_back(drawn);
 }
 
 void Machine::run_block(const std::function<void()>& kernel) {
@@ -161,7 +176,10 @@ void Machine::run_block(const std::function<void()>& kernel) {
 Fiber& Machine::run_thread(Thread& thread, const std::function<void()>& kernel) {
   running_ = &thread;
   try {
-    if (!stopping_) kernel();
+    if (!stopping_) {
+      kernel();
+      if (!thread.stores.empty()) fail(thread, Operation::kStoreBox, "is not waited for before the thread ends");
+    }
   } catch (const Stopped&) {
     // Unwound.
   } catch (...) {
@@ -237,7 +255,7 @@ void Machine::sync_block() {
 /// What the warp does from here on is later than what it has let others know.
 void Machine::tick(Warp& warp) { ++warp.clock[static_cast<std::size_t>(&warp - warps_.data())]; }
 
-void Machine::join_warp(Operation operation, const Operands& operands) {
+const Operands& Machine::join_warp(Operation operation, const Operands& operands) {
   Thread& self = *running_;
   Warp& warp = warp_of(self);
   if (warp.at_barrier != 0) fail_divergent(self, operation, warp.at_barrier, Operation::kSyncBlock);
@@ -249,11 +267,13 @@ void Machine::join_warp(Operation operation, const Operands& operands) {
   warp.in_operation |= lane_bit(self);
   if (warp.in_operation != kAllLanes) {
     wait(operation);
-    return;
+    return self.operands;
   }
   execute_warp(*this, operation, &self - self.index % kWarpThreads);
+  if (operation == Operation::kSyncWarp) tick(warp);
   warp.in_operation = 0;
   warp.runnable = kAllLanes;
+  return self.operands;
 }
 
 void Machine::check_aligned(const Thread& thread, Operation operation, std::uintptr_t address, std::int64_t alignment,
@@ -261,264 +281,6 @@ void Machine::check_aligned(const Thread& thread, Operation operation, std::uint
   const auto over = static_cast<std::int64_t>(address % static_cast<std::uintptr_t>(alignment));
   if (over == 0) return;
   fail(thread, operation, fmt::format("has a {} address {} bytes past a multiple of {}", memory, over, alignment));
-}
-
-void Machine::access_global(Operation operation, const void* address, std::int64_t bytes, std::int64_t alignment,
-                            Direction direction) {
-  const Thread& self = *running_;
-  check_aligned(self, operation, reinterpret_cast<std::uintptr_t>(address), alignment, "global");
-  const auto fault = global_.access(address, bytes, direction, self.request);
-  if (fault) fail(self, operation, fmt::format("of {} bytes {}", bytes, *fault));
-}
-
-void Machine::store_shared(SharedAddress to, const Words4& value) {
-  const Thread& self = *running_;
-  check_aligned(self, Operation::kStoreShared, to.value, kGranuleBytes, "shared");
-  const auto fault = shared_.write(to.value, actor(self));
-  if (fault) fail(self, Operation::kStoreShared, *fault);
-  std::memcpy(shared_.data(to.value), &value, kGranuleBytes);
-}
-
-void Machine::copy_async(SharedAddress to, const void* from, bool present) {
-  Thread& self = *running_;
-  check_aligned(self, Operation::kCopyAsync, to.value, kGranuleBytes, "shared");
-  if (present) {
-    access_global(Operation::kCopyAsync, from, kGranuleBytes, kGranuleBytes, Direction::kRead);
-  } else {
-    check_aligned(self, Operation::kCopyAsync, reinterpret_cast<std::uintptr_t>(from), kGranuleBytes, "global");
-  }
-  const auto fault = shared_.begin_copy(to.value, actor(self));
-  if (fault) fail(self, Operation::kCopyAsync, *fault);
-  self.copies.push_back({to.value, present ? from : nullptr, self.groups});
-}
-
-void Machine::land(const AsyncCopy& copy, const Actor& actor) {
-  if (copy.from == nullptr) {
-    std::memset(shared_.data(copy.to), 0, kGranuleBytes);
-  } else {
-    std::memcpy(shared_.data(copy.to), copy.from, kGranuleBytes);
-  }
-  shared_.arrive(copy.to, actor);
-}
-
-void Machine::copy_async_wait(int pending) {
-  Thread& self = *running_;
-  std::size_t arrived = 0;
-  for (; arrived < self.copies.size() && self.copies[arrived].group < self.groups - pending; ++arrived) {
-    land(self.copies[arrived], actor(self));
-  }
-  self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<std::ptrdiff_t>(arrived));
-}
-
-void Machine::copy_async_arrive(SharedAddress barrier) {
-  Thread& self = *running_;
-  barrier_at(self, Operation::kCopyAsyncArrive, barrier);
-  Warp& warp = warp_of(self);
-  deliveries_.push_back({std::exchange(self.copies, {}), 0, barrier.value, self.index, warp.clock});
-  tick(warp);
-}
-
-/// The copies that have waited longest land. False if there are none.
-bool Machine::deliver() {
-  if (deliveries_.empty()) return false;
-  const Delivery delivery = std::move(deliveries_.front());
-  deliveries_.pop_front();
-  const Actor actor{delivery.thread, delivery.thread / kWarpThreads, &delivery.clock};
-  Barrier& barrier = barriers_.at(delivery.barrier);
-  for (const AsyncCopy& copy : delivery.copies) {
-    land(copy, actor);
-    if (delivery.box_bytes > 0) shared_.arrive_for_products(copy.to, actor);
-  }
-  if (delivery.box_bytes == 0) {
-    arrive_at(barrier, delivery.clock);
-  } else {
-    merge_clock(barrier.arriving, delivery.clock);
-    barrier.missing_bytes -= delivery.box_bytes;
-    complete_phase_if_all_is_there(barrier);
-  }
-  return true;
-}
-
-void Machine::init_barrier(SharedAddress barrier, int arrivals) {
-  const Thread& self = *running_;
-  check_aligned(self, Operation::kInitBarrier, barrier.value, 8, "shared");
-  if (barrier.value + 8 > launch_.shared_bytes) {
-    fail(self, Operation::kInitBarrier,
-         fmt::format("is at shared byte {}, of which the block has {}", barrier.value, launch_.shared_bytes));
-  }
-  if (arrivals <= 0) fail(self, Operation::kInitBarrier, fmt::format("has {} arrivals", arrivals));
-  const Clock none(warps_.size(), 0);
-  if (!barriers_.try_emplace(barrier.value, Barrier{arrivals, arrivals, 0, 0, none, none, {}}).second) {
-    fail(self, Operation::kInitBarrier, fmt::format("is at shared byte {}, where a barrier is", barrier.value));
-  }
-}
-
-Machine::Barrier& Machine::barrier_at(const Thread& thread, Operation operation, SharedAddress barrier) {
-  const auto found = barriers_.find(barrier.value);
-  if (found == barriers_.end()) {
-    fail(thread, operation, fmt::format("is at shared byte {}, where no barrier is", barrier.value));
-  }
-  return found->second;
-}
-
-void Machine::arrive_at(Barrier& barrier, const Clock& clock) {
-  merge_clock(barrier.arriving, clock);
-  --barrier.missing;
-  complete_phase_if_all_is_there(barrier);
-}
-
-void Machine::complete_phase_if_all_is_there(Barrier& barrier) {
-  if (barrier.missing > 0 || barrier.missing_bytes != 0) return;
-  barrier.missing = barrier.arrivals;
-  ++barrier.phases;
-  barrier.arrived = barrier.arriving;
-  for (const Thread* thread : barrier.waiting) warp_of(*thread).runnable |= lane_bit(*thread);
-  barrier.waiting.clear();
-}
-
-void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
-  Thread& self = *running_;
-  Warp& warp = warp_of(self);
-  Barrier& reached = barrier_at(self, Operation::kArrive, barrier);
-  if (reached.missing == 0) {
-    fail(self, Operation::kArrive,
-         fmt::format("is one more than the {} arrivals of the barrier at shared byte {}", reached.arrivals,
-                     barrier.value));
-  }
-  reached.missing_bytes += bytes;
-  arrive_at(reached, warp.clock);
-  tick(warp);
-}
-
-/// True if this completes the barrier.
-bool Machine::arrive_at_named(Operation operation, int id, int threads) {
-  const Thread& self = *running_;
-  if (id < 1 || id > 15) fail(self, operation, fmt::format("has the id {}, which is not from 1 to 15", id));
-  NamedBarrier& barrier = named_barriers_[static_cast<std::size_t>(id)];
-  if (barrier.threads != 0 && barrier.threads != threads) {
-    fail(self, operation,
-         fmt::format("of barrier {} counts {} threads, but others count {}", id, threads, barrier.threads));
-  }
-  barrier.threads = threads;
-  merge_clock(barrier.clock, warp_of(self).clock);
-  if (++barrier.arrived < threads) return false;
-  for (const Thread* thread : barrier.waiting) {
-    warp_of(*thread).runnable |= lane_bit(*thread);
-    merge_clock(warp_of(*thread).clock, barrier.clock);
-  }
-  barrier.waiting.clear();
-  barrier.arrived = 0;
-  barrier.threads = 0;
-  return true;
-}
-
-void Machine::sync_threads(int id, int threads) {
-  Thread& self = *running_;
-  const bool complete = arrive_at_named(Operation::kSyncThreads, id, threads);
-  NamedBarrier& barrier = named_barriers_[static_cast<std::size_t>(id)];
-  if (complete) {
-    merge_clock(warp_of(self).clock, barrier.clock);
-  } else {
-    barrier.waiting.push_back(&self);
-    wait(Operation::kSyncThreads);
-  }
-  tick(warp_of(self));
-}
-
-void Machine::arrive_threads(int id, int threads) {
-  arrive_at_named(Operation::kArriveThreads, id, threads);
-  tick(warp_of(*running_));
-}
-
-void Machine::copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4],
-                       SharedAddress barrier) {
-  Thread& self = *running_;
-  barrier_at(self, Operation::kCopyBox, barrier);
-  check_aligned(self, Operation::kCopyBox, to.value, 1024, "shared");
-  const Box box = decode_tensor_map(map);
-  if (!box.touches_tensor(coordinates)) {
-    fail(self, Operation::kCopyBox,
-         fmt::format("is of a box at ({}) that lies wholly outside of the tensor of ({})", fmt::join(coordinates, ", "),
-                     fmt::join(box.sizes, ", ")));
-  }
-  Warp& warp = warp_of(self);
-  Delivery delivery{{}, 0, barrier.value, self.index, warp.clock};
-  const Actor self_actor = actor(self);
-  box.visit_chunks(coordinates, [&](std::int64_t offset, const void* from) {
-    if (from != nullptr) {
-      access_global(Operation::kCopyBox, from, kGranuleBytes, kGranuleBytes, Direction::kRead);
-    }
-    const std::uint32_t place = swizzled(to.value + static_cast<std::uint32_t>(offset));
-    const auto fault = shared_.begin_copy(place, self_actor);
-    if (fault) fail(self, Operation::kCopyBox, *fault);
-    delivery.copies.push_back({place, from, 0});
-    delivery.box_bytes += kGranuleBytes;
-  });
-  deliveries_.push_back(std::move(delivery));
-  tick(warp);
-}
-
-void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
-  Thread& self = *running_;
-  Barrier& waited = barrier_at(self, Operation::kWaitFor, barrier);
-  if (parity > 1) fail(self, Operation::kWaitFor, fmt::format("has the parity {}", parity));
-  while (waited.phases % 2 == parity) {
-    waited.waiting.push_back(&self);
-    self.waiting_for = barrier.value;
-    wait(Operation::kWaitFor);
-  }
-  merge_clock(warp_of(self).clock, waited.arrived);
-}
-
-void Machine::multiply(Product product) {
-  Thread& self = *running_;
-  if (!self.fenced) fail(self, product.operation, "comes without a warpgroup_fence since products were waited for");
-  product.group = self.product_groups;
-  self.products.push_back(product);
-}
-
-void Machine::warpgroup_wait(int pending) {
-  constexpr Operation kWait = Operation::kWarpgroupWait;
-  Thread& self = *running_;
-  self.fenced = false;
-  Warp& warp = warp_of(self);
-  const std::size_t first = static_cast<std::size_t>(self.index) / kWarpgroupThreads * 4;
-  if (first + 4 > warps_.size()) fail(self, kWait, "is called by warps that are no warpgroup");
-  if (warp.at_barrier != 0) fail_divergent(self, kWait, warp.at_barrier, Operation::kSyncBlock);
-  if (warp.in_operation != 0 && warp.operation != kWait) {
-    fail_divergent(self, kWait, warp.in_operation, warp.operation);
-  }
-  warp.operation = kWait;
-  warp.in_operation |= lane_bit(self);
-  for (std::size_t w = first; w < first + 4; ++w) {
-    if (warps_[w].in_operation == kAllLanes && warps_[w].operation == kWait) continue;
-    wait(kWait);
-    return;
-  }
-  execute_products(*this, &threads_[first * kWarpThreads], self.product_groups - pending);
-  for (std::size_t w = first; w < first + 4; ++w) {
-    warps_[w].in_operation = 0;
-    warps_[w].runnable = kAllLanes;
-  }
-}
-
-void Machine::set_registers(int registers) {
-  const Thread& self = *running_;
-  if (registers < 24 || registers > 256 || registers % 8 != 0) {
-    fail(self, Operation::kSetRegisters,
-         fmt::format("asks for {} registers, which is not a multiple of 8 from 24 to 256", registers));
-  }
-  registers_[static_cast<std::size_t>(self.index / kWarpgroupThreads)] = registers;
-}
-
-void Machine::check_registers() const {
-  constexpr int kRegisters = 65536;
-  int sum = 0;
-  for (const int registers : registers_) sum += registers * kWarpgroupThreads;
-  if (sum > kRegisters) {
-    fail_with(fmt::format("block {}: its warpgroups have {} registers together, of which there are {}", block_, sum,
-                          kRegisters));
-  }
 }
 
 }  // namespace varlen::gpu::emulator

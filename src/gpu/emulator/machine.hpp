@@ -28,14 +28,21 @@ namespace varlen::gpu::emulator {
 enum class Operation : std::uint8_t {
   kNone,
   kSyncBlock,
+  kSyncWarp,
   kLoadMatrices,
   kLoadMatricesTransposed,
+  kStoreMatrices,
   kMultiplyAddFloat16,
   kMultiplyAddBFloat16,
   kShuffleXor,
+  kCountVotes,
+  kBroadcast,
+  kElectOne,
   kStoreShared,
+  kLoadShared,
   kLoadGlobal,
   kStoreGlobal,
+  kDraw,
   kCopyAsync,
   kInitBarrier,
   kArrive,
@@ -47,9 +54,10 @@ enum class Operation : std::uint8_t {
   kSetRegisters,
   kSyncThreads,
   kArriveThreads,
-  kCopyBox,
+  kLoadBox,
+  kStoreBox,
 };
-inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::kCopyBox) + 1;
+inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::kStoreBox) + 1;
 const char* operation_name(Operation operation) noexcept;
 
 /// What a lane brings to an operation of its warp.
@@ -59,14 +67,23 @@ struct Operands {
   float* sum;
   const std::uint32_t* a;
   std::uint32_t b[2];
+  std::uint32_t stored[4];
   float value;
   int lane_mask;
+  bool vote;
+  int votes;
+  std::int64_t wide;
 };
 
 struct AsyncCopy {
   std::uint32_t to;
   const void* from;  // null: zeros
   std::int64_t group;
+};
+
+struct BoxStore {
+  std::uint32_t from;
+  void* to;
 };
 
 /// Copies of a thread that land together and arrive at a barrier then.
@@ -93,11 +110,13 @@ struct Product {
 
 struct Thread : Fiber {
   int index = 0;
+  std::int64_t item = -1;
   std::int32_t request = -1;
   bool finished = false;
   Operands operands{};
   std::vector<AsyncCopy> copies;  // by group
   std::int64_t groups = 0;        // committed
+  std::vector<BoxStore> stores;   // not waited for
   std::vector<Product> products;  // not waited for, by group
   std::int64_t product_groups = 0;
   bool fenced = false;            // since products were waited for
@@ -110,7 +129,11 @@ struct Launch {
   int blocks = 1;
   int threads = kWarpThreads;
   std::int64_t shared_bytes = 0;
+  std::int64_t draws = 0;  // from the counter that mean work; later ones come back as this many and more
+  std::uint64_t seed = 1;  // of who draws what
 };
+
+struct Box;
 
 class Machine {
  public:
@@ -126,20 +149,21 @@ class Machine {
   int thread_index() const { return running_->index; }
   int block_index() const { return block_; }
   int block_count() const { return launch_.blocks; }
-  void enter_request(std::int32_t request) { running_->request = request; }
+  void enter_item(std::int64_t item, std::int32_t request) {
+    running_->item = item;
+    running_->request = request;
+  }
 
   void sync_block();
   void sync_threads(int id, int threads);
   void arrive_threads(int id, int threads);
-  /// By every lane of a warp. Returns with the results in place.
-  void join_warp(Operation operation, const Operands& operands);
-  float shuffle(const Operands& operands) {
-    join_warp(Operation::kShuffleXor, operands);
-    return running_->operands.value;
-  }
+  /// By every lane of a warp. Returns with the results in place, in what the operands point at or in what comes back.
+  const Operands& join_warp(Operation operation, const Operands& operands);
   void store_shared(SharedAddress to, const Words4& value);
+  Words4 load_shared(SharedAddress from);
   void access_global(Operation operation, const void* address, std::int64_t bytes, std::int64_t alignment,
                      Direction direction);
+  std::int64_t draw(std::int64_t* counter);
   void copy_async(SharedAddress to, const void* from, bool present);
   void copy_async_commit() { ++running_->groups; }
   void copy_async_wait(int pending);
@@ -147,7 +171,9 @@ class Machine {
 
   void init_barrier(SharedAddress barrier, int arrivals);
   void arrive_expecting(SharedAddress barrier, std::uint32_t bytes);
-  void copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4], SharedAddress barrier);
+  void load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier);
+  void store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from);
+  void store_box_wait();
   void wait_for(SharedAddress barrier, std::uint32_t parity);
 
   void warpgroup_fence() { running_->fenced = true; }
@@ -159,6 +185,7 @@ class Machine {
 
   // For the operations of a warp.
   SharedMemory& shared() { return shared_; }
+  void store_shared_by(const Thread& thread, Operation operation, SharedAddress to, const Words4& value);
   Actor actor(const Thread& thread) const {
     const int warp = thread.index / kWarpThreads;
     return {thread.index, warp, &warps_[static_cast<std::size_t>(warp)].clock};
@@ -191,7 +218,10 @@ class Machine {
   };
   struct Stopped {};  // unwinds the other fibers after a fault
 
+  static constexpr std::uint32_t kAllLanes = 0xFFFFFFFFU;
+  static std::uint32_t lane_bit(const Thread& thread) { return 1U << (thread.index % kWarpThreads); }
   Warp& warp_of(const Thread& thread) { return warps_[static_cast<std::size_t>(thread.index / kWarpThreads)]; }
+  void share_draws();
   void run_block(const std::function<void()>& kernel);
   Fiber& run_thread(Thread& thread, const std::function<void()>& kernel);
   void wait(Operation operation);
@@ -200,6 +230,7 @@ class Machine {
   void arrive_at(Barrier& barrier, const Clock& clock);
   void complete_phase_if_all_is_there(Barrier& barrier);
   bool arrive_at_named(Operation operation, int id, int threads);
+  Box box_at(Operation operation, const TensorMap& map, const BoxPlace& place, SharedAddress shared) const;
   void land(const AsyncCopy& copy, const Actor& actor);
   bool deliver();
   void check_registers() const;
@@ -224,7 +255,8 @@ class Machine {
   std::unordered_map<std::uint32_t, Barrier> barriers_;  // by address
   std::array<NamedBarrier, 16> named_barriers_;
   std::deque<Delivery> deliveries_;
-  std::vector<int> registers_;  // of a thread of each warpgroup, 0: as launched
+  std::vector<std::deque<std::int64_t>> draws_;  // of each block, to come
+  std::vector<int> registers_;                   // of a thread of each warpgroup, 0: as launched
   int finished_ = 0;
   int at_barrier_ = 0;
   bool stopping_ = false;

@@ -16,6 +16,7 @@ VARLEN_DEVICE int block_index() { return emulator::Machine::current().block_inde
 VARLEN_DEVICE int block_count() { return emulator::Machine::current().block_count(); }
 
 VARLEN_DEVICE void sync_block() { emulator::Machine::current().sync_block(); }
+VARLEN_DEVICE void sync_warp() { emulator::Machine::current().join_warp(emulator::Operation::kSyncWarp, {}); }
 VARLEN_DEVICE void sync_threads(int id, int threads) { emulator::Machine::current().sync_threads(id, threads); }
 VARLEN_DEVICE void arrive_threads(int id, int threads) { emulator::Machine::current().arrive_threads(id, threads); }
 
@@ -23,6 +24,8 @@ VARLEN_DEVICE SharedAddress shared_memory() { return {0}; }
 VARLEN_DEVICE void store_shared(SharedAddress to, const Words4& value) {
   emulator::Machine::current().store_shared(to, value);
 }
+
+VARLEN_DEVICE Words4 load_shared(SharedAddress from) { return emulator::Machine::current().load_shared(from); }
 
 template <class T>
 VARLEN_DEVICE T load_global(const T* from) {
@@ -36,6 +39,8 @@ VARLEN_DEVICE void store_global(T* to, const T& value) {
                                              emulator::Direction::kWrite);
   *to = value;
 }
+
+VARLEN_DEVICE std::int64_t draw(std::int64_t* counter) { return emulator::Machine::current().draw(counter); }
 
 VARLEN_DEVICE void copy_async_16(SharedAddress to, const void* from, bool present) {
   emulator::Machine::current().copy_async(to, from, present);
@@ -56,10 +61,13 @@ VARLEN_DEVICE void arrive(SharedAddress barrier) { emulator::Machine::current().
 VARLEN_DEVICE void arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
   emulator::Machine::current().arrive_expecting(barrier, bytes);
 }
-VARLEN_DEVICE void copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4],
-                            SharedAddress barrier) {
-  emulator::Machine::current().copy_box(to, map, coordinates, barrier);
+VARLEN_DEVICE void load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier) {
+  emulator::Machine::current().load_box(to, map, place, barrier);
 }
+VARLEN_DEVICE void store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from) {
+  emulator::Machine::current().store_box(map, place, from);
+}
+VARLEN_DEVICE void store_box_wait() { emulator::Machine::current().store_box_wait(); }
 VARLEN_DEVICE void wait_for(SharedAddress barrier, std::uint32_t parity) {
   emulator::Machine::current().wait_for(barrier, parity);
 }
@@ -75,6 +83,13 @@ VARLEN_DEVICE void load_matrices_transposed(std::uint32_t (&matrix)[4], SharedAd
   operands.row = row;
   operands.matrix = matrix;
   emulator::Machine::current().join_warp(emulator::Operation::kLoadMatricesTransposed, operands);
+}
+
+VARLEN_DEVICE void store_matrices(SharedAddress row, const std::uint32_t (&matrix)[4]) {
+  emulator::Operands operands{};
+  operands.row = row;
+  for (int i = 0; i < 4; ++i) operands.stored[i] = matrix[i];
+  emulator::Machine::current().join_warp(emulator::Operation::kStoreMatrices, operands);
 }
 
 namespace emulator {
@@ -145,7 +160,21 @@ VARLEN_DEVICE float shuffle_xor(float value, int lane_mask) {
   emulator::Operands operands{};
   operands.value = value;
   operands.lane_mask = lane_mask;
-  return emulator::Machine::current().shuffle(operands);
+  return emulator::Machine::current().join_warp(emulator::Operation::kShuffleXor, operands).value;
+}
+VARLEN_DEVICE int count_votes(bool vote) {
+  emulator::Operands operands{};
+  operands.vote = vote;
+  return emulator::Machine::current().join_warp(emulator::Operation::kCountVotes, operands).votes;
+}
+VARLEN_DEVICE std::int64_t broadcast(std::int64_t value) {
+  emulator::Operands operands{};
+  operands.wide = value;
+  return emulator::Machine::current().join_warp(emulator::Operation::kBroadcast, operands).wide;
+}
+VARLEN_DEVICE bool elect_one() {
+  emulator::Machine::current().join_warp(emulator::Operation::kElectOne, {});
+  return lane_index() == 0;
 }
 
 VARLEN_DEVICE float exp2_fast(float x) { return emulator::exp2_flushed(x); }
@@ -158,6 +187,8 @@ VARLEN_DEVICE std::uint32_t pack(float low, float high) {
 
 VARLEN_DEVICE void forget(std::uint32_t& /*value*/) {}
 
-VARLEN_DEVICE void enter_request(std::int32_t request) { emulator::Machine::current().enter_request(request); }
+VARLEN_DEVICE void enter_item(std::int64_t item, std::int32_t request) {
+  emulator::Machine::current().enter_item(item, request);
+}
 
 }  // namespace varlen::gpu

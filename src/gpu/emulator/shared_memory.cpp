@@ -13,7 +13,7 @@ void merge_clock(Clock& clock, const Clock& other) {
 void SharedMemory::reset(std::int64_t bytes, int warps) {
   const auto granules = static_cast<std::size_t>((bytes + kGranuleBytes - 1) / kGranuleBytes);
   bytes_.assign(granules * kGranuleBytes, std::byte{0xFF});
-  granules_.assign(granules, {0, 0, 0, State::kUnwritten});
+  granules_.assign(granules, {0, 0, 0, State::kUnwritten, false});
   warps_ = static_cast<std::size_t>(warps);
   readers_.assign(granules * warps_, 0);
   writes_ = 0;
@@ -42,6 +42,7 @@ std::optional<std::string> SharedMemory::check_write(std::uint32_t address, cons
   if (granule.state == State::kInFlight) {
     return fmt::format("writes shared byte {}, to which a copy of thread {} is in flight", address, granule.writer);
   }
+  if (granule.stored) return fmt::format("writes shared byte {}, from which a box is being stored", address);
   if (granule.state == State::kWritten && granule.writer != actor.thread && !is_before(granule, actor)) {
     return fmt::format("writes shared byte {}, which thread {} wrote with no barrier since then", address,
                        granule.writer);

@@ -45,6 +45,14 @@ class SharedMemory {
         (*actor.clock)[static_cast<std::size_t>(actor.warp)];
     return std::nullopt;
   }
+  /// One thread reads it, which may have written it itself.
+  std::optional<std::string> read_alone(std::uint32_t address, const Actor& actor) {
+    if (address < size() && granules_[address / kGranuleBytes].writer == actor.thread &&
+        granules_[address / kGranuleBytes].state == State::kWritten) {
+      return std::nullopt;
+    }
+    return read(address, actor);
+  }
   std::optional<std::string> write(std::uint32_t address, const Actor& actor);
   /// A copy to the granule was issued; arrive() ends it.
   std::optional<std::string> begin_copy(std::uint32_t address, const Actor& actor);
@@ -54,6 +62,9 @@ class SharedMemory {
     arrive(address, actor);
     granules_[address / kGranuleBytes].write_number = 0;
   }
+  /// A box from the granule is being stored until end_store().
+  void begin_store(std::uint32_t address) { granules_[address / kGranuleBytes].stored = true; }
+  void end_store(std::uint32_t address) { granules_[address / kGranuleBytes].stored = false; }
 
   /// Of a granule that passed one of the checks.
   std::byte* data(std::uint32_t address) { return bytes_.data() + address; }
@@ -69,6 +80,7 @@ class SharedMemory {
     std::uint32_t write_time;  // of the writer's warp
     std::int16_t writer;       // thread
     State state;
+    bool stored;  // a box from here is being stored
   };
 
   /// The granule's last write came before what the actor does now. Other threads of its own warp count as others.

@@ -53,6 +53,30 @@ void load_matrices_transposed(Thread* lanes, const Matrices& matrices) {
   }
 }
 
+void store_matrices(Machine& machine, const Thread* lanes) {
+  Matrices matrices;
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    for (int i = 0; i < 4; ++i) {
+      std::memcpy(&matrices.element[i][lane / 4][2 * (lane % 4)], &lanes[lane].operands.stored[i], 4);
+    }
+  }
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    Words4 row;
+    std::memcpy(&row, matrices.element[lane / kMatrixRows][lane % kMatrixRows], kGranuleBytes);
+    machine.store_shared_by(lanes[lane], Operation::kStoreMatrices, lanes[lane].operands.row, row);
+  }
+}
+
+void count_votes(Thread* lanes) {
+  int votes = 0;
+  for (int lane = 0; lane < kWarpThreads; ++lane) votes += lanes[lane].operands.vote ? 1 : 0;
+  for (int lane = 0; lane < kWarpThreads; ++lane) lanes[lane].operands.votes = votes;
+}
+
+void broadcast(Thread* lanes) {
+  for (int lane = 1; lane < kWarpThreads; ++lane) lanes[lane].operands.wide = lanes[0].operands.wide;
+}
+
 constexpr int kRows = 16;
 constexpr int kColumns = 8;
 constexpr int kDepth = 16;
@@ -129,8 +153,17 @@ void execute_warp(Machine& machine, Operation operation, Thread* lanes) {
     case Operation::kMultiplyAddBFloat16:
       multiply_add_lanes<BFloat16>(lanes);
       break;
+    case Operation::kStoreMatrices:
+      store_matrices(machine, lanes);
+      break;
     case Operation::kShuffleXor:
       shuffle(machine, lanes);
+      break;
+    case Operation::kCountVotes:
+      count_votes(lanes);
+      break;
+    case Operation::kBroadcast:
+      broadcast(lanes);
       break;
     default:
       break;

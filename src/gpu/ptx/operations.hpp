@@ -18,6 +18,9 @@ VARLEN_DEVICE int block_count() { return static_cast<int>(gridDim.x); }
 
 VARLEN_DEVICE void sync_block() { __syncthreads(); }
 
+// bar.warp.sync membermask;
+VARLEN_DEVICE void sync_warp() { __syncwarp(); }
+
 // barrier.sync a, b;
 VARLEN_DEVICE void sync_threads(int id, int threads) {
   asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
@@ -40,6 +43,16 @@ VARLEN_DEVICE void store_shared(SharedAddress to, const Words4& value) {
                : "memory");
 }
 
+// ld.shared.v4.b32 {b, c, d, e}, [a];
+VARLEN_DEVICE Words4 load_shared(SharedAddress from) {
+  Words4 value;
+  asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(value.word[0]), "=r"(value.word[1]), "=r"(value.word[2]), "=r"(value.word[3])
+               : "r"(from.value)
+               : "memory");
+  return value;
+}
+
 template <class T>
 VARLEN_DEVICE T load_global(const T* from) {
   return *from;
@@ -47,6 +60,16 @@ VARLEN_DEVICE T load_global(const T* from) {
 template <class T>
 VARLEN_DEVICE void store_global(T* to, const T& value) {
   *to = value;
+}
+
+// atom.relaxed.gpu.global.add.u64 d, [a], b;
+VARLEN_DEVICE std::int64_t draw(std::int64_t* counter) {
+  std::int64_t before;
+  asm volatile("atom.relaxed.gpu.global.add.u64 %0, [%1], 1;"
+               : "=l"(before)
+               : "l"(__cvta_generic_to_global(counter))
+               : "memory");
+  return before;
 }
 
 // cp.async.cg.shared.global [dst], [src], 16, src-size;
@@ -80,15 +103,26 @@ VARLEN_DEVICE void arrive_expecting(SharedAddress barrier, std::uint32_t bytes) 
                : "memory");
 }
 
-// cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [dstMem], [tensorMap, tensorCoords],
+// cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [dstMem], [tensorMap, tensorCoords],
 // [mbar];
-VARLEN_DEVICE void copy_box(SharedAddress to, const TensorMap& map, const std::int32_t (&coordinates)[4],
-                            SharedAddress barrier) {
+VARLEN_DEVICE void load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], "
-      "[%6];" ::"r"(to.value),
-      "l"(&map), "r"(coordinates[0]), "r"(coordinates[1]), "r"(coordinates[2]), "r"(coordinates[3]), "r"(barrier.value)
+      "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5, %6}], "
+      "[%7];" ::"r"(to.value),
+      "l"(&map), "r"(place[0]), "r"(place[1]), "r"(place[2]), "r"(place[3]), "r"(place[4]), "r"(barrier.value)
       : "memory");
+}
+
+// cp.async.bulk.tensor.5d.global.shared::cta.bulk_group [tensorMap, tensorCoords], [srcMem];
+VARLEN_DEVICE void store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from) {
+  asm volatile("cp.async.bulk.tensor.5d.global.shared::cta.bulk_group [%0, {%1, %2, %3, %4, %5}], [%6];" ::"l"(&map),
+               "r"(place[0]), "r"(place[1]), "r"(place[2]), "r"(place[3]), "r"(place[4]), "r"(from.value)
+               : "memory");
+}
+
+// cp.async.bulk.commit_group; cp.async.bulk.wait_group.read N;
+VARLEN_DEVICE void store_box_wait() {
+  asm volatile("cp.async.bulk.commit_group; cp.async.bulk.wait_group.read 0;" ::: "memory");
 }
 
 // mbarrier.arrive.shared.b64 state, [addr];
@@ -129,6 +163,13 @@ VARLEN_DEVICE void load_matrices_transposed(std::uint32_t (&matrix)[4], SharedAd
                : "memory");
 }
 
+// stmatrix.sync.aligned.m8n8.x4.shared.b16 [p], r;
+VARLEN_DEVICE void store_matrices(SharedAddress row, const std::uint32_t (&matrix)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row.value), "r"(matrix[0]),
+               "r"(matrix[1]), "r"(matrix[2]), "r"(matrix[3])
+               : "memory");
+}
+
 // Volatile, because all lanes must meet in it: otherwise the compiler may move it into a branch that some of them take.
 // mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 d, a, b, c;
 template <>
@@ -154,6 +195,21 @@ VARLEN_DEVICE void multiply_add_16x8x16<Float16>(float (&sum)[4], const std::uin
 
 // shfl.sync.bfly.b32 d, a, b, c, membermask;
 VARLEN_DEVICE float shuffle_xor(float value, int lane_mask) { return __shfl_xor_sync(0xFFFFFFFFU, value, lane_mask); }
+
+// vote.sync.ballot.b32 d, a, membermask; popc.b32 d, a;
+VARLEN_DEVICE int count_votes(bool vote) { return __popc(__ballot_sync(0xFFFFFFFFU, vote)); }
+
+// shfl.sync.idx.b32 d, a, b, c, membermask; (twice)
+VARLEN_DEVICE std::int64_t broadcast(std::int64_t value) {
+  return __shfl_sync(0xFFFFFFFFU, static_cast<long long>(value), 0);
+}
+
+// elect.sync d|p, membermask;
+VARLEN_DEVICE bool elect_one() {
+  std::uint32_t elected;
+  asm volatile("{ .reg .pred elected; elect.sync _|elected, 0xFFFFFFFF; selp.u32 %0, 1, 0, elected; }" : "=r"(elected));
+  return elected != 0;
+}
 
 // ex2.approx.ftz.f32 d, a;
 VARLEN_DEVICE float exp2_fast(float x) {
@@ -189,6 +245,6 @@ VARLEN_DEVICE std::uint32_t pack<Float16>(float low, float high) {
 
 VARLEN_DEVICE void forget(std::uint32_t& value) { asm volatile("" : "+r"(value)); }
 
-VARLEN_DEVICE void enter_request(std::int32_t) {}
+VARLEN_DEVICE void enter_item(std::int64_t, std::int32_t) {}
 
 }  // namespace varlen::gpu

@@ -29,8 +29,8 @@ VARLEN_DEVICE void keep_in_place(float (&sum)[kTiles][4]) {
 }
 
 // bar.warp.sync membermask;
-// The mask is all ones, but ptxas must believe that it takes `value` to know: it moves wgmma.wait_group above arithmetic
-// that the wait does not depend on, and asm volatile does not keep it from that.
+// The mask is all ones, but ptxas must believe that it takes `value` to know: it moves wgmma.wait_group above
+// arithmetic that the wait does not depend on, and asm volatile does not keep it from that.
 VARLEN_DEVICE void compute_first(float value, std::int32_t positive) {
   const std::uint32_t all = ~static_cast<std::uint32_t>(positive >> 31) | __float_as_uint(value);
   asm volatile("bar.warp.sync %0;" ::"r"(all) : "memory");

@@ -1,0 +1,175 @@
+// What the machine's threads do with memory: single accesses, copies that land later, and boxes.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstring>
+#include <utility>
+
+#include "gpu/emulator/machine.hpp"
+#include "gpu/emulator/operations.hpp"
+#include "gpu/emulator/tensor_map.hpp"
+
+namespace varlen::gpu::emulator {
+
+void Machine::access_global(Operation operation, const void* address, std::int64_t bytes, std::int64_t alignment,
+                            Direction direction) {
+  const Thread& self = *running_;
+  check_aligned(self, operation, reinterpret_cast<std::uintptr_t>(address), alignment, "global");
+  const auto fault = global_.access(address, bytes, direction, self.request);
+  if (fault) fail(self, operation, fmt::format("of {} bytes {}", bytes, *fault));
+}
+
+void Machine::store_shared(SharedAddress to, const Words4& value) {
+  store_shared_by(*running_, Operation::kStoreShared, to, value);
+}
+
+void Machine::store_shared_by(const Thread& thread, Operation operation, SharedAddress to, const Words4& value) {
+  check_aligned(thread, operation, to.value, kGranuleBytes, "shared");
+  const auto fault = shared_.write(to.value, actor(thread));
+  if (fault) fail(thread, operation, *fault);
+  std::memcpy(shared_.data(to.value), &value, kGranuleBytes);
+}
+
+Words4 Machine::load_shared(SharedAddress from) {
+  const Thread& self = *running_;
+  check_aligned(self, Operation::kLoadShared, from.value, kGranuleBytes, "shared");
+  const auto fault = shared_.read_alone(from.value, actor(self));
+  if (fault) fail(self, Operation::kLoadShared, *fault);
+  Words4 value;
+  std::memcpy(&value, shared_.data(from.value), kGranuleBytes);
+  return value;
+}
+
+std::int64_t Machine::draw(std::int64_t* counter) {
+  access_global(Operation::kDraw, counter, sizeof(std::int64_t), sizeof(std::int64_t), Direction::kWrite);
+  auto& own = draws_[static_cast<std::size_t>(block_)];
+  if (own.empty()) return launch_.draws + *counter;
+  const std::int64_t drawn = own.front();
+  own.pop_front();
+  return drawn;
+}
+
+void Machine::copy_async(SharedAddress to, const void* from, bool present) {
+  Thread& self = *running_;
+  check_aligned(self, Operation::kCopyAsync, to.value, kGranuleBytes, "shared");
+  if (present) {
+    access_global(Operation::kCopyAsync, from, kGranuleBytes, kGranuleBytes, Direction::kRead);
+  } else {
+    check_aligned(self, Operation::kCopyAsync, reinterpret_cast<std::uintptr_t>(from), kGranuleBytes, "global");
+  }
+  const auto fault = shared_.begin_copy(to.value, actor(self));
+  if (fault) fail(self, Operation::kCopyAsync, *fault);
+  self.copies.push_back({to.value, present ? from : nullptr, self.groups});
+}
+
+void Machine::land(const AsyncCopy& copy, const Actor& actor) {
+  if (copy.from == nullptr) {
+    std::memset(shared_.data(copy.to), 0, kGranuleBytes);
+  } else {
+    std::memcpy(shared_.data(copy.to), copy.from, kGranuleBytes);
+  }
+  shared_.arrive(copy.to, actor);
+}
+
+void Machine::copy_async_wait(int pending) {
+  Thread& self = *running_;
+  std::size_t arrived = 0;
+  for (; arrived < self.copies.size() && self.copies[arrived].group < self.groups - pending; ++arrived) {
+    land(self.copies[arrived], actor(self));
+  }
+  self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<std::ptrdiff_t>(arrived));
+}
+
+void Machine::copy_async_arrive(SharedAddress barrier) {
+  Thread& self = *running_;
+  barrier_at(self, Operation::kCopyAsyncArrive, barrier);
+  Warp& warp = warp_of(self);
+  deliveries_.push_back({std::exchange(self.copies, {}), 0, barrier.value, self.index, warp.clock});
+  tick(warp);
+}
+
+/// The copies that have waited longest land. False if there are none.
+bool Machine::deliver() {
+  if (deliveries_.empty()) return false;
+  const Delivery delivery = std::move(deliveries_.front());
+  deliveries_.pop_front();
+  const Actor actor{delivery.thread, delivery.thread / kWarpThreads, &delivery.clock};
+  Barrier& barrier = barriers_.at(delivery.barrier);
+  for (const AsyncCopy& copy : delivery.copies) {
+    land(copy, actor);
+    if (delivery.box_bytes > 0) shared_.arrive_for_products(copy.to, actor);
+  }
+  if (delivery.box_bytes == 0) {
+    arrive_at(barrier, delivery.clock);
+  } else {
+    merge_clock(barrier.arriving, delivery.clock);
+    barrier.missing_bytes -= delivery.box_bytes;
+    complete_phase_if_all_is_there(barrier);
+  }
+  return true;
+}
+
+Box Machine::box_at(Operation operation, const TensorMap& map, const BoxPlace& place, SharedAddress shared) const {
+  const Thread& self = *running_;
+  check_aligned(self, operation, shared.value, 1024, "shared");
+  const Box box = decode_tensor_map(map);
+  if (!box.touches_tensor(place)) {
+    fail(self, operation,
+         fmt::format("is of a box at ({}) that lies wholly outside of the tensor of ({})", fmt::join(place, ", "),
+                     fmt::join(box.sizes, ", ")));
+  }
+  return box;
+}
+
+void Machine::load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier) {
+  constexpr Operation kLoad = Operation::kLoadBox;
+  Thread& self = *running_;
+  barrier_at(self, kLoad, barrier);
+  Warp& warp = warp_of(self);
+  Delivery delivery{{}, 0, barrier.value, self.index, warp.clock};
+  const Actor self_actor = actor(self);
+  box_at(kLoad, map, place, to).visit_chunks(place, [&](std::int64_t offset, std::uintptr_t address) {
+    const auto* const from = reinterpret_cast<const void*>(address);
+    if (from != nullptr) access_global(kLoad, from, kGranuleBytes, kGranuleBytes, Direction::kRead);
+    const std::uint32_t granule = swizzled(to.value + static_cast<std::uint32_t>(offset));
+    const auto fault = shared_.begin_copy(granule, self_actor);
+    if (fault) fail(self, kLoad, *fault);
+    delivery.copies.push_back({granule, from, 0});
+    delivery.box_bytes += kGranuleBytes;
+  });
+  deliveries_.push_back(std::move(delivery));
+  tick(warp);
+}
+
+/// Takes the bytes when they are waited for, and watches that nobody changes them until then.
+void Machine::store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from) {
+  constexpr Operation kStore = Operation::kStoreBox;
+  Thread& self = *running_;
+  const Actor self_actor = actor(self);
+  box_at(kStore, map, place, from).visit_chunks(place, [&](std::int64_t offset, std::uintptr_t address) {
+    if (address == 0) return;
+    const std::uint32_t granule = swizzled(from.value + static_cast<std::uint32_t>(offset));
+    const auto fault = shared_.read_alone(granule, self_actor);
+    if (fault) fail(self, kStore, *fault);
+    const int writer = shared_.writer(granule);
+    if (thread(writer).seen_writes < shared_.write_number(granule)) {
+      fail(self, kStore,
+           fmt::format("reads shared byte {}, which thread {} wrote with no fence_shared_for_products since then",
+                       granule, writer));
+    }
+    auto* const to = reinterpret_cast<void*>(address);
+    access_global(kStore, to, kGranuleBytes, kGranuleBytes, Direction::kWrite);
+    shared_.begin_store(granule);
+    self.stores.push_back({granule, to});
+  });
+}
+
+void Machine::store_box_wait() {
+  for (const BoxStore& store : running_->stores) {
+    std::memcpy(store.to, shared_.data(store.from), kGranuleBytes);
+    shared_.end_store(store.from);
+  }
+  running_->stores.clear();
+}
+
+}  // namespace varlen::gpu::emulator

@@ -1,0 +1,65 @@
+// What the machine does for whole warpgroups: products that run on after the call, and registers.
+#include <fmt/format.h>
+
+#include "gpu/emulator/machine.hpp"
+#include "gpu/emulator/operations.hpp"
+#include "varlen/error.hpp"
+
+namespace varlen::gpu::emulator {
+
+void Machine::multiply(Product product) {
+  Thread& self = *running_;
+  if (!self.fenced) fail(self, product.operation, "comes without a warpgroup_fence since products were waited for");
+  product.group = self.product_groups;
+  self.products.push_back(product);
+}
+
+void Machine::warpgroup_wait(int pending) {
+  constexpr Operation kWait = Operation::kWarpgroupWait;
+  Thread& self = *running_;
+  self.fenced = false;
+  Warp& warp = warp_of(self);
+  const std::size_t first = static_cast<std::size_t>(self.index) / kWarpgroupThreads * 4;
+  if (first + 4 > warps_.size()) fail(self, kWait, "is called by warps that are no warpgroup");
+  if (warp.at_barrier != 0) fail_divergent(self, kWait, warp.at_barrier, Operation::kSyncBlock);
+  if (warp.in_operation != 0 && warp.operation != kWait) {
+    fail_divergent(self, kWait, warp.in_operation, warp.operation);
+  }
+  warp.operation = kWait;
+  warp.in_operation |= lane_bit(self);
+  for (std::size_t w = first; w < first + 4; ++w) {
+    if (warps_[w].in_operation == kAllLanes && warps_[w].operation == kWait) continue;
+    wait(kWait);
+    return;
+  }
+  execute_products(*this, &threads_[first * kWarpThreads], self.product_groups - pending);
+  for (std::size_t w = first; w < first + 4; ++w) {
+    warps_[w].in_operation = 0;
+    warps_[w].runnable = kAllLanes;
+  }
+}
+
+void Machine::set_registers(int registers) {
+  const Thread& self = *running_;
+  if (registers < 24 || registers > 256 || registers % 8 != 0) {
+    fail(self, Operation::kSetRegisters,
+         fmt::format("asks for {} registers, which is not a multiple of 8 from 24 to 256", registers));
+  }
+  registers_[static_cast<std::size_t>(self.index / kWarpgroupThreads)] = registers;
+}
+
+void Machine::check_registers() const {
+  // What the block is launched with, as many for each thread as there are, is all that its warpgroups can share out.
+  constexpr int kRegisters = 65536;
+  constexpr int kUnit = 8;
+  const int all = kRegisters / launch_.threads / kUnit * kUnit * launch_.threads;
+  int sum = 0;
+  for (const int registers : registers_) sum += registers * kWarpgroupThreads;
+  if (sum > all) {
+    throw Error(
+        ErrorCode::kInternal, "kernel", Error::kNoIndex, "",
+        fmt::format("block {}: its warpgroups have {} registers together, of which there are {}", block_, sum, all));
+  }
+}
+
+}  // namespace varlen::gpu::emulator

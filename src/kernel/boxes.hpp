@@ -1,0 +1,162 @@
+// How tensors are described as boxes (Boxes). Runs on the host.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "batch/ragged_batch.hpp"
+#include "kernel/parameters.hpp"
+#include "kernel/shapes.hpp"
+#include "plan/select_tiles.hpp"
+
+namespace varlen::kernel {
+
+/// Lengths that boxes must hold.
+struct LongestRequest {
+  std::int64_t queries = 0;
+  std::int64_t keys = 0;
+};
+inline LongestRequest longest_request(const RaggedBatch& batch) {
+  LongestRequest longest;
+  for (const RequestExtent& request : batch.requests) {
+    longest.queries = std::max(longest.queries, request.query_length);
+    longest.keys = std::max(longest.keys, request.key_length);
+  }
+  return longest;
+}
+
+/// Describes the tensors of one call. `Encode` makes a gpu::TensorMap of a gpu::TensorBox: bool(box, map), false if it
+/// cannot. Every member function likewise says whether the hardware can take what it describes.
+template <class Encode>
+class BoxMaker {
+ public:
+  BoxMaker(const RaggedBatch& batch, const ForwardParameters& parameters, const LongestRequest& longest,
+           const Encode& encode)
+      : batch_(batch), parameters_(parameters), longest_(longest), encode_(encode) {}
+
+  /// `pages` of paged tensors; `step` keys are loaded at a time, from a multiple of `key_block` on.
+  bool describe_keys(std::int64_t pages, std::int32_t key_block, std::int32_t step, KeyBoxes& boxes) const {
+    const std::int64_t page_size = batch_.page_size;
+    if (longest_.keys == 0) return false;
+    boxes.rows = step;
+    if (page_size > 0) {
+      // The largest power of two of which steps, items and pages hold whole numbers. Fewer than eight rows would be out
+      // of step with the swizzle.
+      const std::int64_t sizes = page_size | key_block | step;
+      boxes.rows = static_cast<std::int32_t>(sizes & -sizes);
+      if (boxes.rows < 8) return false;
+    }
+    const auto bound = bound_of(page_size > 0 ? page_size : longest_.keys, boxes.rows);
+    if (!bound) return false;
+    boxes.bound = *bound;
+    const Extents extents{batch_.kv_heads, boxes.bound,
+                          page_size > 0 ? boxes.bound + std::int64_t{1} : batch_.key_tokens + 1,
+                          page_size > 0 ? pages : 1};
+    return describe(parameters_.key, batch_.head_dim_qk, extents, 1, boxes.rows, boxes.key) &&
+           describe(parameters_.value, batch_.head_dim_vo, extents, 1, boxes.rows, boxes.value);
+  }
+
+  bool describe_queries(std::span<const TileShape> shapes, const TileSelector& selector, QueryBoxes& boxes) const {
+    const auto bound = bound_of(longest_.queries, shapes.front().rows);
+    if (!bound) return false;
+    boxes.bound = *bound;
+    for (int shape = 0; shape < static_cast<int>(shapes.size()); ++shape) {
+      for (const bool packed : {true, false}) {
+        const HeadPacking& packing = selector.packing_of(shape, packed);
+        const std::int32_t kind = QueryBoxes::index(shape, packed);
+        boxes.heads[kind] = packing.heads_per_tile;
+        boxes.rows[kind] = packing.heads_per_tile * packing.tile_tokens;
+        if (!describe(parameters_.query, batch_.head_dim_qk, query_extents(boxes), packing.heads_per_tile,
+                      packing.tile_tokens, boxes.query[kind])) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /// After describe_queries(): tiles of results are those of queries.
+  bool describe_out(std::size_t shapes, QueryBoxes& boxes) const {
+    if (dtype_size(batch_.output_dtype) != 2) return false;
+    for (std::size_t kind = 0; kind < 2 * shapes; ++kind) {
+      if (!describe(parameters_.out, batch_.head_dim_vo, query_extents(boxes), boxes.heads[kind],
+                    boxes.rows[kind] / boxes.heads[kind], boxes.out[kind])) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  /// Of all dimensions but the first.
+  struct Extents {
+    std::int64_t heads;
+    std::int64_t places;
+    std::int64_t tokens;
+    std::int64_t pages;
+  };
+
+  static constexpr std::int64_t kMaxBound = std::int64_t{1} << 30;
+
+  static std::optional<std::int32_t> bound_of(std::int64_t longest, std::int64_t box_rows) {
+    const std::int64_t least = std::max(longest, box_rows);
+    if (least > kMaxBound) return std::nullopt;
+    return static_cast<std::int32_t>(std::bit_ceil(static_cast<std::uint64_t>(least)));
+  }
+
+  Extents query_extents(const QueryBoxes& boxes) const {
+    return {batch_.query_heads, boxes.bound, batch_.query_tokens + 1, 1};
+  }
+
+  bool describe(const RowAddresses& rows, std::int32_t head_dim, const Extents& extents, std::int32_t box_heads,
+                std::int32_t box_tokens, gpu::TensorMap& map) const {
+    constexpr std::int64_t kMaxStride = std::int64_t{1} << 40;
+    constexpr std::int64_t kMaxSize = std::int64_t{1} << 31;
+    const std::int64_t token = rows.token_stride * 2;
+    // The strides of dimensions of one element mean nothing, but must be of the kind that others are.
+    const std::int64_t head = extents.heads > 1 ? rows.head_stride * 2 : token;
+    const std::int64_t page = extents.pages > 1 ? rows.page_stride * 2 : token;
+    if (!rows.in_chunks || std::min({token, head, page}) <= 0 || std::max({token, head, page}) >= kMaxStride ||
+        std::max(extents.tokens, extents.pages) >= kMaxSize) {
+      return false;
+    }
+    const auto base = reinterpret_cast<std::uint64_t>(rows.data) - static_cast<std::uint64_t>(extents.places * token);
+    const gpu::TensorBox box{base,
+                             {head_dim, extents.heads, extents.places, extents.tokens, extents.pages},
+                             {head, token, token, page},
+                             {64, box_heads, box_tokens, 1, 1}};
+    return encode_(box, map);
+  }
+
+  const RaggedBatch& batch_;
+  const ForwardParameters& parameters_;
+  LongestRequest longest_;
+  const Encode& encode_;
+};
+
+/// The boxes that forward_wgmma needs, or nothing if it cannot run: its tiles are of at most 128 rows in two shapes,
+/// its boxes of columns begin inside the tensors, and keys, values and queries are aligned.
+template <class Encode>
+std::optional<Boxes> make_boxes(const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
+                                const ForwardParameters& parameters, const LongestRequest& longest,
+                                const Encode& encode) {
+  const HeadDims& compiled = kHeadDims[select_shape(batch)];
+  const std::span<const TileShape> shapes = target.tile_shapes;
+  if (shapes.size() > QueryBoxes::kShapes || shapes.front().rows > kWgmmaRows) return std::nullopt;
+  if (batch.head_dim_qk <= compiled.qk - 64 || batch.head_dim_vo <= compiled.vo - 64) return std::nullopt;
+  const BoxMaker maker(batch, parameters, longest, encode);
+  const TileSelector selector(target, batch.group);
+  Boxes boxes{};
+  const std::int64_t pages = batch.page_size > 0 ? tensors.key.shape[0] : 1;
+  if (!maker.describe_keys(pages, target.key_block, wgmma_keys(compiled.vo), boxes.keys) ||
+      !maker.describe_queries(shapes, selector, boxes.queries)) {
+    return std::nullopt;
+  }
+  boxes.stores_out = maker.describe_out(shapes.size(), boxes.queries);
+  return boxes;
+}
+
+}  // namespace varlen::kernel

@@ -1,0 +1,151 @@
+// The shape of a forward_wgmma, and where everything lies in its shared memory.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+#include "kernel/panel_memory.hpp"
+#include "kernel/parameters.hpp"
+#include "kernel/tile_work.hpp"
+
+namespace varlen::kernel {
+
+/// Element: gpu::Float16 or gpu::BFloat16. Head dims are upper bounds, a multiple of 64 each: columns past a batch's
+/// own are zeros in shared memory.
+template <class Element_, int kDimQk_, int kDimVo_>
+struct ForwardWgmmaShape {
+  using Element = Element_;
+  static constexpr int kDimQk = kDimQk_;
+  static constexpr int kDimVo = kDimVo_;
+  static constexpr int kConsumers = 2;
+  static constexpr int kConsumerRows = 64;
+  static constexpr int kRows = kConsumers * kConsumerRows;
+  static_assert(kRows == kWgmmaRows);
+  static constexpr int kConsumerThreads = kConsumers * gpu::kWarpgroupThreads;
+  static constexpr int kConsumerWarps = kConsumerThreads / gpu::kWarpThreads;
+  static constexpr int kThreads = gpu::kWarpgroupThreads + kConsumerThreads;
+  static constexpr int kKeys = wgmma_keys(kDimVo);  // in one step
+  static constexpr int kStages = kDimQk <= 64 ? 4 : 2;
+  static constexpr int kQueryStages = kDimQk <= 128 ? 2 : 1;
+  static constexpr int kWorkSlots = 4;
+  // Of 65,536 registers.
+  static constexpr int kProducerRegisters = 56;
+  static constexpr int kConsumerRegisters = 224;
+  using Queries = PanelMatrix<kRows, kDimQk>;
+  using Keys = PanelMatrix<kKeys, kDimQk>;
+  using Values = PanelMatrix<kKeys, kDimVo>;
+  using Results = PanelMatrix<kRows, kDimVo>;  // of two bytes, in place of the queries that they answer
+  static_assert(kDimVo <= kDimQk);
+
+  static constexpr int kKeysAt = kQueryStages * Queries::kBytes;
+  static constexpr int kValuesAt = kKeysAt + kStages * Keys::kBytes;
+  static constexpr int kWorkAt = kValuesAt + kStages * Values::kBytes;
+  static constexpr int kBarriersAt = kWorkAt + kWorkSlots * static_cast<int>(sizeof(TileWork));
+  static constexpr int kBarriers = 3 * kQueryStages + 4 * kStages + 2 * kWorkSlots + 1;
+  static constexpr int kSharedBytes = kBarriersAt + 8 * kBarriers;
+};
+
+/// Which of kCount stages is next (or next but `ahead`), and the parity of the phase in which it becomes full.
+template <int kCount>
+class Ring {
+ public:
+  static_assert((kCount & (kCount - 1)) == 0);
+
+  VARLEN_DEVICE int stage(std::uint32_t ahead = 0) const { return static_cast<int>((passed_ + ahead) % kCount); }
+  VARLEN_DEVICE std::uint32_t parity(std::uint32_t ahead = 0) const { return (passed_ + ahead) / kCount % 2; }
+  VARLEN_DEVICE void advance() { ++passed_; }
+
+ private:
+  std::uint32_t passed_ = 0;
+};
+
+template <class Shape>
+struct WgmmaMemory {
+  VARLEN_DEVICE static typename Shape::Queries queries(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
+  VARLEN_DEVICE static typename Shape::Results results(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
+  VARLEN_DEVICE static typename Shape::Keys keys(int stage) {
+    return {at(Shape::kKeysAt + stage * Shape::Keys::kBytes)};
+  }
+  VARLEN_DEVICE static typename Shape::Values values(int stage) {
+    return {at(Shape::kValuesAt + stage * Shape::Values::kBytes)};
+  }
+  VARLEN_DEVICE static gpu::SharedAddress work(int slot) {
+    return at(Shape::kWorkAt + slot * static_cast<int>(sizeof(TileWork)));
+  }
+
+  // The barriers: forward_wgmma.hpp has a table of them.
+  VARLEN_DEVICE static gpu::SharedAddress query_full(int stage) { return barrier(stage); }
+  VARLEN_DEVICE static gpu::SharedAddress query_empty(int stage) { return barrier(Shape::kQueryStages + stage); }
+  VARLEN_DEVICE static gpu::SharedAddress result_full(int stage) { return barrier(2 * Shape::kQueryStages + stage); }
+  VARLEN_DEVICE static gpu::SharedAddress key_full(int stage) { return stage_barrier(0, stage); }
+  VARLEN_DEVICE static gpu::SharedAddress key_empty(int stage) { return stage_barrier(1, stage); }
+  VARLEN_DEVICE static gpu::SharedAddress value_full(int stage) { return stage_barrier(2, stage); }
+  VARLEN_DEVICE static gpu::SharedAddress value_empty(int stage) { return stage_barrier(3, stage); }
+  VARLEN_DEVICE static gpu::SharedAddress work_full(int slot) { return barrier(kWorkBarriers + slot); }
+  VARLEN_DEVICE static gpu::SharedAddress work_empty(int slot) {
+    return barrier(kWorkBarriers + Shape::kWorkSlots + slot);
+  }
+  VARLEN_DEVICE static gpu::SharedAddress work_wanted() { return barrier(kWorkBarriers + 2 * Shape::kWorkSlots); }
+
+  /// By one thread.
+  VARLEN_DEVICE static void init_barriers() {
+    for (int stage = 0; stage < Shape::kQueryStages; ++stage) {
+      gpu::init_barrier(query_full(stage), 1);
+      gpu::init_barrier(query_empty(stage), 1);
+      gpu::init_barrier(result_full(stage), Shape::kConsumerWarps);
+    }
+    for (int stage = 0; stage < Shape::kStages; ++stage) {
+      gpu::init_barrier(key_full(stage), 1);
+      gpu::init_barrier(key_empty(stage), Shape::kConsumerWarps);
+      gpu::init_barrier(value_full(stage), 1);
+      gpu::init_barrier(value_empty(stage), Shape::kConsumerWarps);
+    }
+    for (int slot = 0; slot < Shape::kWorkSlots; ++slot) {
+      gpu::init_barrier(work_full(slot), 1);
+      gpu::init_barrier(work_empty(slot), 2 + Shape::kConsumerWarps);
+    }
+    gpu::init_barrier(work_wanted(), 1);
+    gpu::fence_barriers();
+  }
+
+  /// By every thread of the block. Rows that no tile has are multiplied, too, though nobody sees what becomes of them.
+  VARLEN_DEVICE static void clear_queries() {
+    for (int byte = 16 * gpu::thread_index(); byte < Shape::kKeysAt; byte += 16 * Shape::kThreads) {
+      gpu::store_shared(at(byte), {});
+    }
+    gpu::fence_shared_for_products();
+  }
+
+ private:
+  static constexpr int kStageBarriers = 3 * Shape::kQueryStages;
+  static constexpr int kWorkBarriers = kStageBarriers + 4 * Shape::kStages;
+
+  VARLEN_DEVICE static gpu::SharedAddress at(int bytes) {
+    return gpu::shared_memory() + static_cast<std::uint32_t>(bytes);
+  }
+  VARLEN_DEVICE static gpu::SharedAddress barrier(int index) { return at(Shape::kBarriersAt + 8 * index); }
+  VARLEN_DEVICE static gpu::SharedAddress stage_barrier(int kind, int stage) {
+    return barrier(kStageBarriers + kind * Shape::kStages + stage);
+  }
+};
+
+/// Calls function(work, place) for the items that the block's scheduler has drawn, in order; `place` is where the work
+/// is. By whole warps; each gives every item's place back when it is done with it.
+template <class Shape, class Function>
+VARLEN_DEVICE void for_each_work(const Function& function) {
+  using Memory = WgmmaMemory<Shape>;
+  Ring<Shape::kWorkSlots> slots;
+  for (;;) {
+    gpu::wait_for(Memory::work_full(slots.stage()), slots.parity());
+    const gpu::SharedAddress place = Memory::work(slots.stage());
+    const TileWork work = load_work(place);
+    if (work.rows == 0) return;
+    gpu::enter_item(work.item, work.request);
+    function(work, place);
+    gpu::sync_warp();  // all lanes have read the place
+    if (gpu::lane_index() == 0) gpu::arrive(Memory::work_empty(slots.stage()));
+    slots.advance();
+  }
+}
+
+}  // namespace varlen::kernel

@@ -1,0 +1,162 @@
+// The producer warpgroup of forward_wgmma: a warp that draws items, one that loads, and one that stores results.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+#include "kernel/wgmma_memory.hpp"
+#include "kernel/work_queue.hpp"
+
+namespace varlen::kernel {
+
+/// Draws items and says what they are to all others.
+template <class Shape>
+struct WgmmaScheduler {
+  using Memory = WgmmaMemory<Shape>;
+
+  VARLEN_DEVICE static void run(const ForwardParameters& parameters) {
+    Ring<Shape::kWorkSlots> slots;
+    std::uint32_t wanted_parity = 0;
+    TileWork work = first_work(parameters);
+    for (;;) {
+      gpu::wait_for(Memory::work_empty(slots.stage()), slots.parity() ^ 1U);
+      if (gpu::lane_index() == 0) {
+        store_work(Memory::work(slots.stage()), work);
+        gpu::arrive(Memory::work_full(slots.stage()));
+      }
+      if (work.rows == 0) return;
+      slots.advance();
+      gpu::wait_for(Memory::work_wanted(), wanted_parity);
+      wanted_parity ^= 1U;
+      work = next_work(parameters, work.run);
+    }
+  }
+};
+
+/// Brings queries, keys and values.
+template <class Shape>
+class WgmmaLoader {
+  using Memory = WgmmaMemory<Shape>;
+  // The next item is drawn when so many steps of this one are left to load: then about twice as many are left to
+  // compute, which takes longer than drawing and looking up.
+  static constexpr int kStepsBeforeNext = 2;
+
+ public:
+  VARLEN_DEVICE explicit WgmmaLoader(const ForwardParameters& parameters)
+      : parameters_(parameters), keys_(parameters.boxes.keys) {}
+
+  VARLEN_DEVICE void run() {
+    for_each_work<Shape>([&](const TileWork& work, gpu::SharedAddress) {
+      if (work.keys > 0) load_queries(work);
+      const std::int32_t order_at = work.keys - kStepsBeforeNext * Shape::kKeys;
+      if (order_at <= 0) order_next();
+      for (std::int32_t begin = 0; begin < work.keys; begin += Shape::kKeys) {
+        load_step(work, begin);
+        if (begin < order_at && begin + Shape::kKeys >= order_at) order_next();
+      }
+    });
+  }
+
+ private:
+  VARLEN_DEVICE static void order_next() {
+    if (gpu::lane_index() == 0) gpu::arrive(Memory::work_wanted());
+  }
+
+  VARLEN_DEVICE void load_queries(const TileWork& work) {
+    const QueryBoxes& boxes = parameters_.boxes.queries;
+    const gpu::SharedAddress full = Memory::query_full(queries_.stage());
+    gpu::wait_for(Memory::query_empty(queries_.stage()), queries_.parity() ^ 1U);
+    if (gpu::elect_one()) {
+      const typename Shape::Queries matrix = Memory::queries(queries_.stage());
+      gpu::arrive_expecting(full,
+                            static_cast<std::uint32_t>(boxes.rows[work.box]) * Shape::Queries::kPanels * kRowBytes);
+      VARLEN_UNROLL
+      for (int panel = 0; panel < Shape::Queries::kPanels; ++panel) {
+        // As if the request ended with the tile.
+        const gpu::BoxPlace place = {panel * 64, work.query_head, boxes.bound - work.tokens(),
+                                     static_cast<std::int32_t>(work.query_token) + work.tokens(), 0};
+        gpu::load_box(matrix.panel(panel), boxes.query[work.box], place, full);
+      }
+    }
+    queries_.advance();
+  }
+
+  /// Each lane loads a box. If keys are ragged, there is just one.
+  VARLEN_DEVICE void load_step(const TileWork& work, std::int32_t begin) {
+    const std::int32_t row = gpu::lane_index() * keys_.rows;  // of the step
+    const bool has_box = row < Shape::kKeys;
+    // Boxes past the item's end would be empty, which no box may be. They are the last one again, and masked.
+    std::int32_t key = begin + row;
+    if (key >= work.keys) key = (work.keys - 1) / keys_.rows * keys_.rows;
+    gpu::BoxPlace place = {0, work.kv_head, 0, 0, 0};
+    if (parameters_.page_size == 0) {
+      // As if the request ended with the item's keys.
+      place[2] = keys_.bound - work.keys + key;
+      place[3] = static_cast<std::int32_t>(work.key_token) + work.keys;
+    } else if (has_box) {
+      const TileWork::PagedKey at = work.paged_key(parameters_, key);
+      place[2] = keys_.bound - at.slots + at.slot;
+      place[3] = at.slots;
+      place[4] = static_cast<std::int32_t>(at.page);
+    }
+    load_matrix(Memory::keys(steps_.stage()), keys_.key, Memory::key_full(steps_.stage()),
+                Memory::key_empty(steps_.stage()), has_box, row, place);
+    load_matrix(Memory::values(steps_.stage()), keys_.value, Memory::value_full(steps_.stage()),
+                Memory::value_empty(steps_.stage()), has_box, row, place);
+    steps_.advance();
+  }
+
+  template <class Matrix>
+  VARLEN_DEVICE void load_matrix(const Matrix& matrix, const gpu::TensorMap& map, gpu::SharedAddress full,
+                                 gpu::SharedAddress empty, bool has_box, std::int32_t row, gpu::BoxPlace& place) {
+    gpu::wait_for(empty, steps_.parity() ^ 1U);
+    if (gpu::lane_index() == 0) gpu::arrive_expecting(full, Matrix::kBytes);
+    if (!has_box) return;
+    VARLEN_UNROLL
+    for (int panel = 0; panel < Matrix::kPanels; ++panel) {
+      place[0] = panel * 64;
+      gpu::load_box(matrix.panel(panel) + static_cast<std::uint32_t>(row) * kRowBytes, map, place, full);
+    }
+  }
+
+  static constexpr std::uint32_t kRowBytes = 128;
+
+  const ForwardParameters& parameters_;
+  const KeyBoxes& keys_;
+  Ring<Shape::kQueryStages> queries_;
+  Ring<Shape::kStages> steps_;
+};
+
+/// Stores results that consumers left in place of the queries, and gives the place back to the loader.
+template <class Shape>
+struct WgmmaStorer {
+  using Memory = WgmmaMemory<Shape>;
+
+  VARLEN_DEVICE static void run(const ForwardParameters& parameters) {
+    Ring<Shape::kQueryStages> queries;
+    for_each_work<Shape>([&](const TileWork& work, gpu::SharedAddress) {
+      if (work.keys == 0) return;  // has no queries
+      gpu::wait_for(Memory::result_full(queries.stage()), queries.parity());
+      if (gpu::elect_one()) {
+        if (work.boxed_out != 0) store(parameters, work, Memory::results(queries.stage()));
+        gpu::arrive(Memory::query_empty(queries.stage()));
+      }
+      queries.advance();
+    });
+  }
+
+ private:
+  VARLEN_DEVICE static void store(const ForwardParameters& parameters, const TileWork& work,
+                                  const typename Shape::Results& matrix) {
+    const QueryBoxes& boxes = parameters.boxes.queries;
+    VARLEN_UNROLL
+    for (int panel = 0; panel < Shape::Results::kPanels; ++panel) {
+      const gpu::BoxPlace place = {panel * 64, work.query_head, boxes.bound - work.tokens(),
+                                   static_cast<std::int32_t>(work.query_token) + work.tokens(), 0};
+      gpu::store_box(boxes.out[work.box], place, matrix.panel(panel));
+    }
+    gpu::store_box_wait();
+  }
+};
+
+}  // namespace varlen::kernel

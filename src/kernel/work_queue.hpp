@@ -1,0 +1,54 @@
+// Which items a block works on: the one with its own index first, then whatever the blocks' common counter gives. One
+// whole warp of each block draws items and looks them up.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+#include "kernel/parameters.hpp"
+#include "kernel/tile_work.hpp"
+
+namespace varlen::kernel {
+
+/// Where the search for an item begins: at the run of the block's item before it.
+VARLEN_DEVICE std::int32_t find_run(const PlanView& plan, std::int64_t index, std::int32_t run) {
+  // All lanes look at a run each: mostly it is among the next 32; otherwise every further look divides what is left by
+  // 32. The run is in [run, end).
+  auto end = static_cast<std::int32_t>(plan.run_count);
+  std::int32_t step = 1;
+  while (end - run > 1) {
+    const std::int64_t probe = run + std::int64_t{gpu::lane_index()} * step;
+    const int begun = gpu::count_votes(probe < end && plan.runs[probe].item_begin <= index);
+    if (begun < gpu::kWarpThreads && end - run > std::int64_t{begun} * step) end = run + begun * step;
+    run += (begun - 1) * step;
+    step = (end - run + gpu::kWarpThreads - 1) / gpu::kWarpThreads;
+  }
+  return run;
+}
+
+/// The item at `index`, which is not before the block's item before it, that was in `run`. Its `rows` are 0 if there is
+/// none.
+VARLEN_DEVICE TileWork look_up(const ForwardParameters& parameters, std::int64_t index, std::int32_t run) {
+  const PlanView& plan = parameters.plan;
+  if (index >= item_count(plan)) return {};
+  const std::int64_t in_runs = index - plan.listed_front;
+  if (in_runs < 0) return describe_work(parameters, plan.listed[index], index, run);
+  if (in_runs >= plan.run_items) return describe_work(parameters, plan.listed[index - plan.run_items], index, run);
+  run = find_run(plan, in_runs, run);
+  const Run found = plan.runs[run];
+  return describe_work(parameters, run_item(plan, found, in_runs - found.item_begin), index, run);
+}
+
+VARLEN_DEVICE TileWork first_work(const ForwardParameters& parameters) {
+  return look_up(parameters, gpu::block_index(), 0);
+}
+
+/// Draws the item after one in `run`. The later, the better the work is shared out.
+VARLEN_DEVICE TileWork next_work(const ForwardParameters& parameters, std::int32_t run) {
+  if (parameters.counter == nullptr) return {};  // every block has one item
+  std::int64_t drawn = 0;
+  if (gpu::lane_index() == 0) drawn = gpu::draw(parameters.counter);
+  return look_up(parameters, gpu::block_count() + gpu::broadcast(drawn), run);
+}
+
+}  // namespace varlen::kernel
