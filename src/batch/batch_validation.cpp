@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "batch/length_fault.hpp"
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 #include "varlen/batch.hpp"
@@ -22,10 +23,12 @@ constexpr double kMaxScores = 0x1p56;
 
 /// One side, query or key, of the batch's arrays and the members of RequestExtent that it fills.
 struct Side {
-  const char* indptr_name;
-  const char* lengths_name;
+  LengthField indptr_field;
+  LengthField lengths_field;
   const IndexView& indptr;
   const IndexView& lengths;
+  const char* indptr_name = field_name(indptr_field);
+  const char* lengths_name = field_name(lengths_field);
 };
 
 void check_heads(const Batch& batch) {
@@ -120,28 +123,22 @@ std::int64_t check_arrays(const Batch& batch, const Side& query, const Side& key
 [[noreturn, gnu::cold, gnu::noinline]] void refuse_first_offender(const Side& side, std::int64_t requests) {
   const IndexView& indptr = side.indptr;
   const IndexView& lengths = side.lengths;
-  if (indptr.present() && indptr[0] != 0) {
-    refuse(side.indptr_name, 0, indptr[0], "must be 0: offsets start at the first token");
-  }
+  if (indptr.present() && indptr[0] != 0) refuse({LengthRule::kFirstOffset, side.indptr_field, 0, indptr[0], 0});
   std::int64_t total = 0;
   for (std::int64_t r = 0; r < requests; ++r) {
     if (indptr.present() && indptr[r + 1] < indptr[r]) {
-      refuse(side.indptr_name, r + 1, indptr[r + 1], "is less than {}[{}] = {}: offsets must not decrease",
-             side.indptr_name, r, indptr[r]);
+      refuse({LengthRule::kDecreasing, side.indptr_field, r + 1, indptr[r + 1], indptr[r]});
     }
     if (!lengths.present()) continue;
-    if (lengths[r] < 0) refuse(side.lengths_name, r, lengths[r], "must not be negative");
+    if (lengths[r] < 0) refuse({LengthRule::kNegative, side.lengths_field, r, lengths[r], 0});
     if (indptr.present()) {
-      if (lengths[r] > indptr[r + 1] - indptr[r]) {
-        refuse(side.lengths_name, r, lengths[r], "exceeds the request's range {}[{}] - {}[{}] = {}", side.indptr_name,
-               r + 1, side.indptr_name, r, indptr[r + 1] - indptr[r]);
-      }
+      const std::int64_t range = indptr[r + 1] - indptr[r];
+      if (lengths[r] > range) refuse({LengthRule::kBeyondRange, side.lengths_field, r, lengths[r], range});
     } else if (__builtin_add_overflow(total, lengths[r], &total)) {
-      refuse(side.lengths_name, r, lengths[r], "makes the sum of lengths exceed 2^63 - 1");
+      refuse({LengthRule::kOverflow, side.lengths_field, r, lengths[r], 0});
     }
   }
-  throw Error(ErrorCode::kInternal, side.indptr_name, Error::kNoIndex, "",
-              fmt::format("{}: validation refused it and then found nothing wrong", side.indptr_name));
+  refuse({LengthRule::kNone, side.indptr_field, 0, 0, 0});
 }
 
 // The fill loops collect "something is wrong" in the sign of one integer instead of branching, which keeps them
@@ -263,8 +260,8 @@ RaggedBatch canonical(const Batch& batch) {
   if (batch.head_dim_vo != 0) check_head_dim("head_dim_vo", batch.head_dim_vo);
   check_dtypes(batch);
   check_scoring(batch);
-  const Side query{"query_indptr", "query_lengths", batch.query_indptr, batch.query_lengths};
-  const Side key{"key_indptr", "key_lengths", batch.key_indptr, batch.key_lengths};
+  const Side query{LengthField::kQueryIndptr, LengthField::kQueryLengths, batch.query_indptr, batch.query_lengths};
+  const Side key{LengthField::kKeyIndptr, LengthField::kKeyLengths, batch.key_indptr, batch.key_lengths};
   const std::int64_t requests = check_arrays(batch, query, key);
 
   RaggedBatch result;

@@ -12,25 +12,20 @@ namespace varlen {
 /// Tiles are cut only if that shortens their schedule by more than such a part of it.
 inline constexpr Cost kGain = 64;
 
-/// Lists are sorted by this many classes of cost.
+/// Lists are sorted by so many bits of cost.
 inline constexpr int kListClassBits = 8;
 
 /// What a list adds to a plan.
 struct Listed {
-  std::int64_t items;
-  std::int64_t merges;
   std::int64_t rows;  // partial ones
+  std::int32_t items;
+  std::int32_t merges;
   VARLEN_PLAN void operator+=(const Listed& other) {
+    rows += other.rows;
     items += other.items;
     merges += other.merges;
-    rows += other.rows;
   }
 };
-
-/// A part has at least so many key blocks that its work is worth its overhead.
-VARLEN_HOST_DEVICE inline std::int64_t least_part_blocks(const PlanProblem& problem, Cost block_cost) {
-  return greatest<std::int64_t>(1, ceil_div<Cost>(problem.part_cost(), block_cost));
-}
 
 /// The last index below `count` at which rising `values`, the first of which is 0, are at most `value`.
 template <class Values, class Value>
@@ -48,92 +43,99 @@ VARLEN_PLAN std::int32_t last_at_or_below(const Values& values, std::int32_t cou
   return low;
 }
 
-/// `Tiles` tells the tiles: listed_run(i), listed_tile(i, run), part_blocks(run).
-template <class Team, class Tiles, class Output>
+/// `Tiles` tells the tiles: listed_run(i), listed_tile(i, run), part_blocks(run, block_cost).
+template <class Team, class Tiles, class Output, class Int>
 class Leveller {
   template <class T>
   using Array = typename Team::template Array<T>;
 
  public:
-  VARLEN_PLAN Leveller(Team& team, const PlanProblem& problem, const Tiles& tiles, Output& output)
+  VARLEN_PLAN Leveller(Team& team, const PlanProblem<Int>& problem, const Tiles& tiles, Output& output)
       : team_(team), problem_(problem), tiles_(tiles), output_(output) {}
 
-  /// Writes the tiles to the plan's list, longest first, cut so that all workers finish together if that pays. Each of
-  /// them is to take at least `share`.
-  VARLEN_PLAN Listed level(std::int32_t count, Cost share) {
+  /// Writes the tiles to the plan's list, longest part first. Either each is cut into parts of its run's own length; or
+  /// they are cut so that all workers finish together, if that pays, and each of them takes at least `share`.
+  VARLEN_PLAN Listed list(std::int32_t count, bool by_own_length, Cost share) {
     count_ = count;
-    const Cost longest = measure();
-    order_ = team_.template array<std::int32_t>(count);
-    sort(costs_, count, longest, order_);
-    const Cut cut = choose(share);
-    if (!cut.pays) {
-      team_.write(output_.listed(count), count, [&](std::int32_t i) { return tile(i); });
-      return {count, 0, 0};
+    measure(by_own_length);
+    if (!by_own_length) {
+      order_ = team_.template array<std::int32_t>(count);
+      sort(
+          count, [&](std::int32_t i) { return cost_of(blocks_.at(i), shapes_.at(i), false); }, order_);
+      const Cut cut = choose(share);
+      if (cut.makespan == kNever) {
+        write({0, count, 0});
+        return {0, count, 0};
+      }
+      cut_at_shares(cut);
     }
-    cut_at_shares(cut);
-    return write_parts(cut.length);
-  }
-
-  /// Writes the tiles, each cut into parts of its own run's length, longest part first.
-  VARLEN_PLAN Listed cut_by_own_length(std::int32_t count) {
-    count_ = count;
-    measure();
-    order_ = team_.template array<std::int32_t>(count);
-    before_ = team_.template array<std::int64_t>(count);
-    parts_ = team_.template array<std::int32_t>(count + 1);
-    first_cuts_ = team_.template array<Cost>(count);
-    team_.for_each(count, [&](std::int32_t i) {
-      const WorkItem whole = tiles_.listed_tile(i, runs_.at(i));
-      const Cost block_cost = cost_of_block(whole);
-      const std::int64_t part_blocks = tiles_.part_blocks(runs_.at(i), block_cost);
-      order_.put(i, i);
-      parts_.put(i, static_cast<std::int32_t>(ceil_div<std::int64_t>(blocks_of(whole), part_blocks)));
-      first_cuts_.put(i, part_blocks * block_cost);
-    });
-    return write_parts(0);
+    return write_parts();
   }
 
  private:
-  /// Costs and runs of the tiles. Returns the longest's cost.
-  VARLEN_PLAN Cost measure() {
-    costs_ = team_.template array<Cost>(count_);
+  static constexpr Cost kNever = INT64_MAX;
+  static constexpr Cost kMostWork = sizeof(Int) == sizeof(std::int64_t) ? INT64_MAX : INT32_MAX;
+
+  /// What the tiles cost and, with batch_invariant, where they are cut.
+  VARLEN_PLAN void measure(bool by_own_length) {
     runs_ = team_.template array<std::int32_t>(count_);
-    Cost longest = 0;
+    blocks_ = team_.template array<Int>(count_);
+    shapes_ = team_.template array<std::int32_t>(count_);
+    if (by_own_length) make_cuts();
     team_.for_each(count_, [&](std::int32_t i) {
       const std::int32_t run = tiles_.listed_run(i);
       const WorkItem item = tiles_.listed_tile(i, run);
-      const Cost cost = problem_.item_cost + blocks_of(item) * cost_of_block(item);
+      const Int blocks = block_count(KeyRangeOf<Int>{static_cast<Int>(item.key_begin), static_cast<Int>(item.key_end)},
+                                     problem_.key_block);
       runs_.put(i, run);
-      costs_.put(i, cost);
-      longest = greatest(longest, cost);
+      blocks_.put(i, blocks);
+      shapes_.put(i, item.tile_shape);
+      if (!by_own_length) return;
+      const Int block_cost = problem_.block_cost[item.tile_shape];
+      const Int part_blocks = tiles_.part_blocks(run, block_cost);
+      cuts_.put(i, static_cast<std::int32_t>(ceil_div<Int>(blocks, part_blocks)) - 1);
+      first_cuts_.put(i, part_blocks * block_cost);
     });
-    return team_.combine(longest, [](Cost a, Cost b) { return greatest(a, b); });
+    team_.sync();
+  }
+
+  VARLEN_PLAN void make_cuts() {
+    cuts_ = team_.template array<std::int32_t>(count_);
+    first_cuts_ = team_.template array<Int>(count_);
+  }
+
+  VARLEN_PLAN Int cost_of(Int blocks, std::int32_t shape, bool split) const {
+    return problem_.item_cost + blocks * problem_.block_cost[shape] + (split ? problem_.split_cost : 0);
   }
 
   /// Indices by cost, longest first: by the upper bits of what each lacks to the longest.
-  VARLEN_PLAN void sort(const Array<Cost>& costs, std::int32_t count, Cost longest, const Array<std::int32_t>& order) {
+  template <class CostOf>
+  VARLEN_PLAN void sort(std::int32_t count, const CostOf& cost, const Array<std::int32_t>& order) {
+    Int longest = 0;
+    team_.for_each(count, [&](std::int32_t i) { longest = greatest(longest, cost(i)); });
+    longest = team_.combine(longest, [](Int a, Int b) { return greatest(a, b); });
     const int shift = greatest(0, bit_width(longest) - kListClassBits);
     team_.stable_sort(
         count, 1 << kListClassBits,
-        [&](std::int32_t i) { return static_cast<std::int32_t>((longest - costs.at(i)) >> shift); },
+        [&](std::int32_t i) { return static_cast<std::int32_t>((longest - cost(i)) >> shift); },
         [&](std::int32_t i, std::int32_t place) { order.put(place, i); });
     team_.sync();
   }
 
-  /// From here on, tiles are counted longest first.
-  VARLEN_PLAN WorkItem tile(std::int32_t i) const { return tiles_.listed_tile(order_.at(i), runs_.at(order_.at(i))); }
-  VARLEN_PLAN Cost cost(std::int32_t i) const { return costs_.at(order_.at(i)); }
+  /// Where a tile is among those that are listed. From here on tiles are counted longest first, unless each is cut by
+  /// its own length.
+  VARLEN_PLAN std::int32_t listed(std::int32_t i) const { return order_.is_null() ? i : order_.at(i); }
+  VARLEN_PLAN Int cost(std::int32_t i) const { return cost_of(blocks_.at(listed(i)), shapes_.at(listed(i)), false); }
 
   struct Cut {
     Cost makespan;
-    std::int32_t whole;  // the first tiles stay whole
     Cost length;         // of a share, without what a part costs besides its blocks
-    bool pays;
+    std::int32_t whole;  // the first tiles stay whole
   };
-  /// The best cut, and whether it pays.
+  /// The best cut. Its makespan is kNever if none pays.
   VARLEN_PLAN Cut choose(Cost share) {
     const Cost workers = problem_.workers;
-    const auto wave = static_cast<std::int32_t>(least<Cost>(workers, count_));
+    const std::int32_t wave = least(problem_.workers, count_);
     before_ = team_.template array<std::int64_t>(count_);
     // The makespan of tiles drawn whole is estimated twice. Graham's bound: when a tile is drawn, all workers have been
     // busy until then. And dealt out forth and back, exact for up to two tiles each.
@@ -143,17 +145,18 @@ class Leveller {
     };
     Makespans makespans{0, 0};
     const Cost total = team_.template scan<Cost>(
-        count_, [&](std::int32_t i) { return cost(i); },
+        count_, [&](std::int32_t i) -> Cost { return cost(i); },
         [&](std::int32_t i, Cost before, Cost own) {
           before_.put(i, before);
           makespans.bound = greatest(makespans.bound, before + workers * own);
         });
     team_.for_each(wave, [&](std::int32_t worker) {
       Cost load = 0;
-      bool forth = true;
-      for (std::int32_t begin = 0; begin < count_; begin += wave, forth = !forth) {
-        const std::int32_t i = begin + (forth ? worker : wave - 1 - worker);
-        if (i < count_) load += cost(i);
+      std::int32_t i = worker;
+      for (std::int32_t begin = 0; i < count_;) {
+        load += cost(i);
+        begin += wave;
+        i = 2 * begin - 1 - i;  // the next wave the other way round
       }
       makespans.dealt = greatest(makespans.dealt, load);
     });
@@ -164,22 +167,22 @@ class Leveller {
     // The first waves may stay whole: then everybody waits for the longest tile of each, and the others share what is
     // left. A share is long enough for two parts' overhead and the least part, so that borders lie apart.
     const Cost least_share = 2 * problem_.part_cost() + problem_.most_block_cost;
-    Cut best{INT64_MAX, 0, 0, false};
-    team_.for_each(wave == 0 ? 0 : ceil_div(count_, wave), [&](std::int32_t w) {
+    Cut best{kNever, 0, 0};
+    team_.for_each(count_ == 0 ? 0 : ceil_div<std::int32_t>(count_, wave), [&](std::int32_t w) {
       const std::int32_t whole = w * wave;
       Cost waves = 0;
       for (std::int32_t i = 0; i < whole; i += wave) waves += cost(i);
-      const Cost left = total - before_.at(whole) + (count_ - whole) * problem_.split_cost;
+      const Cost left = total - before_.at(whole) + (count_ - whole) * static_cast<Cost>(problem_.split_cost);
       const Cost fair =
           greatest(greatest(ceil_div<Cost>(left, workers) + problem_.part_cost(), share - waves), least_share);
-      if (waves + fair < best.makespan) best = {waves + fair, whole, fair - problem_.part_cost(), false};
+      if (waves + fair < best.makespan) best = {waves + fair, fair - problem_.part_cost(), whole};
     });
     best = team_.combine(best, [](const Cut& a, const Cut& b) {
-      if (a.makespan != b.makespan) return a.makespan < b.makespan ? a : b;
-      return a.whole < b.whole ? a : b;
+      const bool a_is_better = a.makespan < b.makespan || (a.makespan == b.makespan && a.whole < b.whole);
+      return a_is_better ? a : b;
     });
     const Cost uncut = least(makespans.dealt, quotient<Cost>(makespans.bound, workers));
-    best.pays = best.makespan != INT64_MAX && best.makespan + best.makespan / kGain < uncut;
+    if (best.makespan == kNever || best.makespan + best.makespan / kGain >= uncut) best.makespan = kNever;
     return best;
   }
 
@@ -191,133 +194,133 @@ class Leveller {
   // less than the least part on a side: what such a border parts mostly fits into one share. So a tile's cuts are those
   // of consecutive borders, two of which are a share's work apart.
   VARLEN_PLAN void cut_at_shares(const Cut& cut) {
-    parts_ = team_.template array<std::int32_t>(count_ + 1);
-    first_cuts_ = team_.template array<Cost>(count_);
-    const Cost whole_before = cut.whole < count_ ? before_.at(cut.whole) : 0;
+    make_cuts();
+    length_ = static_cast<Int>(least<Cost>(cut.length, kMostWork));  // no tile with two cuts is longer
+    const Cost whole_before = before_.at(cut.whole);
     team_.for_each(count_, [&](std::int32_t i) {
-      parts_.put(i, 1);
-      if (i < cut.whole) return;
-      const WorkItem whole = tile(i);
-      const Cost block_cost = cost_of_block(whole);
-      const std::int64_t blocks = blocks_of(whole);
-      const std::int64_t least_blocks = least_part_blocks(problem_, block_cost);
-      if (blocks < 2 * least_blocks) return;
+      cuts_.put(i, 0);
+      const Int blocks = blocks_.at(listed(i));
+      const std::int32_t shape = shapes_.at(listed(i));
+      const Int least_blocks = problem_.least_blocks[shape];
+      if (i < cut.whole || blocks < 2 * least_blocks) return;
       // Work 0 of the tile, rounded: border k cuts at block (k · length − zero) / block_cost.
-      const Cost zero =
-          before_.at(i) - whole_before + (i - cut.whole) * problem_.split_cost + problem_.part_cost() - block_cost / 2;
-      const Cost first = ceil_div<Cost>(greatest<Cost>(0, zero + least_blocks * block_cost), cut.length);
+      const Cost block_cost = problem_.block_cost[shape];
+      const Cost zero = before_.at(i) - whole_before + (i - cut.whole) * static_cast<Cost>(problem_.split_cost) +
+                        problem_.part_cost() - block_cost / 2;
+      const Cost first = ceil_div<Cost>(zero + least_blocks * block_cost, cut.length);
       const Cost last = quotient<Cost>(zero + (blocks - least_blocks + 1) * block_cost - 1, cut.length);
       if (first <= last) {
-        parts_.put(i, static_cast<std::int32_t>(last - first + 2));
-        first_cuts_.put(i, first * cut.length - zero);
+        cuts_.put(i, static_cast<std::int32_t>(last - first + 1));
+        first_cuts_.put(i, static_cast<Int>(first * cut.length - zero));
       } else if (blocks * block_cost > cut.length + problem_.part_cost()) {
         // Borders near both edges: the tile is longer than a share.
-        parts_.put(i, 2);
-        first_cuts_.put(i, (blocks - least_blocks) * block_cost);
+        cuts_.put(i, 1);
+        first_cuts_.put(i, (blocks - least_blocks) * static_cast<Int>(block_cost));
       }
     });
+    team_.sync();
   }
 
-  /// Writes the tiles cut into parts_, at blocks (first_cuts_ + j · length) / block_cost; `length` 0: the first cut's
-  /// work.
-  VARLEN_PLAN Listed write_parts(Cost length) {
-    length_ = length;
+  /// Writes the tiles with cuts_, which are at blocks (first_cuts_ + j · length_) / block_cost.
+  VARLEN_PLAN Listed write_parts() {
+    if (before_.is_null()) before_ = team_.template array<std::int64_t>(count_);
+    first_parts_ = team_.template array<std::int32_t>(count_);
     merges_ = team_.template array<std::int32_t>(count_);
-    team_.sync();
     const Listed all = team_.template scan<Listed>(
         count_,
         [&](std::int32_t i) {
-          const std::int32_t parts = parts_.at(i);
-          if (parts == 1) return Listed{1, 0, 0};
-          return Listed{parts, 1, parts * rows_of(tile(i))};
+          const std::int32_t parts = cuts_.at(i) + 1;
+          if (parts == 1) return Listed{0, 1, 0};
+          return Listed{parts * rows_of(tiles_.listed_tile(listed(i), runs_.at(listed(i)))), parts, 1};
         },
-        // What was the number of parts becomes the number of the first.
-        [&](std::int32_t i, const Listed& before, const Listed& own) {
-          parts_.put(i, static_cast<std::int32_t>(before.items));
-          if (i == count_ - 1) parts_.put(count_, static_cast<std::int32_t>(before.items + own.items));
-          merges_.put(i, static_cast<std::int32_t>(before.merges));
+        [&](std::int32_t i, const Listed& before, const Listed& /*own*/) {
           before_.put(i, before.rows);
+          first_parts_.put(i, before.items);
+          merges_.put(i, before.merges);
         });
     team_.sync();
     if (!output_.has_room(all.items, all.merges)) return all;
-    write_merges(static_cast<std::int32_t>(all.merges));
 
-    const auto parts = static_cast<std::int32_t>(all.items);
-    part_tiles_ = team_.template array<std::int32_t>(parts);
-    const auto part_costs = team_.template array<Cost>(parts);
-    const auto part_order = team_.template array<std::int32_t>(parts);
-    Cost longest = 0;
-    team_.for_each(parts, [&](std::int32_t p) {
-      const std::int32_t i = last_at_or_below(parts_, count_, p);
-      part_tiles_.put(p, i);
-      const WorkItem item = part(p);
-      Cost cost = problem_.item_cost + blocks_of(item) * cost_of_block(item);
-      if (item.parts > 1) cost += problem_.split_cost;
-      part_costs.put(p, cost);
-      longest = greatest(longest, cost);
-    });
-    longest = team_.combine(longest, [](Cost a, Cost b) { return greatest(a, b); });
-    sort(part_costs, parts, longest, part_order);
-    team_.write(output_.listed(parts), parts, [&](std::int32_t i) { return part(part_order.at(i)); });
+    part_tiles_ = team_.template array<std::int32_t>(all.items);
+    part_order_ = team_.template array<std::int32_t>(all.items);
+    team_.for_each(all.items, [&](std::int32_t p) { part_tiles_.put(p, last_at_or_below(first_parts_, count_, p)); });
+    team_.sync();
+    sort(
+        all.items, [&](std::int32_t p) { return part_cost(p); }, part_order_);
+    write(all);
     return all;
   }
 
-  VARLEN_PLAN void write_merges(std::int32_t count) {
-    Merge* const merges = output_.merges(count);
-    team_.for_each(count_, [&](std::int32_t i) {
-      const std::int32_t parts = parts_.at(i + 1) - parts_.at(i);
-      if (parts == 1) return;
-      const WorkItem whole = tile(i);
-      team_.store(merges + merges_.at(i),
-                  Merge{whole.query_begin, whole.query_count, before_.at(i), whole.request, whole.kv_head,
-                        whole.query_head_begin, whole.query_head_count, parts, whole.tile_shape});
+  /// A part's blocks, counted from the tile's first.
+  struct Part {
+    Int begin;
+    Int end;
+  };
+  VARLEN_PLAN Part part_of(std::int32_t p, std::int32_t i) const {
+    const std::int32_t part = p - first_parts_.at(i);
+    const Int block_cost = problem_.block_cost[shapes_.at(listed(i))];
+    const Int first_cut = first_cuts_.at(i);
+    const Int length = length_ > 0 ? length_ : first_cut;
+    Part blocks{0, blocks_.at(listed(i))};
+    if (part > 0) blocks.begin = quotient<Int>(first_cut + (part - 1) * length, block_cost);
+    if (part < cuts_.at(i)) blocks.end = quotient<Int>(first_cut + part * length, block_cost);
+    return blocks;
+  }
+  VARLEN_PLAN Int part_cost(std::int32_t p) const {
+    const std::int32_t i = part_tiles_.at(p);
+    const Part blocks = part_of(p, i);
+    return cost_of(blocks.end - blocks.begin, shapes_.at(listed(i)), cuts_.at(i) > 0);
+  }
+
+  /// Writes parts by part_order_ and the merges of split tiles; or, where nothing is cut, the tiles.
+  VARLEN_PLAN void write(const Listed& all) {
+    Merge* const merges = output_.merges(all.merges);
+    team_.write(output_.listed(all.items), all.items, [&](std::int32_t place) {
+      const bool in_parts = !part_order_.is_null();
+      const std::int32_t p = in_parts ? part_order_.at(place) : place;
+      const std::int32_t i = in_parts ? part_tiles_.at(p) : place;
+      WorkItem item = tiles_.listed_tile(listed(i), runs_.at(listed(i)));
+      const std::int32_t cuts = in_parts ? cuts_.at(i) : 0;
+      if (cuts == 0) return item;
+      item.part = p - first_parts_.at(i);
+      item.parts = cuts + 1;
+      item.merge = merges_.at(i);
+      item.partial_row = before_.at(i) + item.part * rows_of(item);
+      const Part blocks = part_of(p, i);
+      const std::int64_t key_begin = item.key_begin;
+      item.key_begin = key_begin + blocks.begin * std::int64_t{problem_.key_block.value};
+      if (item.part < cuts) item.key_end = key_begin + blocks.end * std::int64_t{problem_.key_block.value};
+      if (item.part == 0) {
+        team_.store(merges + item.merge,
+                    Merge{item.query_begin, item.query_count, item.partial_row, item.request, item.kv_head,
+                          item.query_head_begin, item.query_head_count, item.parts, item.tile_shape});
+      }
+      return item;
     });
   }
 
-  /// Part p of all parts of all tiles.
-  VARLEN_PLAN WorkItem part(std::int32_t p) const {
-    const std::int32_t i = part_tiles_.at(p);
-    WorkItem item = tile(i);
-    item.parts = parts_.at(i + 1) - parts_.at(i);
-    if (item.parts == 1) return item;
-    item.part = p - parts_.at(i);
-    const Cost block_cost = cost_of_block(item);
-    const std::int64_t key_begin = item.key_begin;
-    const Cost first_cut = first_cuts_.at(i);
-    const Cost length = length_ > 0 ? length_ : first_cut;
-    // The cut before part j.
-    const auto cut = [&](std::int32_t j) {
-      return key_begin + quotient<Cost>(first_cut + (j - 1) * length, block_cost) * problem_.key_block;
-    };
-    if (item.part > 0) item.key_begin = cut(item.part);
-    if (item.part + 1 < item.parts) item.key_end = cut(item.part + 1);
-    item.partial_row = before_.at(i) + item.part * rows_of(item);
-    item.merge = merges_.at(i);
-    return item;
-  }
-
   VARLEN_PLAN static std::int64_t rows_of(const WorkItem& item) { return item.query_count * item.query_head_count; }
-  VARLEN_PLAN Cost cost_of_block(const WorkItem& item) const { return problem_.block_cost[item.tile_shape]; }
-  VARLEN_PLAN std::int64_t blocks_of(const WorkItem& item) const {
-    return block_count(KeyRange{item.key_begin, item.key_end}, problem_.key_block);
-  }
 
   Team& team_;
-  const PlanProblem& problem_;
+  const PlanProblem<Int>& problem_;
   const Tiles& tiles_;
   Output& output_;
   std::int32_t count_ = 0;
+  // By listed tile.
   Array<std::int32_t> runs_;
-  Array<Cost> costs_;
-  // Longest first.
+  Array<Int> blocks_;
+  Array<std::int32_t> shapes_;
+  // By tile, longest first.
   Array<std::int32_t> order_;
   Array<std::int64_t> before_;  // costs of all tiles before; then their partial rows
-  Array<std::int32_t> parts_;
-  Array<Cost> first_cuts_;
+  Array<std::int32_t> cuts_;    // how many
+  Array<Int> first_cuts_;       // work before the first one
+  Array<std::int32_t> first_parts_;
   Array<std::int32_t> merges_;
-  // Of the parts.
+  // By part.
   Array<std::int32_t> part_tiles_;
-  Cost length_ = 0;
+  Array<std::int32_t> part_order_;
+  Int length_ = 0;  // work between cuts; 0: as much as before the first
 };
 
 }  // namespace varlen

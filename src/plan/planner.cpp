@@ -25,7 +25,6 @@ class HostRequests {
   explicit HostRequests(const RaggedBatch& batch) : requests_(batch.requests) {}
 
   std::int32_t count() const { return static_cast<std::int32_t>(requests_.size()); }
-  Lengths read(std::int32_t request) const { return lengths(request); }
   Lengths lengths(std::int32_t request) const {
     const RequestExtent& extent = requests_[static_cast<std::size_t>(request)];
     return {extent.query_length, extent.key_length};
@@ -71,7 +70,7 @@ Plan make_plan(const Batch& batch, const PlanTarget& target) {
   auto data = std::make_shared<PlanData>();
   data->batch = canonical(batch);
   data->target = target;
-  const PlanProblem problem = plan_problem(data->batch, target, data->batch.key_tokens);
+  const auto problem = plan_problem<std::int64_t>(data->batch, target, data->batch.key_tokens);
   check_costs(problem, data->batch);
   HostTeam team;
   HostRequests requests(data->batch);

@@ -43,8 +43,8 @@ class Planner {
   using Array = typename Team::template Array<T>;
 
  public:
-  VARLEN_PLAN Planner(Team& team, const PlanProblem& problem, Requests& requests, Output& output)
-      : team_(team), problem_(problem), requests_(requests), output_(output), rules_(tile_rules<Int>(problem)) {}
+  VARLEN_PLAN Planner(Team& team, const PlanProblem<Int>& problem, Requests& requests, Output& output)
+      : team_(team), problem_(problem), requests_(requests), output_(output) {}
 
   /// By every thread of the team. No counts at all if a length is wrong or the output has no room.
   VARLEN_PLAN PlanCounts plan() {
@@ -62,37 +62,38 @@ class Planner {
     return counts;
   }
 
+  VARLEN_PLAN std::uint64_t fault() const { return totals_.fault; }
+
   // For the leveller: tile `index` of those that are listed, and the run that it was in.
 
   VARLEN_PLAN std::int32_t listed_run(std::int32_t index) const {
-    const Int item = listed_begin_ + index;
-    return last_at_or_below(begins_, listed_runs_, item);
+    return last_at_or_below(begins_, listed_runs_, static_cast<Int>(listed_begin_ + index));
   }
   VARLEN_PLAN WorkItem listed_tile(std::int32_t index, std::int32_t run) const {
     const std::int32_t request = order_.at(run);
     const TilesOf<Int> tiles = tiles_of_request(request);
     const Int offset = listed_begin_ + index - begins_.at(run);
     const std::int32_t heads = listing_ == Listing::kEnd ? heads_per_section(tiles.key_length) : problem_.kv_heads;
-    return tile_at(rules_, tiles, request, tiles.tiles, heads, offset);
+    return tile_at(problem_, tiles, request, tiles.tiles, heads, offset);
   }
   /// With batch_invariant: key blocks of each part of a tile of this run.
-  VARLEN_PLAN std::int64_t part_blocks(std::int32_t run, Cost block_cost) const {
+  VARLEN_PLAN Int part_blocks(std::int32_t run, Int block_cost) const {
     const Cost share = ceil_div<Cost>(costs_.at(order_.at(run)), problem_.workers);
-    return greatest(kInvariantPartBlocks, ceil_div<Cost>(share, block_cost));
+    return static_cast<Int>(greatest(kInvariantPartBlocks, ceil_div<Cost>(share, block_cost)));
   }
 
  private:
   /// Of all requests.
   struct Totals {
     Cost cost;
-    std::int64_t items;
-    Cost longest;  // tile
     std::uint64_t fault;
+    Int items;
+    Int longest;  // tile's cost
   };
   /// Of one request's tiles.
   struct Work {
-    Cost longest;  // of one tile
-    Cost cost;     // of all
+    Cost cost;    // of all
+    Int longest;  // of one tile
   };
 
   VARLEN_PLAN TilesOf<Int> tiles_of_request(std::int32_t request) const {
@@ -109,50 +110,56 @@ class Planner {
     const std::int32_t count = requests_.count();
     costs_ = team_.template array<Cost>(count);
     order_ = team_.template array<std::int32_t>(count);
-    Totals totals{0, 0, 0, kNoFault};
+    Totals totals{0, kNoFault, 0, 0};
     runs_ = team_.stable_sort(
         count, problem_.cost_classes,
         [&](std::int32_t request) -> std::int32_t {
-          const auto lengths = requests_.read(request);
-          if (lengths.query == 0) return -1;
-          const TilesOf<Int> tiles = problem_.selector.select(lengths.query, lengths.key);
+          const TilesOf<Int> tiles = tiles_of_request(request);
+          if (tiles.query_length == 0) return -1;
           const Work work = work_of(tiles);
           costs_.put(request, work.cost);
           totals.cost += work.cost;
-          totals.items += std::int64_t{items_per_tile(tiles)} * tiles.tiles;
+          totals.items += items_per_tile(tiles) * tiles.tiles;
           totals.longest = greatest(totals.longest, work.longest);
           return problem_.cost_classes - 1 - cost_class(work.longest);
         },
         [&](std::int32_t request, std::int32_t place) { order_.put(place, request); });
     totals.fault = requests_.fault();
     totals_ = team_.combine(totals, [](const Totals& a, const Totals& b) {
-      return Totals{a.cost + b.cost, a.items + b.items, greatest(a.longest, b.longest), least(a.fault, b.fault)};
+      return Totals{a.cost + b.cost, least(a.fault, b.fault), a.items + b.items, greatest(a.longest, b.longest)};
     });
+    mean_ = ceil_div<Cost>(totals_.cost, problem_.workers);
   }
 
   VARLEN_PLAN Work work_of(const TilesOf<Int>& tiles) const {
     const Int last_blocks = tile_blocks(tiles, tiles.tiles - 1);
-    const Cost last = problem_.item_cost + last_blocks * problem_.block_cost[tiles.tail_shape];
-    Work work{last, last};
+    Int cost = problem_.item_cost + last_blocks * problem_.block_cost[tiles.tail_shape];
+    Int longest = cost;
     if (tiles.tiles > 1) {
-      const Cost block_cost = problem_.block_cost[tiles.main_shape];
-      work.longest = problem_.item_cost + longest_tile_blocks(tiles, rules_.mask, rules_.key_block) * block_cost;
-      const std::int64_t blocks = total_blocks(tiles, rules_.mask, rules_.key_block) - last_blocks;
-      work.cost += (tiles.tiles - 1) * problem_.item_cost + blocks * block_cost;
+      const Int block_cost = problem_.block_cost[tiles.main_shape];
+      longest = longest_cost(tiles);
+      const Int blocks = static_cast<Int>(total_blocks(tiles, problem_.mask, problem_.key_block)) - last_blocks;
+      cost += (tiles.tiles - 1) * problem_.item_cost + blocks * block_cost;
     }
-    work.cost *= items_per_tile(tiles);
-    return work;
+    return {static_cast<Cost>(cost) * items_per_tile(tiles), longest};
   }
 
+  /// The cost that no tile of the main shape exceeds.
+  VARLEN_PLAN Int longest_cost(const TilesOf<Int>& tiles) const {
+    return problem_.item_cost +
+           longest_tile_blocks(tiles, problem_.mask, problem_.key_block) * problem_.block_cost[tiles.main_shape];
+  }
   VARLEN_PLAN Int tile_blocks(const TilesOf<Int>& tiles, Int tile) const {
-    return block_count(tile_keys(tiles, rules_.mask, rules_.key_block, tile), rules_.key_block);
+    return block_count(tile_keys(tiles, problem_.mask, problem_.key_block, tile), problem_.key_block);
+  }
+  VARLEN_PLAN Int tile_cost(const TilesOf<Int>& tiles, Int tile) const {
+    return problem_.item_cost + tile_blocks(tiles, tile) * problem_.block_cost[tile_shape(tiles, tile)];
   }
 
   /// KV heads whose keys and values fit half of L2 together.
   VARLEN_PLAN std::int32_t heads_per_section(Int key_length) const {
     if (key_length <= problem_.whole_section_keys) return problem_.kv_heads;
-    return static_cast<std::int32_t>(
-        greatest<std::int64_t>(1, quotient<std::int64_t>(problem_.section_keys, key_length)));
+    return static_cast<std::int32_t>(greatest<Int>(1, quotient<Int>(problem_.section_keys, key_length)));
   }
 
   /// Items drawn whole and in order level by themselves as long as each is short beside what is drawn after it: when an
@@ -167,97 +174,89 @@ class Planner {
 
     // Whole waves of coarse items leave all workers at about the same time; what is listed begins after one.
     const std::int64_t all = totals_.items;
-    std::int64_t end_items =
-        least(all, greatest(items_after(coarse.first_run) + coarse.first_items, kTailWaves * workers));
-    end_items += (all - end_items) % workers;
+    const std::int64_t coarse_end = items_of(coarse.first_run + 1, runs_, false) + coarse.first_items;
+    const std::int64_t part_of_wave = all - quotient<std::int64_t>(all, workers) * workers;
+    std::int64_t end_items = least(all, greatest(coarse_end, kTailWaves * workers));
+    end_items += all - end_items - quotient<std::int64_t>(all - end_items, workers) * workers;
     if (end_items <= kEndWaves * workers && all > kEndWaves * workers) {
       list_end(end_items);
-      return;
-    }
-    if (visible_items_to(coarse.last_run) <= kFrontWaves * workers) {
+    } else if (items_of(0, coarse.last_run + 1, true) <= kFrontWaves * workers) {
       listing_ = Listing::kFront;
       listed_runs_ = coarse.last_run + 1;
     } else {
-      list_end(least(end_items, kFrontWaves * workers + all % workers));
+      list_end(least(end_items, kFrontWaves * workers + part_of_wave));
     }
   }
 
   VARLEN_PLAN void list_end(std::int64_t items) {
     listing_ = Listing::kEnd;
-    listed_items_ = items;
+    listed_items_ = static_cast<Int>(items);
   }
 
-  /// The runs with coarse items, and how many items of the first run, from its first coarse one on. Judged for each run
-  /// at three of its items: the first and the last of its last section of heads, and the one between them at which a
-  /// cost that falls evenly is largest beside what follows.
+  /// The runs with coarse items, and how many items of the first run, from its first coarse one on.
   struct Coarse {
-    std::int32_t last_run;  // −1: none
-    std::int32_t first_run;
     std::int64_t first_items;
+    std::int32_t first_run;
+    std::int32_t last_run;  // −1: none
   };
   VARLEN_PLAN Coarse find_coarse() {
     const std::int64_t workers = problem_.workers;
-    const Cost slack = ceil_div<Cost>(totals_.cost, workers) / kSlackShare * workers;
-    Coarse coarse{-1, runs_, 0};
+    const Cost slack = mean_ / kSlackShare * workers;
+    // With so much cost later than a run nothing before can be coarse.
+    const Cost enough = workers * totals_.longest - slack;
+    Coarse coarse{0, runs_, -1};
     team_.template scan_until<Cost>(
         runs_, [&](std::int32_t i) { return costs_.at(order_.at(runs_ - 1 - i)); },
         [&](std::int32_t i, Cost later, Cost /*own*/) {
-          const std::int64_t items = coarse_items(order_.at(runs_ - 1 - i), later + slack);
+          if (later >= enough) return;
+          const std::int32_t run = runs_ - 1 - i;
+          const std::int64_t items = coarse_items(tiles_of_request(order_.at(run)), later + slack);
           if (items == 0) return;
-          coarse.last_run = greatest(coarse.last_run, runs_ - 1 - i);
-          coarse.first_run = runs_ - 1 - i;  // i rises
-          coarse.first_items = items;
+          coarse = {items, run, greatest(coarse.last_run, run)};  // i rises: this is the first run so far
         },
-        // Before that, nothing can be coarse.
-        [&](Cost later) { return later + slack >= workers * totals_.longest; });
+        [&](Cost later) { return later >= enough; });
     return team_.combine(coarse, [](const Coarse& a, const Coarse& b) {
-      const Coarse& first = a.first_run < b.first_run ? a : b;
-      return Coarse{greatest(a.last_run, b.last_run), first.first_run, first.first_items};
+      const bool a_first = a.first_run < b.first_run;
+      return Coarse{a_first ? a.first_items : b.first_items, least(a.first_run, b.first_run),
+                    greatest(a.last_run, b.last_run)};
     });
   }
 
-  /// How many of the request's items come from the first coarse one on, if `later` is the cost after them; 0: none is.
-  VARLEN_PLAN std::int64_t coarse_items(std::int32_t request, Cost later) const {
+  /// How many of a request's items come from the first coarse one on, if `later` is the cost after them and the slack;
+  /// 0: none is. Judged at three items: the first and the last of the last section of heads, and the one between them
+  /// at which a cost that falls evenly is largest beside what follows.
+  VARLEN_PLAN std::int64_t coarse_items(const TilesOf<Int>& tiles, Cost later) const {
     const std::int64_t workers = problem_.workers;
-    if (later >= workers * totals_.longest) return 0;
-    const TilesOf<Int> tiles = tiles_of_request(request);
-    const Cost block_cost = problem_.block_cost[tiles.main_shape];
-    const Cost longest = work_of(tiles).longest;
-    const std::int64_t section_heads = (problem_.kv_heads - 1) % heads_per_section(tiles.key_length) + 1;
-    const std::int64_t width = section_heads * tiles.head_chunks;  // items of one tile
-    const std::int64_t visible = tiles.tiles - blind_tiles(tiles, rules_.mask);
+    const Int visible = tiles.tiles - blind_tiles(tiles, problem_.mask);
+    const Cost longest = tiles.tiles > 1 ? longest_cost(tiles) : tile_cost(tiles, 0);
     const Cost shortest = visible == 0 ? problem_.item_cost : tile_cost(tiles, tiles.tiles - visible);
     // A single tile too short to be cut gains nothing from being listed: the runs are in order already.
-    const std::int64_t longest_blocks = quotient<Cost>(longest - problem_.item_cost, block_cost);
-    if (visible <= 1 && longest_blocks < 2 * least_part_blocks(problem_, block_cost)) return 0;
-    const std::int64_t ranks[] = {visible - 1, least(visible - 1, quotient<std::int64_t>(workers, width)), 0};
-    for (const std::int64_t rank : ranks) {  // rank 0: the last visible tile of the section to be drawn
-      if (rank < 0) continue;
-      const Cost cost = shortest + (visible <= 1 ? 0 : quotient<Cost>((longest - shortest) * rank, visible - 1));
-      const Cost own = width * ((rank + 1) * (cost + shortest) / 2);
-      if (workers * cost > own + later) return greatest((rank + 1) * width, workers);
+    const Int cuttable = 2 * problem_.least_blocks[tiles.main_shape];
+    if (visible <= 1 && longest < problem_.item_cost + cuttable * problem_.block_cost[tiles.main_shape]) return 0;
+    const std::int32_t in_section = heads_per_section(tiles.key_length);
+    const std::int32_t section_heads =
+        in_section == problem_.kv_heads ? in_section : (problem_.kv_heads - 1) % in_section + 1;
+    const Int width = static_cast<Int>(section_heads) * tiles.head_chunks;  // items of one tile
+    const Cost fall = longest - shortest;
+    Int rank = visible - 1;  // 0: the last visible tile of the section to be drawn
+    for (int judged = 0; judged < 3 && rank >= 0; ++judged) {
+      const Cost cost = shortest + (fall == 0 || visible <= 1 ? 0 : quotient<Cost>(fall * rank, visible - 1));
+      const Cost own = (rank + 1) * (cost + shortest) / 2 * width;
+      if (workers * cost > own + later) return greatest<std::int64_t>(std::int64_t{rank + 1} * width, workers);
+      rank = judged == 0 ? least<Int>(rank, quotient<Int>(problem_.workers, width)) : 0;
     }
     return 0;
   }
 
-  VARLEN_PLAN Cost tile_cost(const TilesOf<Int>& tiles, Int tile) const {
-    return problem_.item_cost + tile_blocks(tiles, tile) * problem_.block_cost[tile_shape(tiles, tile)];
-  }
-
-  template <class Items>
-  VARLEN_PLAN std::int64_t sum_of_runs(std::int32_t begin, std::int32_t end, const Items& items) {
+  /// Items of the runs [begin, end): of all their tiles, or of those that see keys.
+  VARLEN_PLAN std::int64_t items_of(std::int32_t begin, std::int32_t end, bool visible) {
     std::int64_t sum = 0;
-    team_.for_each(end - begin, [&](std::int32_t i) { sum += items(tiles_of_request(order_.at(begin + i))); });
-    return team_.combine(sum, [](std::int64_t a, std::int64_t b) { return a + b; });
-  }
-  VARLEN_PLAN std::int64_t items_after(std::int32_t run) {
-    return sum_of_runs(run + 1, runs_,
-                       [&](const TilesOf<Int>& tiles) { return std::int64_t{items_per_tile(tiles)} * tiles.tiles; });
-  }
-  VARLEN_PLAN std::int64_t visible_items_to(std::int32_t run) {
-    return sum_of_runs(0, run + 1, [&](const TilesOf<Int>& tiles) {
-      return std::int64_t{items_per_tile(tiles)} * (tiles.tiles - blind_tiles(tiles, rules_.mask));
+    team_.for_each(end - begin, [&](std::int32_t i) {
+      const TilesOf<Int> tiles = tiles_of_request(order_.at(begin + i));
+      const Int counted = visible ? tiles.tiles - blind_tiles(tiles, problem_.mask) : tiles.tiles;
+      sum += items_per_tile(tiles) * counted;
     });
+    return team_.combine(sum, [](std::int64_t a, std::int64_t b) { return a + b; });
   }
 
   /// batch_invariant: a request's tiles are cut by a length that only the request itself and the target decide.
@@ -274,9 +273,9 @@ class Planner {
 
   /// The first tile with more key blocks than `blocks`, if tiles grow towards the end, as they do up to block
   /// alignment.
-  VARLEN_PLAN Int first_tile_above(const TilesOf<Int>& tiles, std::int64_t blocks) const {
-    if (longest_tile_blocks(tiles, rules_.mask, rules_.key_block) <= blocks) return tiles.tiles;
-    Int low = blind_tiles(tiles, rules_.mask);
+  VARLEN_PLAN Int first_tile_above(const TilesOf<Int>& tiles, Int blocks) const {
+    if (longest_tile_blocks(tiles, problem_.mask, problem_.key_block) <= blocks) return tiles.tiles;
+    Int low = blind_tiles(tiles, problem_.mask);
     Int high = tiles.tiles;
     while (low < high) {
       const Int middle = low + (high - low) / 2;
@@ -292,24 +291,26 @@ class Planner {
   /// How many of the run's tiles stay in it: the first ones.
   VARLEN_PLAN Int run_tiles(std::int32_t run, const TilesOf<Int>& tiles) const {
     if (listing_ == Listing::kOwn) return own_tiles_.at(run);
-    if (listing_ == Listing::kFront && run < listed_runs_) return blind_tiles(tiles, rules_.mask);
+    if (listing_ == Listing::kFront && run < listed_runs_) return blind_tiles(tiles, problem_.mask);
     return tiles.tiles;
   }
 
+  /// Items and runs that have some.
+  struct Kept {
+    Int items;
+    std::int32_t runs;
+    VARLEN_PLAN void operator+=(const Kept& other) {
+      items += other.items;
+      runs += other.runs;
+    }
+  };
+
   /// Writes the runs that have items and numbers these: begins_. Returns how many runs there are.
   VARLEN_PLAN std::int32_t index() {
-    struct Kept {
-      Int items;
-      std::int32_t runs;
-      VARLEN_PLAN void operator+=(const Kept& other) {
-        items += other.items;
-        runs += other.runs;
-      }
-    };
-    const bool all_kept = listing_ == Listing::kNone || listing_ == Listing::kEnd;
-    run_items_ = totals_.items - listed_items_;
+    const bool keeps_all = listing_ == Listing::kNone || listing_ == Listing::kEnd;
     begins_ = team_.template array<Int>(runs_);
-    if (!all_kept) kept_ = team_.template array<std::int32_t>(runs_);
+    if (!keeps_all) kept_ = team_.template array<std::int32_t>(runs_);
+    run_items_ = totals_.items - listed_items_;
     std::int32_t runs = 0;
     const Kept all = team_.template scan<Kept>(
         runs_,
@@ -321,13 +322,13 @@ class Planner {
         [&](std::int32_t run, const Kept& before, const Kept& own) {
           begins_.put(run, before.items);
           if (own.runs == 0 || before.items >= run_items_) return;
-          if (!all_kept) kept_.put(before.runs, run);
+          if (!keeps_all) kept_.put(before.runs, run);
           runs = before.runs + 1;
         });
-    if (!all_kept) run_items_ = all.items;
+    if (!keeps_all) run_items_ = all.items;
     runs = team_.combine(runs, [](std::int32_t a, std::int32_t b) { return greatest(a, b); });
     team_.write(output_.runs(runs), runs, [&](std::int32_t i) {
-      const std::int32_t run = all_kept ? i : kept_.at(i);
+      const std::int32_t run = keeps_all ? i : kept_.at(i);
       const std::int32_t request = order_.at(run);
       const TilesOf<Int> tiles = tiles_of_request(request);
       return Run{begins_.at(run), run_tiles(run, tiles), request, heads_per_section(tiles.key_length), cut_of(tiles)};
@@ -338,7 +339,7 @@ class Planner {
   /// Lists what balance() or cut_by_own_length() decided. False if there is no room.
   VARLEN_PLAN bool list(PlanCounts& counts) {
     if (listing_ == Listing::kEnd) {
-      listed_begin_ = static_cast<Int>(run_items_);
+      listed_begin_ = run_items_;
       listed_runs_ = runs_;
     } else {
       team_.sync();  // all have read begins_
@@ -352,10 +353,9 @@ class Planner {
       team_.sync();
     }
     if (!output_.has_room(listed_items_, 0)) return false;
-    Leveller<Team, Planner, Output> leveller(team_, problem_, *this, output_);
-    const auto tiles = static_cast<std::int32_t>(listed_items_);
-    const Cost share = listing_ == Listing::kFront ? ceil_div<Cost>(totals_.cost, problem_.workers) : 0;
-    const Listed listed = listing_ == Listing::kOwn ? leveller.cut_by_own_length(tiles) : leveller.level(tiles, share);
+    Leveller<Team, Planner, Output, Int> leveller(team_, problem_, *this, output_);
+    const Listed listed = leveller.list(static_cast<std::int32_t>(listed_items_), listing_ == Listing::kOwn,
+                                        listing_ == Listing::kFront ? mean_ : 0);
     if (!output_.has_room(listed.items, listed.merges)) return false;
     (listing_ == Listing::kEnd ? counts.listed_back : counts.listed_front) = listed.items;
     counts.merges = listed.merges;
@@ -371,21 +371,21 @@ class Planner {
   };
 
   Team& team_;
-  const PlanProblem& problem_;
+  const PlanProblem<Int>& problem_;
   Requests& requests_;
   Output& output_;
-  const TileRules<Int> rules_;
 
   Totals totals_{};
-  Array<Cost> costs_;           // of all tiles, by request
-  Array<std::int32_t> order_;   // requests by run
-  std::int32_t runs_ = 0;       // before any is listed as a whole
-  Array<Int> own_tiles_;        // kOwn: run_tiles()
-  Array<Int> begins_;           // by run: items before, among those in runs; then among those listed
-  Array<std::int32_t> kept_;    // runs that have items
-  std::int64_t run_items_ = 0;  // not listed
+  Cost mean_ = 0;              // of all cost for each worker
+  Array<Cost> costs_;          // of all tiles, by request
+  Array<std::int32_t> order_;  // requests by run
+  std::int32_t runs_ = 0;      // before any is listed as a whole
+  Array<Int> own_tiles_;       // kOwn: run_tiles()
+  Array<Int> begins_;          // by run: items before, among those in runs; then among those listed
+  Array<std::int32_t> kept_;   // runs that have items, if some have none
+  Int run_items_ = 0;          // not listed
   Listing listing_ = Listing::kNone;
-  std::int64_t listed_items_ = 0;
+  Int listed_items_ = 0;
   Int listed_begin_ = 0;  // the first listed item, as begins_ counts
   std::int32_t listed_runs_ = 0;
 };

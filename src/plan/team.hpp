@@ -20,6 +20,7 @@ class HostTeam {
    public:
     Array() = default;
     explicit Array(T* data) : data_(data) {}
+    bool is_null() const { return data_ == nullptr; }  // made by default, not by array()
     T at(std::int32_t index) const { return data_[index]; }
     void put(std::int32_t index, T value) const { data_[index] = value; }
 

@@ -27,7 +27,7 @@ struct TilesOf {
   Int query_length;
   Int key_length;
   Int tiles;
-  std::int32_t tile_tokens;
+  Divisor<Int> tile_tokens;
   std::int32_t heads_per_tile;  // query heads of one KV head's group in one tile
   std::int32_t head_chunks;     // tiles that a group is cut into
   std::int32_t main_shape;
@@ -41,6 +41,9 @@ struct MaskOf {
   Int left;
   Int right;
 };
+
+template <class Int>
+using KeyBlock = std::type_identity_t<Divisor<Int>>;  // keys of one
 
 /// The keys that the query tokens [query_begin, query_end) see together: their own windows' union, clipped to the
 /// request. Empty (begin == end) if they see none.
@@ -69,18 +72,18 @@ VARLEN_HOST_DEVICE constexpr Int tile_query_end(const TilesOf<Int>& request, std
 /// visible key.
 template <class Int, class AnyMask>
 VARLEN_HOST_DEVICE constexpr KeyRangeOf<Int> tile_keys(const TilesOf<Int>& request, const AnyMask& mask,
-                                                       std::int32_t key_block, std::type_identity_t<Int> tile) {
+                                                       const KeyBlock<Int>& key_block, std::type_identity_t<Int> tile) {
   KeyRangeOf<Int> keys = visible_keys(request, mask, tile * request.tile_tokens, tile_query_end(request, tile));
   keys.begin = quotient(keys.begin, key_block) * key_block;
   return keys;
 }
 
 template <class Int>
-VARLEN_HOST_DEVICE constexpr Int block_count(KeyRangeOf<Int> keys, std::int32_t key_block) {
-  return ceil_div<Int>(keys.end - keys.begin, key_block);
+VARLEN_HOST_DEVICE constexpr Int block_count(KeyRangeOf<Int> keys, const KeyBlock<Int>& key_block) {
+  return ceil_div(keys.end - keys.begin, key_block);
 }
-VARLEN_HOST_DEVICE constexpr std::int64_t block_count(KeyRange keys, std::int32_t key_block) {
-  return block_count<std::int64_t>(keys, key_block);
+VARLEN_HOST_DEVICE constexpr std::int64_t block_count(KeyRange keys, const KeyBlock<std::int64_t>& key_block) {
+  return ceil_div(keys.end - keys.begin, key_block);
 }
 
 template <class Int>
@@ -94,7 +97,7 @@ VARLEN_HOST_DEVICE constexpr Int blind_tiles(const TilesOf<Int>& request, const 
   if (request.key_length == 0) return request.tiles;
   if (mask.right == Mask::kUnlimited) return 0;
   const Int blind_tokens = request.query_length - request.key_length - mask.right;
-  return blind_tokens <= 0 ? 0 : quotient<Int>(blind_tokens, request.tile_tokens);  // the last token always sees a key
+  return blind_tokens <= 0 ? 0 : quotient(blind_tokens, request.tile_tokens);  // the last token always sees a key
 }
 
 /// Σ_{i=0}^{n−1} ⌊i / 2^bits⌋.
@@ -106,15 +109,17 @@ VARLEN_HOST_DEVICE constexpr std::int64_t shifted_sum(Int n, int bits) {
 
 /// Σ_{i=0}^{n−1} ⌊(a·i + b) / m⌋ for n, b ≥ 0, a, m > 0. O(log m).
 template <class Int>
-VARLEN_HOST_DEVICE constexpr std::int64_t floor_sum(Int n, Int m, Int a, Int b) {
-  if ((m & (m - 1)) == 0 && (a & (a - 1)) == 0) {  // tiles and key blocks mostly are powers of two
-    if (a >= m)
-      return std::int64_t{n} * (n - 1) / 2 * (a >> trailing_zeros(m)) + std::int64_t{n} * (b >> trailing_zeros(m));
-    const Int skipped = b >> trailing_zeros(a);
-    const int bits = trailing_zeros(m) - trailing_zeros(a);
+VARLEN_HOST_DEVICE constexpr std::int64_t floor_sum(Int n, const Divisor<Int>& divisor, const Divisor<Int>& factor,
+                                                    std::type_identity_t<Int> b) {
+  if (divisor.log2 >= 0 && factor.log2 >= 0) {  // tiles and key blocks mostly are powers of two
+    const int bits = divisor.log2 - factor.log2;
+    if (bits <= 0) return (std::int64_t{n} * (n - 1) / 2 << -bits) + std::int64_t{n} * (b >> divisor.log2);
+    const Int skipped = b >> factor.log2;
     return shifted_sum<Int>(n + skipped, bits) - shifted_sum<Int>(skipped, bits);
   }
   // Euclid's algorithm on the lattice points under a line (Graham, Knuth, Patashnik, Concrete Mathematics, §3.5).
+  Int m = divisor;
+  Int a = factor;
   std::int64_t sum = 0;
   while (n > 0) {
     const Int slope = quotient<Int>(a, m);
@@ -136,11 +141,11 @@ VARLEN_HOST_DEVICE constexpr std::int64_t floor_sum(Int n, Int m, Int a, Int b) 
 /// Key blocks summed over the tiles [0, tiles) of one head chunk.
 template <class Int, class AnyMask>
 VARLEN_HOST_DEVICE constexpr std::int64_t total_blocks(const TilesOf<Int>& request, const AnyMask& mask,
-                                                       std::int32_t key_block) {
+                                                       const KeyBlock<Int>& key_block) {
   const Int first = blind_tiles(request, mask);
   const Int count = request.tiles - first;
   if (count <= 0) return 0;
-  const Int step = request.tile_tokens;
+  const Divisor<Int>& step = request.tile_tokens;
   const Int shift = request.key_length - request.query_length;
 
   // Block ends: they grow by `step` keys a tile until they reach the key length, and stay there.
@@ -149,17 +154,17 @@ VARLEN_HOST_DEVICE constexpr std::int64_t total_blocks(const TilesOf<Int>& reque
   if (mask.right != Mask::kUnlimited) {
     // Tile first + i ends at key (first + i + 1) · step + shift + right; growing counts those below the key length.
     const Int missing = request.query_length - mask.right - (first + 1) * step;
-    growing = missing <= 0 ? 0 : ceil_div<Int>(missing, step);
+    growing = missing <= 0 ? 0 : ceil_div(missing, step);
     if (growing > count - 1) growing = count - 1;  // the last tile holds the last token, which sees the last key
-    ends += floor_sum<Int>(growing, key_block, step, (first + 1) * step + shift + mask.right + key_block - 1);
+    ends += floor_sum(growing, key_block, step, (first + 1) * step + shift + mask.right + key_block - 1);
   }
-  ends += std::int64_t{count - growing} * ceil_div<Int>(request.key_length, key_block);
+  ends += std::int64_t{count - growing} * ceil_div(request.key_length, key_block);
 
   // Block begins: 0 until the window's left edge passes key 0, then growing by `step`.
   std::int64_t begins = 0;
   if (mask.left != Mask::kUnlimited) {
     const Int lead = mask.left - shift;  // tile t begins past key 0 if t · step > lead
-    Int at_zero = lead < 0 ? 0 : quotient<Int>(lead, step) + 1;
+    Int at_zero = lead < 0 ? 0 : quotient(lead, step) + 1;
     if (at_zero < first) at_zero = first;
     if (at_zero < request.tiles) {
       begins = floor_sum<Int>(request.tiles - at_zero, key_block, step, at_zero * step + shift - mask.left);
@@ -172,14 +177,14 @@ VARLEN_HOST_DEVICE constexpr std::int64_t total_blocks(const TilesOf<Int>& reque
 /// windows).
 template <class Int, class AnyMask>
 VARLEN_HOST_DEVICE constexpr Int longest_tile_blocks(const TilesOf<Int>& request, const AnyMask& mask,
-                                                     std::int32_t key_block) {
-  const Int all = ceil_div<Int>(request.key_length, key_block);
+                                                     const KeyBlock<Int>& key_block) {
+  const Int all = ceil_div(request.key_length, key_block);
   if (mask.left == Mask::kUnlimited || all <= 2) return all;
   const Int tokens = least<Int>(request.tile_tokens, request.query_length);
   if (mask.right == Mask::kUnlimited || mask.left >= request.key_length || mask.right >= request.key_length) return all;
   // A span of n keys touches at most ⌊(n − 2) / block⌋ + 2 blocks.
   const Int span = tokens + mask.left + mask.right;
-  const Int touched = span < 2 ? 1 : quotient<Int>(span - 2, key_block) + 2;
+  const Int touched = span < 2 ? 1 : quotient(span - 2, key_block) + 2;
   return least(touched, all);
 }
 
