@@ -1,6 +1,8 @@
 // Cases for backends that do not compute everything: the nearest batch that they do.
 #pragma once
 
+#include <cstdint>
+
 #include "check/case.hpp"
 #include "varlen/attention.hpp"
 
@@ -10,7 +12,10 @@ namespace varlen::check {
 bool rounds_weights(Backend backend);
 
 /// The case itself where the backend computes it. GPU kernels get bf16 for fp32, fp16 for fp8 (without its scales), and
-/// head dims of at most 256.
+/// head dims of values of at most 512.
 Case adapted(Case test, Backend backend);
+
+/// The batch that a seed stands for. GPU kernels mostly get batches that are made for them (gpu_random_case.cpp).
+Case random_case_for(Backend backend, std::uint64_t seed);
 
 }  // namespace varlen::check

@@ -98,7 +98,7 @@ CheckSummary run_checks(const CheckOptions& options) {
   }
   std::uint64_t seed = options.seed;  // of the first case as it is, so that it can be run alone
   for (std::int64_t i = 0; i < random_cases; ++i) {
-    const check::Case test = check::adapted(check::random_case(seed), options.backend);
+    const check::Case test = check::random_case_for(options.backend, seed);
     checker.run(test, check::expect(test), true);
     seed = check::RandomBits(seed).next();
   }

@@ -102,7 +102,7 @@ std::vector<Support> support_table() {
   const std::string inputs = "fp32 fp16 bf16 fp8_e4m3 fp8_e5m2";
   const std::string outputs = "fp32 fp16 bf16, LSE fp32";
   const std::string head_dims = fmt::format("multiples of 8 up to {}, value may differ from query", kMaxHeadDim);
-  const std::string gpu_head_dims = "multiples of 8 up to 256, value may differ from query";
+  const std::string gpu_head_dims = "multiples of 8 up to 576, value up to 512";
   const std::string masks = "full, causal, window, causal + window; soft cap; sinks";
   const std::string keys = "ragged, paged";
   return {{"cpu", inputs, outputs, head_dims, masks, keys},

@@ -147,25 +147,28 @@ VARLEN_DEVICE RowState whole_row(const Band<kColumnTiles>& band, int half) {
   return {band.row[half].reference, sum_of_four_lanes(band.row[half].sum)};
 }
 
-/// What becomes of a row of the tile; its LSE is stored.
+/// What becomes of a row of the tile; its LSE is stored, by the warp that has its first column.
 VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const TileWork& work, std::int32_t row,
-                                   const RowState& state) {
+                                   std::int32_t first_column, const RowState& state) {
   const RowPosition at = work.position(row);
   const std::int32_t head = work.query_head + at.head;
   const RowResult result = finish_row(parameters, state, head);
-  if (gpu::lane_index() % 4 == 0) store_lse(parameters, work.query_token + at.token, head, result.lse);
+  if (gpu::lane_index() % 4 == 0 && first_column == 0) {
+    store_lse(parameters, work.query_token + at.token, head, result.lse);
+  }
   return result;
 }
 
 /// A finished row to out and LSE.
 template <int kColumnTiles>
 VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const TileWork& work,
-                                   const Band<kColumnTiles>& band, int half, std::int32_t row, const RowState& state) {
-  const RowResult result = finish_row(parameters, work, row, state);
-  const std::int64_t offset = work.query_offset(parameters.out, row) + gpu::lane_index() % 4 * 2;
+                                   const Band<kColumnTiles>& band, int half, std::int32_t row,
+                                   std::int32_t first_column, const RowState& state) {
+  const RowResult result = finish_row(parameters, work, row, first_column, state);
+  const std::int64_t offset = work.query_offset(parameters.out, row) + first_column + gpu::lane_index() % 4 * 2;
   VARLEN_UNROLL
   for (int tile = 0; tile < kColumnTiles; ++tile) {
-    if (tile * 8 >= parameters.head_dim_vo) break;
+    if (first_column + tile * 8 >= parameters.head_dim_vo) break;
     const float* const pair = &band.out[tile][2 * half];
     store_out_pair(parameters, offset + tile * 8, pair[0] * result.out_factor, pair[1] * result.out_factor);
   }
@@ -175,35 +178,37 @@ VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const Ti
 template <int kColumnTiles>
 VARLEN_DEVICE void write_partial_row(const ForwardParameters& parameters, const TileWork& work,
                                      const Band<kColumnTiles>& band, int half, std::int32_t row,
-                                     const RowState& state) {
+                                     std::int32_t first_column, const RowState& state) {
   const std::int32_t head_dim = parameters.head_dim_vo;
   float* const to = parameters.partials + (work.partial_row + row) * partial_row_floats(head_dim);
   VARLEN_UNROLL
   for (int tile = 0; tile < kColumnTiles; ++tile) {
-    if (tile * 8 >= head_dim) break;
+    const std::int32_t column = first_column + tile * 8;
+    if (column >= head_dim) break;
     for (int i = 0; i < 2; ++i) {
-      gpu::store_global(to + tile * 8 + gpu::lane_index() % 4 * 2 + i, band.out[tile][2 * half + i]);
+      gpu::store_global(to + column + gpu::lane_index() % 4 * 2 + i, band.out[tile][2 * half + i]);
     }
   }
-  if (gpu::lane_index() % 4 == 0) {
+  if (gpu::lane_index() % 4 == 0 && first_column == 0) {
     gpu::store_global(to + head_dim, state.reference);
     gpu::store_global(to + head_dim + 1, state.sum);
   }
 }
 
-/// What has become of the band's rows that exist. The band begins at row `first_row` of the tile.
+/// What has become of the band's rows that exist. The band begins at row `first_row` of the tile and at `first_column`
+/// of the values.
 template <int kColumnTiles>
 VARLEN_DEVICE void write_rows(const ForwardParameters& parameters, const TileWork& work, const Band<kColumnTiles>& band,
-                              std::int32_t first_row) {
+                              std::int32_t first_row, std::int32_t first_column = 0) {
   VARLEN_UNROLL
   for (int half = 0; half < 2; ++half) {
     const RowState state = whole_row(band, half);
     const std::int32_t row = first_row + half * 8 + gpu::lane_index() / 4;
     if (row >= work.rows) continue;
     if (work.partial_row >= 0) {
-      write_partial_row(parameters, work, band, half, row, state);
+      write_partial_row(parameters, work, band, half, row, first_column, state);
     } else {
-      write_whole_row(parameters, work, band, half, row, state);
+      write_whole_row(parameters, work, band, half, row, first_column, state);
     }
   }
 }

@@ -138,20 +138,20 @@ class BoxMaker {
 };
 
 /// The boxes that forward_wgmma needs, or nothing if it cannot run: its tiles are of at most 128 rows in two shapes,
-/// its boxes of columns begin inside the tensors, and keys, values and queries are aligned.
+/// and keys, values and queries are aligned.
 template <class Encode>
 std::optional<Boxes> make_boxes(const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
                                 const ForwardParameters& parameters, const LongestRequest& longest,
                                 const Encode& encode) {
-  const HeadDims& compiled = kHeadDims[select_shape(batch)];
   const std::span<const TileShape> shapes = target.tile_shapes;
-  if (shapes.size() > QueryBoxes::kShapes || shapes.front().rows > kWgmmaRows) return std::nullopt;
-  if (batch.head_dim_qk <= compiled.qk - 64 || batch.head_dim_vo <= compiled.vo - 64) return std::nullopt;
+  if (!may_have_boxes(batch) || shapes.size() > QueryBoxes::kShapes || shapes.front().rows > kWgmmaRows) {
+    return std::nullopt;
+  }
   const BoxMaker maker(batch, parameters, longest, encode);
   const TilePackings packings(target, batch.group);
   Boxes boxes{};
   const std::int64_t pages = batch.page_size > 0 ? tensors.key.shape[0] : 1;
-  if (!maker.describe_keys(pages, target.key_block, wgmma_keys(compiled.vo), boxes.keys) ||
+  if (!maker.describe_keys(pages, target.key_block, wgmma_keys(kHeadDims[select_shape(batch)].vo), boxes.keys) ||
       !maker.describe_queries(shapes, packings, boxes.queries)) {
     return std::nullopt;
   }

@@ -1,15 +1,16 @@
-// Attention by mma.sync, for every GPU from sm_80 on: blocks of four warps draw items of the plan.
+// Attention by mma.sync, for every GPU from sm_80 on: blocks of four warps (eight for the largest head dims) draw items
+// of the plan.
 //
 // Warp 0 looks an item up and leaves what it is in shared memory, where all warps read it again and again: registers
 // are for sums. An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the
 // rows: each has one or two bands of 16. Queries stay in shared memory; keys and values come in steps of kKeys tokens
-// by cp.async, a step's values while its scores are computed, the next step's keys while the values are added (the
-// order of FlashAttention-2, arXiv:2307.08691). Scores and probabilities never leave registers.
+// by cp.async, each a whole step before they are needed. Scores and probabilities never leave registers
+// (FlashAttention-2, arXiv:2307.08691).
 //
-// Shared memory: queries [kSliceRows][kDimQk], keys [kKeys][kDimQk], values [kKeys][kDimVo], two TileWork. Barriers,
-// all of the whole block: one an item, "this item's work is there, and the last one's is not needed any more", and two
-// a step, "keys are there, and the last step's values are used up" and "values are there, and this step's keys are used
-// up".
+// Shared memory: queries [kSliceRows][kDimQk], three buffers of [kKeys][the larger head dim], two TileWork. Keys and
+// values of step after step take the buffers in turn. Barriers, all of the whole block: one an item, "this item's work
+// is there, and the last one's is not needed any more", and two a step, "keys are there, and the last step's values are
+// used up" and "values are there, and this step's keys are used up"; behind each, what is used up is loaded over.
 #pragma once
 
 #include <cstdint>
@@ -30,15 +31,21 @@ struct ForwardMmaShape {
   using Element = Element_;
   static constexpr int kDimQk = kDimQk_;
   static constexpr int kDimVo = kDimVo_;
-  static constexpr int kWarps = 4;
+  static constexpr int kRowWarps = 4;                         // divide the rows
+  static constexpr int kColumnWarps = kDimVo <= 256 ? 1 : 2;  // find the same scores, and divide the values' columns
+  static constexpr int kColumns = kDimVo / kColumnWarps;      // of a warp
+  static constexpr int kWarps = kRowWarps * kColumnWarps;
   static constexpr int kThreads = kWarps * gpu::kWarpThreads;
   static constexpr int kMaxBands = kDimVo <= 128 ? 2 : 1;  // of a warp: more sums do not fit the registers
-  static constexpr int kSliceRows = kWarps * kBandRows * kMaxBands;
-  static constexpr int kKeys = 64;  // in one step
+  static constexpr int kSliceRows = kRowWarps * kBandRows * kMaxBands;
+  // In one step: two blocks fit a multiprocessor, or one of those with the largest head dims.
+  static constexpr int kKeys = kDimQk <= 128 ? 64 : kDimQk <= 256 ? 32 : 16;
   using Queries = SharedMatrix<kSliceRows, kDimQk>;
   using Keys = SharedMatrix<kKeys, kDimQk>;
   using Values = SharedMatrix<kKeys, kDimVo>;
-  static constexpr int kWorkAt = Queries::kBytes + Keys::kBytes + Values::kBytes;
+  static constexpr int kBuffers = 3;
+  static constexpr int kBufferBytes = Keys::kBytes > Values::kBytes ? Keys::kBytes : Values::kBytes;
+  static constexpr int kWorkAt = Queries::kBytes + kBuffers * kBufferBytes;
   static constexpr int kSharedBytes = kWorkAt + 2 * static_cast<int>(sizeof(TileWork));
 };
 
@@ -48,7 +55,7 @@ class ForwardMmaSlice {
   using Element = typename Shape::Element;
   static constexpr int kKeys = Shape::kKeys;
   static constexpr int kKeyTiles = kKeys / 8;
-  static constexpr int kColumnTiles = Shape::kDimVo / 8;
+  static constexpr int kColumnTiles = Shape::kColumns / 8;
   static constexpr int kThreads = Shape::kThreads;
 
  public:
@@ -68,7 +75,9 @@ class ForwardMmaSlice {
       if (keys > 0) load_queries(work);
     }
     if (keys > 0) {
-      load_keys(0);
+      load_keys(0, buffer(0));
+      gpu::copy_async_commit();
+      load_values(0, buffer(1));
       gpu::copy_async_commit();
       for (std::int32_t begin = 0; begin < keys; begin += kKeys) add_keys(begin, begin + kKeys < keys);
     }
@@ -76,30 +85,43 @@ class ForwardMmaSlice {
     const TileWork work = load_work(work_);
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) {
-      write_rows(parameters_, work, bands_[b], first_row() + b * kBandRows);
+      write_rows(parameters_, work, bands_[b], first_row() + b * kBandRows, first_column());
     }
   }
 
  private:
   VARLEN_DEVICE static typename Shape::Queries queries() { return {gpu::shared_memory()}; }
-  VARLEN_DEVICE static typename Shape::Keys keys() { return {gpu::shared_memory() + Shape::Queries::kBytes}; }
-  VARLEN_DEVICE static typename Shape::Values values() {
-    return {gpu::shared_memory() + (Shape::Queries::kBytes + Shape::Keys::kBytes)};
+  /// The buffer `ahead` of the one whose turn it is.
+  VARLEN_DEVICE gpu::SharedAddress buffer(int ahead) const {
+    const int index = turn_ + ahead;
+    return gpu::shared_memory() +
+           static_cast<std::uint32_t>(Shape::Queries::kBytes +
+                                      (index < Shape::kBuffers ? index : index - Shape::kBuffers) *
+                                          Shape::kBufferBytes);
   }
+  VARLEN_DEVICE void advance() { turn_ = turn_ + 1 < Shape::kBuffers ? turn_ + 1 : 0; }
 
   /// Of the warp, in the slice and in the tile.
-  VARLEN_DEVICE static int slice_row() { return fresh_thread_index() / gpu::kWarpThreads * kBandRows * kBands; }
+  VARLEN_DEVICE static int slice_row() {
+    const int warp = fresh_thread_index() / gpu::kWarpThreads;
+    return (Shape::kColumnWarps == 1 ? warp : warp % Shape::kRowWarps) * kBandRows * kBands;
+  }
   VARLEN_DEVICE std::int32_t first_row() const { return row_begin_ + slice_row(); }
+  /// Of the values, the warp's.
+  VARLEN_DEVICE static int first_column() {
+    if constexpr (Shape::kColumnWarps == 1) return 0;
+    return fresh_thread_index() / gpu::kWarpThreads / Shape::kRowWarps * Shape::kColumns;
+  }
 
   VARLEN_DEVICE void load_queries(const TileWork& work) {
     load_rows<kThreads>(queries(), parameters_.query, work.rows - row_begin_, parameters_.head_dim_qk,
                         [&](int row) { return work.query_offset(parameters_.query, row_begin_ + row); });
   }
-  VARLEN_DEVICE void load_keys(std::int32_t begin) {
-    load_key_rows(keys(), parameters_.key, parameters_.head_dim_qk, begin);
+  VARLEN_DEVICE void load_keys(std::int32_t begin, gpu::SharedAddress to) {
+    load_key_rows(typename Shape::Keys{to}, parameters_.key, parameters_.head_dim_qk, begin);
   }
-  VARLEN_DEVICE void load_values(std::int32_t begin) {
-    load_key_rows(values(), parameters_.value, parameters_.head_dim_vo, begin);
+  VARLEN_DEVICE void load_values(std::int32_t begin, gpu::SharedAddress to) {
+    load_key_rows(typename Shape::Values{to}, parameters_.value, parameters_.head_dim_vo, begin);
   }
   template <class Matrix>
   VARLEN_DEVICE void load_key_rows(const Matrix& matrix, const RowAddresses& tensor, int head_dim, std::int32_t begin) {
@@ -117,16 +139,17 @@ class ForwardMmaSlice {
                         [&](int row) { return work.key_offset(parameters_, tensor, begin + row); });
   }
 
-  /// One step: keys begin … begin + kKeys of the item's.
+  /// One step: keys begin … begin + kKeys of the item's. Copies arrive in the order in which they were started, keys
+  /// and values in turns, so that those needed now have arrived when all but the newest have.
   VARLEN_DEVICE void add_keys(std::int32_t begin, bool more) {
-    gpu::copy_async_wait<0>();
-    gpu::sync_block();  // all threads: keys `begin` … (and the queries) are there; values() is free
-    load_values(begin);
+    gpu::copy_async_wait<1>();
+    gpu::sync_block();  // all threads: keys `begin` … (and the queries) are there; the last step's values are used up
+    if (more) load_keys(begin + kKeys, buffer(2));
     gpu::copy_async_commit();
     std::uint32_t weights[kBands][kKeys / 16][4];
     if (!idle_) {
       BandSums<kKeyTiles> scores[kBands];
-      multiply_queries_and_keys(scores);
+      multiply_queries_and_keys(typename Shape::Keys{buffer(0)}, scores);
       const bool all_seen = begin >= seen_by_all_.begin && begin + kKeys <= seen_by_all_.end;
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
@@ -140,55 +163,75 @@ class ForwardMmaSlice {
         pack_weights<Element, kKeyTiles>(scores[b], weights[b]);
       }
     }
-    gpu::copy_async_wait<0>();
-    gpu::sync_block();  // all threads: values `begin` … are there; keys() is free, after the last step queries() too
-    if (more) {
-      load_keys(begin + kKeys);
-      gpu::copy_async_commit();
-    }
-    if (!idle_) add_values(weights);
+    advance();
+    gpu::copy_async_wait<1>();
+    gpu::sync_block();  // all threads: values `begin` … are there; keys `begin` … are used up
+    if (more) load_values(begin + kKeys, buffer(2));
+    gpu::copy_async_commit();
+    if (!idle_) add_values(typename Shape::Values{buffer(0)}, weights);
+    advance();
   }
 
-  VARLEN_DEVICE void multiply_queries_and_keys(BandSums<kKeyTiles> (&scores)[kBands]) {
+  // Both products load a fragment while the one before it is multiplied.
+
+  VARLEN_DEVICE void multiply_queries_and_keys(const typename Shape::Keys& keys,
+                                               BandSums<kKeyTiles> (&scores)[kBands]) const {
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) clear<kKeyTiles>(scores[b]);
     const int lane = fresh_thread_index() % gpu::kWarpThreads;
     const typename Shape::Queries::Lane query_lane(queries(), slice_row() + lane % 16, lane / 16);
-    const typename Shape::Keys::Lane key_lane(keys(), lane / 16 * 8 + lane % 8, lane / 8 % 2);
-    VARLEN_UNROLL
-    for (int depth = 0; depth < Shape::kDimQk; depth += 16) {
-      std::uint32_t rows[kBands][4];
-      VARLEN_UNROLL
-      for (int b = 0; b < kBands; ++b) {
-        gpu::load_matrices(rows[b], query_lane.chunk(b * kBandRows, depth / kChunkElements));
-      }
-      VARLEN_UNROLL
-      for (int tile = 0; tile < kKeyTiles; tile += 2) {
-        std::uint32_t columns[4];
-        gpu::load_matrices(columns, key_lane.chunk(tile * 8, depth / kChunkElements));
+    const typename Shape::Keys::Lane key_lane(keys, lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    constexpr int kTilePairs = kKeyTiles / 2;
+    constexpr int kFragments = Shape::kDimQk / 16 * kTilePairs;
+    std::uint32_t rows[2][kBands][4];
+    std::uint32_t columns[2][4];
+    const auto load = [&](int fragment) {
+      const int chunk = fragment / kTilePairs * 16 / kChunkElements;
+      if (fragment % kTilePairs == 0) {
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) {
-          gpu::multiply_add_16x8x16<Element>(scores[b][tile], rows[b], columns[0], columns[1]);
-          gpu::multiply_add_16x8x16<Element>(scores[b][tile + 1], rows[b], columns[2], columns[3]);
+          gpu::load_matrices(rows[fragment / kTilePairs % 2][b], query_lane.chunk(b * kBandRows, chunk));
         }
+      }
+      gpu::load_matrices(columns[fragment % 2], key_lane.chunk(fragment % kTilePairs * 16, chunk));
+    };
+    load(0);
+    VARLEN_UNROLL
+    for (int fragment = 0; fragment < kFragments; ++fragment) {
+      if (fragment + 1 < kFragments) load(fragment + 1);
+      const int tile = fragment % kTilePairs * 2;
+      const std::uint32_t(&column)[4] = columns[fragment % 2];
+      VARLEN_UNROLL
+      for (int b = 0; b < kBands; ++b) {
+        const std::uint32_t(&row)[4] = rows[fragment / kTilePairs % 2][b];
+        gpu::multiply_add_16x8x16<Element>(scores[b][tile], row, column[0], column[1]);
+        gpu::multiply_add_16x8x16<Element>(scores[b][tile + 1], row, column[2], column[3]);
       }
     }
   }
 
-  VARLEN_DEVICE void add_values(const std::uint32_t (&weights)[kBands][kKeys / 16][4]) {
+  VARLEN_DEVICE void add_values(const typename Shape::Values& values,
+                                const std::uint32_t (&weights)[kBands][kKeys / 16][4]) {
     const int lane = fresh_thread_index() % gpu::kWarpThreads;
-    const typename Shape::Values::Lane value_lane(values(), lane % 16, lane / 16);
+    const typename Shape::Values::Lane value_lane(values, lane % 16, first_column() / kChunkElements + lane / 16);
+    constexpr int kTilePairs = kColumnTiles / 2;
+    constexpr int kFragments = kKeys / 16 * kTilePairs;
+    std::uint32_t columns[2][4];
+    const auto load = [&](int fragment) {
+      gpu::load_matrices_transposed(columns[fragment % 2],
+                                    value_lane.chunk(fragment / kTilePairs * 16, fragment % kTilePairs * 2));
+    };
+    load(0);
     VARLEN_UNROLL
-    for (int depth = 0; depth < kKeys; depth += 16) {
+    for (int fragment = 0; fragment < kFragments; ++fragment) {
+      if (fragment + 1 < kFragments) load(fragment + 1);
+      const int tile = fragment % kTilePairs * 2;
+      const std::uint32_t(&column)[4] = columns[fragment % 2];
       VARLEN_UNROLL
-      for (int tile = 0; tile < kColumnTiles; tile += 2) {
-        std::uint32_t columns[4];
-        gpu::load_matrices_transposed(columns, value_lane.chunk(depth, tile));
-        VARLEN_UNROLL
-        for (int b = 0; b < kBands; ++b) {
-          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile], weights[b][depth / 16], columns[0], columns[1]);
-          gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile + 1], weights[b][depth / 16], columns[2], columns[3]);
-        }
+      for (int b = 0; b < kBands; ++b) {
+        const std::uint32_t(&weight)[4] = weights[b][fragment / kTilePairs];
+        gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile], weight, column[0], column[1]);
+        gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile + 1], weight, column[2], column[3]);
       }
     }
   }
@@ -196,6 +239,7 @@ class ForwardMmaSlice {
   const ForwardParameters& parameters_;
   const gpu::SharedAddress work_;
   const std::int32_t row_begin_;
+  int turn_ = 0;  // of the buffers
   SeenKeys seen_by_all_;
   bool idle_;  // the slice has no rows for this warp
   Band<kColumnTiles> bands_[kBands];
@@ -220,6 +264,7 @@ VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
     if (rows == 0) return;
     gpu::enter_item(work.item, work.request);
     for (std::int32_t begin = 0; begin < rows; begin += Shape::kSliceRows) {
+      if (begin > 0) gpu::sync_block();  // all threads: nobody needs the values of the slice before any more
       if (Shape::kMaxBands == 2 && rows - begin > Shape::kSliceRows / 2) {
         ForwardMmaSlice<Shape, Shape::kMaxBands>(parameters, place, begin).run();
       } else {

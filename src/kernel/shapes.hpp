@@ -14,9 +14,11 @@ struct HeadDims {
   std::int32_t vo;
 };
 
-/// Both forward kernels are compiled for these, fp16 and bf16; the first that is large enough runs.
-inline constexpr HeadDims kHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256, 256}};
+/// forward_mma is compiled for these, fp16 and bf16, and forward_wgmma for the first kWgmmaShapes of them. The first
+/// that is large enough runs.
+inline constexpr HeadDims kHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256, 256}, {576, 512}};
 inline constexpr int kShapes = static_cast<int>(sizeof(kHeadDims) / sizeof(HeadDims));
+inline constexpr int kWgmmaShapes = 4;
 
 /// Index into kHeadDims. Throws Error(kUnsupported) for what no kernel computes.
 inline int select_shape(const RaggedBatch& batch) {
@@ -38,5 +40,14 @@ inline int select_shape(const RaggedBatch& batch) {
 
 /// Forward kernels. kWgmma runs on Hopper, and only what has boxes (kernel/boxes.hpp); kMma runs everything.
 enum class Forward : std::uint8_t { kMma, kWgmma };
+
+/// Boxes hold 64 columns of eight rows or more, and none may be empty.
+inline bool may_have_boxes(const RaggedBatch& batch) {
+  constexpr std::int32_t kBoxColumns = 64;
+  constexpr std::int64_t kBoxRows = 8;
+  const int shape = select_shape(batch);
+  return shape < kWgmmaShapes && batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
+         batch.head_dim_vo > kHeadDims[shape].vo - kBoxColumns && batch.page_size % kBoxRows == 0;
+}
 
 }  // namespace varlen::kernel

@@ -61,12 +61,12 @@ template <int kThreads, class Matrix, class Offset>
 VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, int rows, int head_dim,
                              const Offset& offset_of) {
   constexpr int kAll = Matrix::kRows * Matrix::kChunks;
-  static_assert(kAll % kThreads == 0);
   const auto* const data = static_cast<const std::uint16_t*>(tensor.data);
   const int thread = fresh_thread_index();
   VARLEN_UNROLL_BY(2)  // enough in flight; more addresses would cost the registers of the sums
-  for (int step = 0; step < kAll / kThreads; ++step) {
+  for (int step = 0; step < (kAll + kThreads - 1) / kThreads; ++step) {
     const int index = step * kThreads + thread;
+    if (kAll % kThreads != 0 && index >= kAll) break;
     const int row = index / Matrix::kChunks;
     const int chunk = index % Matrix::kChunks;
     const bool present = row < rows && chunk * kChunkElements < head_dim;

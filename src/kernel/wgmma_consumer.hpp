@@ -169,7 +169,7 @@ class WgmmaConsumer {
     for (int half = 0; half < 2; ++half) {
       const RowState state = whole_row(band, half);
       const std::int32_t row = band_row() + half * 8 + gpu::lane_index() / 4;
-      const float factor = row < work.rows ? finish_row(parameters_, work, row, state).out_factor : 0.0F;
+      const float factor = row < work.rows ? finish_row(parameters_, work, row, 0, state).out_factor : 0.0F;
       VARLEN_UNROLL
       for (int tile = 0; tile < kColumnTiles; ++tile) {
         band.out[tile][2 * half] *= factor;

@@ -116,9 +116,9 @@ TEST(ExecuteFaults, WhatNoKernelComputes) {
   EXPECT_EQ(fault_of_plan(test, [](PlanData&) {}),
             "input_dtype = fp32 is not supported by this backend: it computes fp16 and bf16");
   test = small_case();
-  test.head_dim_qk = 264;
+  test.head_dim_vo = 520;
   EXPECT_EQ(fault_of_plan(test, [](PlanData&) {}),
-            "head_dim_qk = 264 is more than 256, the largest that this backend supports");
+            "head_dim_vo = 520 is more than 512, the largest that this backend supports");
 }
 
 TEST(ExecuteFaults, WorkspaceTooSmall) {

@@ -91,7 +91,7 @@ TEST_P(Attention, SoftCapSinksAndNegativeScale) {
 }
 
 TEST_P(Attention, OtherHeadDims) {
-  for (const auto& [qk, vo] : {std::pair{8, 8}, {40, 24}, {72, 128}, {192, 128}, {128, 136}, {256, 256}}) {
+  for (const auto& [qk, vo] : {std::pair{8, 8}, {40, 24}, {72, 128}, {192, 128}, {128, 136}, {256, 256}, {576, 512}, {264, 24}, {40, 320}}) {
     AttentionCase test = with({{70, 70}, {3, 100}});
     test.query_heads = test.kv_heads = 1;
     test.head_dim_qk = qk;

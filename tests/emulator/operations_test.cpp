@@ -1,6 +1,7 @@
 // The operations of correct kernels against what operations.hpp says of them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -157,6 +158,64 @@ TEST(MultiplyAdd, TakesLittleTime) {
   RecordProperty("microseconds", std::to_string(time.count() / kCount));
   std::printf("%.2f us for one warp-wide multiply_add\n", time.count() / kCount);
   EXPECT_LT(time.count() / kCount, 100);  // generous: machines are shared
+}
+
+TEST(StoreMatrices, PutsWhatLoadMatricesBringsBack) {
+  std::vector<std::array<std::uint32_t, 4>> lanes(32);
+  EXPECT_EQ(fault_of({1, 32, 512},
+                     [&] {
+                       const auto lane = static_cast<std::uint32_t>(lane_index());
+                       const std::uint32_t put[4] = {lane, 100 + lane, 200 + lane, 300 + lane};
+                       store_matrices(shared_memory() + 16 * (lane ^ 5), put);
+                       sync_warp();
+                       std::uint32_t got[4];
+                       load_matrices(got, shared_memory() + 16 * (lane ^ 5));
+                       std::copy_n(got, 4, lanes[lane].begin());
+                     }),
+            "");
+  for (std::uint32_t lane = 0; lane < 32; ++lane) {
+    EXPECT_EQ(lanes[lane], (std::array<std::uint32_t, 4>{lane, 100 + lane, 200 + lane, 300 + lane}));
+  }
+}
+
+TEST(Warp, CountsVotesBroadcastsAndElectsOne) {
+  std::vector<std::int64_t> values;
+  int elected = 0;
+  EXPECT_EQ(fault_of({1, 64, 0},
+                     [&] {
+                       values.push_back(count_votes(lane_index() < 5 + warp_index()));
+                       values.push_back(broadcast((std::int64_t{1} << 40) + thread_index()));
+                       if (elect_one()) ++elected;
+                     }),
+            "");
+  EXPECT_EQ(elected, 2);
+  std::int64_t sum = 0;
+  for (const std::int64_t value : values) sum += value;
+  EXPECT_EQ(sum, 32 * (5 + 6 + 2 * (std::int64_t{1} << 40) + 32));
+}
+
+TEST(Draw, EveryNumberOnceAndRisingInEachBlock) {
+  std::int64_t counter = 0;
+  GlobalMemory memory({});
+  memory.add({Role::kCounter, &counter, 8, 1, {}, {}, {}});
+  std::vector<std::vector<std::int64_t>> drawn(5);
+  Launch launch{5, 32, 0, 40};
+  EXPECT_EQ(fault_of(memory, launch,
+                     [&] {
+                       if (lane_index() != 0) return;
+                       auto& own = drawn[static_cast<std::size_t>(block_index())];
+                       for (std::int64_t number = draw(&counter); number < 40; number = draw(&counter)) {
+                         own.push_back(number);
+                       }
+                     }),
+            "");
+  std::vector<int> times(40);
+  for (const auto& own : drawn) {
+    EXPECT_TRUE(std::is_sorted(own.begin(), own.end()));
+    EXPECT_FALSE(own.empty());
+    for (const std::int64_t number : own) ++times[static_cast<std::size_t>(number)];
+  }
+  EXPECT_EQ(times, std::vector<int>(40, 1));
 }
 
 TEST(CopyAsync, BringsDataOrZeros) {

@@ -84,7 +84,7 @@ class CurrentDevice {
   int previous_ = 0;
 };
 
-using Kernels = std::array<Kernel, kernel::kShapes>;
+using Kernels = std::array<Kernel, kernel::kShapes>;  // null functions where there is none
 
 template <Dtype kInput, std::size_t... kShape>
 Kernels mma_kernels(std::index_sequence<kShape...> /*shapes*/) {
@@ -96,9 +96,10 @@ Kernels wgmma_kernels(std::index_sequence<kShape...> /*shapes*/) {
 }
 
 Kernel select_kernel(const RaggedBatch& batch, kernel::Forward forward) {
-  constexpr std::make_index_sequence<kernel::kShapes> kShapes;
-  static const Kernels kFp16[] = {mma_kernels<Dtype::kFloat16>(kShapes), wgmma_kernels<Dtype::kFloat16>(kShapes)};
-  static const Kernels kBf16[] = {mma_kernels<Dtype::kBFloat16>(kShapes), wgmma_kernels<Dtype::kBFloat16>(kShapes)};
+  constexpr std::make_index_sequence<kernel::kShapes> kMma;
+  constexpr std::make_index_sequence<kernel::kWgmmaShapes> kWgmma;
+  static const Kernels kFp16[] = {mma_kernels<Dtype::kFloat16>(kMma), wgmma_kernels<Dtype::kFloat16>(kWgmma)};
+  static const Kernels kBf16[] = {mma_kernels<Dtype::kBFloat16>(kMma), wgmma_kernels<Dtype::kBFloat16>(kWgmma)};
   const auto shape = static_cast<std::size_t>(kernel::select_shape(batch));
   return (batch.input_dtype == Dtype::kFloat16 ? kFp16 : kBf16)[static_cast<std::size_t>(forward)][shape];
 }
@@ -110,8 +111,15 @@ GpuArchitecture architecture_of(std::int32_t device, GpuArchitecture allowed) {
   return major == 9 && allowed != GpuArchitecture::kSm80 ? GpuArchitecture::kSm90a : GpuArchitecture::kSm80;
 }
 
-/// Blocks that the current device holds at once.
-int resident_blocks(const Kernel& kernel, std::int32_t device) {
+/// Blocks that the current device holds at once. Throws Error(kUnsupported) if it holds none.
+int resident_blocks(const RaggedBatch& batch, const Kernel& kernel, std::int32_t device) {
+  int shared_bytes = 0;
+  check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+        "asking for an attribute");
+  if (kernel.shared_bytes > shared_bytes) {
+    refuse(ErrorCode::kUnsupported, "head_dim_qk", Error::kNoIndex, batch.head_dim_qk,
+           "needs {} bytes of shared memory in a block; this device has {}", kernel.shared_bytes, shared_bytes);
+  }
   check(kernel.prepare(), "preparing a kernel");
   int blocks = 0;
   check(kernel.resident_blocks(&blocks), "asking for a kernel's occupancy");
@@ -214,7 +222,7 @@ DeviceInfo device_info(std::int32_t device) {
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {
   check_device(device);
   const CurrentDevice current(device);
-  const bool wgmma = architecture_of(device, architecture) == GpuArchitecture::kSm90a;
+  const bool wgmma = architecture_of(device, architecture) == GpuArchitecture::kSm90a && kernel::may_have_boxes(batch);
   const kernel::HeadDims dims = kernel::kHeadDims[kernel::select_shape(batch)];
   PlanTarget target;
   target.name = fmt::format("cuda:{}", device);
@@ -222,7 +230,7 @@ PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitec
   target.tile_shapes.push_back({64, target.tile_shapes.empty() ? kCostPerBlock : kCostPerBlock * 5 / 8});
   target.key_block = wgmma && dims.vo <= 128 ? 128 : 64;
   target.workers =
-      resident_blocks(select_kernel(batch, wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma), device);
+      resident_blocks(batch, select_kernel(batch, wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma), device);
   target.l2_bytes = device_info(device).l2_bytes;
   return target;
 }
@@ -251,12 +259,14 @@ std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t devi
 
   const auto launch_of = [&](kernel::Forward forward) {
     const Kernel kernel = select_kernel(plan.batch, forward);
-    const std::int64_t resident = resident_blocks(kernel, device);
+    const std::int64_t resident = resident_blocks(plan.batch, kernel, device);
     return DevicePlan::Forward{kernel, static_cast<int>(std::min(resident, item_count(result->view)))};
   };
   result->longest = kernel::longest_request(plan.batch);
   result->mma = launch_of(kernel::Forward::kMma);
-  if (result->architecture == GpuArchitecture::kSm90a) result->wgmma = launch_of(kernel::Forward::kWgmma);
+  if (result->architecture == GpuArchitecture::kSm90a && kernel::may_have_boxes(plan.batch)) {
+    result->wgmma = launch_of(kernel::Forward::kWgmma);
+  }
   constexpr std::int64_t kMergeBlocks = 2048;  // about as many as run at once on the largest devices
   result->merge_blocks = static_cast<int>(std::min(kMergeBlocks, std::ssize(plan.merges) * kernel::kMergeShares));
   return result;

@@ -35,6 +35,7 @@ Kernel launcher() {
         kKernel<<<blocks, Shape::kThreads, Shape::kSharedBytes, stream>>>(parameters);
         return cudaGetLastError();
       },
+      Shape::kSharedBytes,
       [](int* blocks) {
         return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, kKernel, Shape::kThreads, Shape::kSharedBytes);
       }};

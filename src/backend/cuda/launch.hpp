@@ -12,6 +12,7 @@ struct Kernel {
   /// Lets the kernel have its shared memory on the current device. Once, before the first launch there.
   cudaError_t (*prepare)();
   cudaError_t (*launch)(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);
+  int shared_bytes;
   /// Blocks that one multiprocessor of the current device holds at once. After prepare().
   cudaError_t (*resident_blocks)(int* blocks);
 };

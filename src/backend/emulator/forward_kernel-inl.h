@@ -10,9 +10,11 @@ namespace varlen::emulator {
 
 template <class Element, int kDimQk, int kDimVo>
 Kernel forward_kernel_for(kernel::Forward forward) {
-  if (forward == kernel::Forward::kWgmma) {
-    using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
-    return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes};
+  if constexpr (kDimQk <= kernel::kHeadDims[kernel::kWgmmaShapes - 1].qk) {
+    if (forward == kernel::Forward::kWgmma) {
+      using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
+      return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes};
+    }
   }
   using Shape = kernel::ForwardMmaShape<Element, kDimQk, kDimVo>;
   return {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes};
