@@ -10,27 +10,10 @@
 #include <type_traits>
 
 #include "gpu/block_operations.hpp"
+#include "kernel/team_memory.hpp"
 #include "plan/integers.hpp"
 
 namespace varlen::kernel {
-
-/// Sizes in bytes of a team's shared memory. Runs on host and device.
-struct TeamMemory {
-  static constexpr std::int32_t kMaxWarps = 32;
-  static constexpr std::int32_t kSlotBytes = 64;
-  static constexpr std::int32_t kSlotsBytes = 2 * kMaxWarps * kSlotBytes;
-  static constexpr std::int32_t kStageBytes = 1152;  // of a warp: 16 work items or 32 runs
-
-  VARLEN_HOST_DEVICE static constexpr std::int32_t table(std::int32_t warps, std::int32_t classes) {
-    // A row of counters for each warp, one more of sums.
-    return greatest(warps * kStageBytes, (warps + 1) * classes * 4);
-  }
-  VARLEN_HOST_DEVICE static constexpr std::int32_t before_arrays(std::int32_t warps, std::int32_t classes) {
-    return kSlotsBytes + (table(warps, classes) + 15) / 16 * 16;
-  }
-  /// Of an array, in shared or global memory.
-  VARLEN_HOST_DEVICE static constexpr std::int64_t array(std::int64_t bytes) { return (bytes + 15) / 16 * 16; }
-};
 
 /// By words: 8 bytes each, or 4.
 template <class T>
@@ -49,20 +32,25 @@ struct WordsOf {
   }
 };
 
+/// Where the element at `index` of an array of T in shared memory is.
+template <class T>
+VARLEN_DEVICE gpu::SharedAddress element(gpu::SharedAddress array, std::int32_t index) {
+  return array + static_cast<std::uint32_t>(index) * static_cast<std::uint32_t>(sizeof(T));
+}
 template <class T>
 VARLEN_DEVICE T load_value(gpu::SharedAddress from) {
+  using Word = typename WordsOf<T>::Word;
   WordsOf<T> words;
   VARLEN_UNROLL
-  for (int i = 0; i < WordsOf<T>::kCount; ++i) {
-    words.word[i] = gpu::load_word<typename WordsOf<T>::Word>(from + i * sizeof(words.word[0]));
-  }
+  for (int i = 0; i < WordsOf<T>::kCount; ++i) words.word[i] = gpu::load_word<Word>(element<Word>(from, i));
   return words.value();
 }
 template <class T>
 VARLEN_DEVICE void store_value(gpu::SharedAddress to, const T& value) {
+  using Word = typename WordsOf<T>::Word;
   const WordsOf<T> words(value);
   VARLEN_UNROLL
-  for (int i = 0; i < WordsOf<T>::kCount; ++i) gpu::store_word(to + i * sizeof(words.word[0]), words.word[i]);
+  for (int i = 0; i < WordsOf<T>::kCount; ++i) gpu::store_word(element<Word>(to, i), words.word[i]);
 }
 
 VARLEN_DEVICE std::uint32_t shuffled(std::uint32_t word, int lane) { return gpu::shuffle(word, lane); }
@@ -113,14 +101,14 @@ class BlockTeam {
     VARLEN_DEVICE bool is_null() const { return kInShared ? shared_.value == 0 : global_ == nullptr; }
     VARLEN_DEVICE T at(std::int32_t index) const {
       if constexpr (kInShared) {
-        return static_cast<T>(gpu::load_word<Word>(place(index)));
+        return static_cast<T>(gpu::load_word<Word>(element<T>(shared_, index)));
       } else {
         return gpu::load_global(reinterpret_cast<const T*>(global_) + index);
       }
     }
     VARLEN_DEVICE void put(std::int32_t index, T value) const {
       if constexpr (kInShared) {
-        gpu::store_word(place(index), static_cast<Word>(value));
+        gpu::store_word(element<T>(shared_, index), static_cast<Word>(value));
       } else {
         gpu::store_global(reinterpret_cast<T*>(global_) + index, value);
       }
@@ -128,9 +116,6 @@ class BlockTeam {
 
    private:
     using Word = std::make_unsigned_t<T>;
-    VARLEN_DEVICE gpu::SharedAddress place(std::int32_t index) const {
-      return shared_ + static_cast<std::uint32_t>(index) * sizeof(T);
-    }
     gpu::SharedAddress shared_{};
     std::byte* global_ = nullptr;
   };
@@ -159,10 +144,10 @@ class BlockTeam {
       value = join(value, of_lane(value, lane_ ^ distance));
     }
     const gpu::SharedAddress slots = next_slots();
-    if (lane_ == 0) store_value(slots + warp_ * sizeof(Value), value);
+    if (lane_ == 0) store_value(element<Value>(slots, warp_), value);
     gpu::sync_block();  // slots are there
     // As many lanes as there are warps join them, and so does each further group of so many lanes.
-    value = load_value<Value>(slots + (lane_ & (warps_ - 1)) * sizeof(Value));
+    value = load_value<Value>(element<Value>(slots, lane_ & (warps_ - 1)));
     VARLEN_UNROLL_BY(1)
     for (int distance = warps_ / 2; distance > 0; distance /= 2) {
       value = join(value, of_lane(value, lane_ ^ distance));
@@ -386,9 +371,9 @@ class BlockTeam {
   template <class Sum>
   VARLEN_DEVICE Scanned<Sum> scan_warps(const Sum& value) {
     const gpu::SharedAddress slots = next_slots();
-    if (lane_ == 0) store_value(slots + warp_ * sizeof(Sum), value);
+    if (lane_ == 0) store_value(element<Sum>(slots, warp_), value);
     gpu::sync_block();  // slots are there
-    const Sum of_warp = lane_ < warps_ ? load_value<Sum>(slots + lane_ * sizeof(Sum)) : Sum{};
+    const Sum of_warp = lane_ < warps_ ? load_value<Sum>(element<Sum>(slots, lane_)) : Sum{};
     const Scanned<Sum> scanned = scan_lanes(of_warp);
     return {of_lane(scanned.before, warp_), scanned.all};
   }

@@ -56,11 +56,11 @@ class DeviceRequests {
     query_ = team_.template array<Int>(count_);
     key_ = team_.template array<Int>(count_);
     const auto mark = team_.mark();
-    const Side query{parameters_.query, false, find_starts(parameters_.query, false)};
-    const Side key{parameters_.key, true, find_starts(parameters_.key, true)};
+    const Side query{parameters_.query, false, sum_up(parameters_.query, false, query_tokens_)};
+    const Side key{parameters_.key, true, sum_up(parameters_.key, true, key_tokens_)};
     if (team_.leads()) {
-      check_ends(query);
-      check_ends(key);
+      check_ends(query, query_tokens_);
+      check_ends(key, key_tokens_);
     }
     team_.write(parameters_.requests, count_, [&](std::int32_t request) {
       const Piece queries = piece_of(query, request);
@@ -74,6 +74,9 @@ class DeviceRequests {
   }
 
   VARLEN_DEVICE std::int32_t count() const { return count_; }
+  // The last offsets, or sums of lengths. The leading thread knows them.
+  VARLEN_DEVICE std::int64_t query_tokens() const { return query_tokens_; }
+  VARLEN_DEVICE std::int64_t key_tokens() const { return key_tokens_; }
   VARLEN_DEVICE Lengths lengths(std::int32_t request) const { return {query_.at(request), key_.at(request)}; }
   /// The first fault that this thread has found.
   VARLEN_DEVICE std::uint64_t fault() const { return fault_; }
@@ -125,12 +128,13 @@ class DeviceRequests {
     fault_ = least(fault_, FaultRank::of(rule, key_side, index));
   }
 
-  /// Of a side without offsets: sums lengths up. A length beyond the limits counts as one more than they allow.
-  VARLEN_DEVICE Array<Int> find_starts(const LengthSide& side, bool key_side) {
+  /// Of a side without offsets: where its requests start, and all of its tokens. A length beyond the limits counts as
+  /// one more than they allow.
+  VARLEN_DEVICE Array<Int> sum_up(const LengthSide& side, bool key_side, std::int64_t& tokens) {
     Array<Int> starts{};
     if (side.indptr.data != nullptr) return starts;
     starts = team_.template array<Int>(count_);
-    team_.template scan<std::int64_t>(
+    tokens = team_.template scan<std::int64_t>(
         count_,
         [&](std::int32_t request) -> std::int64_t {
           return within(load_length(side.lengths, request), side.most_tokens + 1);
@@ -145,12 +149,11 @@ class DeviceRequests {
     return starts;
   }
 
-  VARLEN_DEVICE void check_ends(const Side& side) {
+  VARLEN_DEVICE void check_ends(const Side& side, std::int64_t& tokens) {
     if (side.arrays.indptr.data == nullptr) return;
     if (load_length(side.arrays.indptr, 0) != 0) report(LengthRule::kFirstOffset, side.is_key, 0);
-    if (load_length(side.arrays.indptr, count_) > side.arrays.most_tokens) {
-      report(LengthRule::kMostTokens, side.is_key, count_);
-    }
+    tokens = load_length(side.arrays.indptr, count_);
+    if (tokens > side.arrays.most_tokens) report(LengthRule::kMostTokens, side.is_key, count_);
   }
 
   /// Where a request's tokens are. What is wrong is reported and made right, so that planning may go on until all know.
@@ -187,6 +190,8 @@ class DeviceRequests {
   std::int32_t count_ = 0;
   Array<Int> query_;
   Array<Int> key_;
+  std::int64_t query_tokens_ = 0;
+  std::int64_t key_tokens_ = 0;
   std::uint64_t fault_ = kNoFault;
 };
 

@@ -31,12 +31,6 @@ class DeviceOutput {
   bool lacks_room_ = false;
 };
 
-/// Classes of cost in any of its sorts.
-template <class Int>
-VARLEN_HOST_DEVICE constexpr std::int32_t sort_classes(const PlanProblem<Int>& problem) {
-  return greatest(problem.cost_classes, 1 << kListClassBits);
-}
-
 /// Every thread of the only block. `kInShared`: arrays that it works with are in shared memory.
 template <class Int, bool kInShared>
 VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
@@ -50,11 +44,11 @@ VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
   const PlanCounts counts = planner.plan();
   if (!team.leads()) return;
   team.store(parameters.counts, counts);
-  LengthFault status{};
+  PlanStatus status{{}, requests.count(), requests.query_tokens(), requests.key_tokens()};
   if (planner.fault() != kNoFault) {
-    status = requests.describe(planner.fault());
+    status.fault = requests.describe(planner.fault());
   } else if (output.lacks_room()) {
-    status.rule = LengthRule::kNoRoom;
+    status.fault.rule = LengthRule::kNoRoom;
   }
   team.store(parameters.status, status);
 }

@@ -25,6 +25,14 @@ struct LengthSide {
   bool laid_out;  // without offsets, requests lie end to end; otherwise pages tell
 };
 
+/// What plan_on_device found.
+struct PlanStatus {
+  LengthFault fault;
+  std::int64_t requests;
+  std::int64_t query_tokens;  // as RaggedBatch has them
+  std::int64_t key_tokens;
+};
+
 /// `Int`: of lengths, 32 bits where is_narrow().
 template <class Int>
 struct PlanningParameters {
@@ -33,14 +41,14 @@ struct PlanningParameters {
   LengthSide key;
   const std::int32_t* request_count;  // null: most_requests
   std::int32_t most_requests;
-  std::int32_t most_merges;
   std::int64_t most_listed;
+  std::int64_t most_merges;
   RequestExtent* requests;  // [most_requests]
   Run* runs;                // [most_requests]
   WorkItem* listed;         // [most_listed]
   Merge* merges;            // [most_merges]
   PlanCounts* counts;
-  LengthFault* status;
+  PlanStatus* status;
   std::byte* scratch;  // of the team, if its arrays are not in shared memory
 };
 

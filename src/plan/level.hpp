@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include "plan/problem.hpp"
-#include "plan/team.hpp"
 
 namespace varlen {
 
@@ -257,13 +256,15 @@ class Leveller {
     Int end;
   };
   VARLEN_PLAN Part part_of(std::int32_t p, std::int32_t i) const {
+    Part blocks{0, blocks_.at(listed(i))};
+    const std::int32_t cuts = cuts_.at(i);
+    if (cuts == 0) return blocks;
     const std::int32_t part = p - first_parts_.at(i);
     const Int block_cost = problem_.block_cost[shapes_.at(listed(i))];
     const Int first_cut = first_cuts_.at(i);
     const Int length = length_ > 0 ? length_ : first_cut;
-    Part blocks{0, blocks_.at(listed(i))};
     if (part > 0) blocks.begin = quotient<Int>(first_cut + (part - 1) * length, block_cost);
-    if (part < cuts_.at(i)) blocks.end = quotient<Int>(first_cut + part * length, block_cost);
+    if (part < cuts) blocks.end = quotient<Int>(first_cut + part * length, block_cost);
     return blocks;
   }
   VARLEN_PLAN Int part_cost(std::int32_t p) const {
@@ -322,5 +323,12 @@ class Leveller {
   Array<std::int32_t> part_order_;
   Int length_ = 0;  // work between cuts; 0: as much as before the first
 };
+
+/// Bytes of the arrays that a Leveller asks its team for. `array` tells what one of so many bytes takes.
+template <class Int, class Array>
+constexpr std::int64_t list_scratch_bytes(std::int64_t tiles, std::int64_t parts, const Array& array) {
+  constexpr std::int64_t kInt = sizeof(Int);
+  return 6 * array(4 * tiles) + 2 * array(kInt * tiles) + array(8 * tiles) + 2 * array(4 * parts) + array(4 * parts);
+}
 
 }  // namespace varlen

@@ -10,7 +10,7 @@
 
 namespace varlen {
 
-struct DevicePlan;  // src/backend/cuda/
+struct ResidentPlan;  // src/backend/cuda/
 
 struct PlanData {
   RaggedBatch batch;
@@ -22,7 +22,7 @@ struct PlanData {
   std::int64_t run_items = 0;
   std::int64_t partial_rows = 0;
   double plan_us = 0;
-  std::shared_ptr<const DevicePlan> on_device;  // the arrays' copy in device memory; null: none
+  std::shared_ptr<const ResidentPlan> on_device;  // the arrays' copy in device memory; null: none
 
   PlanView view() const noexcept {
     PlanView view{};

@@ -9,6 +9,7 @@
 
 #include "plan/plan_data.hpp"
 #include "plan/target.hpp"
+#include "plan/team.hpp"
 
 namespace varlen {
 namespace {

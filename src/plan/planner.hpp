@@ -390,4 +390,22 @@ class Planner {
   std::int32_t listed_runs_ = 0;
 };
 
+/// No sort of a Planner has more classes.
+template <class Int>
+VARLEN_HOST_DEVICE constexpr std::int32_t sort_classes(const PlanProblem<Int>& problem) {
+  return greatest(problem.cost_classes, 1 << kListClassBits);
+}
+
+/// Bytes of the arrays that a Planner asks its team for, those of a list with these included.
+template <class Int, class Array>
+constexpr std::int64_t plan_scratch_bytes(std::int64_t requests, bool batch_invariant, std::int64_t tiles,
+                                          std::int64_t parts, const Array& array) {
+  constexpr std::int64_t kInt = sizeof(Int);
+  const std::int64_t sorted = array(4 * requests);  // while requests are ordered
+  const std::int64_t indexed = array(kInt * requests) + array(4 * requests) +
+                               (batch_invariant ? array(kInt * requests) : 0) +
+                               list_scratch_bytes<Int>(tiles, parts, array);
+  return array(8 * requests) + array(4 * requests) + (sorted < indexed ? indexed : sorted);
+}
+
 }  // namespace varlen

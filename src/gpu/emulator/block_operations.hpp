@@ -1,4 +1,4 @@
-// gpu/block_operations.hpp on a CPU. Included after gpu/emulator/operations.hpp.
+// gpu/block_operations.hpp on a CPU.
 #pragma once
 
 #include <bit>
@@ -6,6 +6,7 @@
 
 #include "gpu/block_operations.hpp"
 #include "gpu/emulator/machine.hpp"
+#include "gpu/emulator/operations.hpp"
 
 namespace varlen::gpu {
 

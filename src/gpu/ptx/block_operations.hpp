@@ -1,9 +1,10 @@
-// gpu/block_operations.hpp in PTX. Included after gpu/ptx/operations.hpp by the sources that nvcc compiles.
+// gpu/block_operations.hpp in PTX.
 #pragma once
 
 #include <cstdint>
 
 #include "gpu/block_operations.hpp"
+#include "gpu/ptx/operations.hpp"
 
 namespace varlen::gpu {
 
