@@ -48,6 +48,9 @@ void refuse(const LengthFault& fault) {
     case LengthRule::kMostTokens:
       if (name == indptr) refuse(name, fault.index, fault.value, "exceeds {} = {}", limit, fault.other);
       refuse(name, fault.index, fault.value, "makes the sum of lengths exceed {} = {}", limit, fault.other);
+    case LengthRule::kMostLength:
+      refuse(name, fault.index, fault.value, "exceeds {} = {}", queries ? "limits.query_length" : "limits.key_length",
+             fault.other);
     case LengthRule::kMostRequests:
       refuse(name, fault.index, fault.value, "exceeds limits.requests = {}", fault.other);
     case LengthRule::kNoRoom:

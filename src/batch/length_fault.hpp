@@ -18,6 +18,7 @@ enum class LengthRule : std::int32_t {
   kBeyondRange,   // `value` is more than the request's range of `other` tokens
   kOverflow,      // with `value` the sum of lengths exceeds 64 bits
   kMostTokens,    // the last offset `value`, or the sum of lengths with `value`, exceeds the limit `other`
+  kMostLength,    // the request's length `value` exceeds the limit `other`
   kMostRequests,  // `value` exceeds the limit `other`
   kNoRoom         // the plan is larger than its limits allow: a defect of varlen
 };

@@ -143,6 +143,7 @@ class BlockTeam {
     for (int distance = gpu::kWarpThreads / 2; distance > 0; distance /= 2) {
       value = join(value, of_lane(value, lane_ ^ distance));
     }
+    static_assert(sizeof(Value) <= TeamMemory::kSlotBytes);
     const gpu::SharedAddress slots = next_slots();
     if (lane_ == 0) store_value(element<Value>(slots, warp_), value);
     gpu::sync_block();  // slots are there
@@ -218,7 +219,7 @@ class BlockTeam {
     VARLEN_UNROLL_BY(1)
     for (std::int32_t begin = own.begin; begin < own.end; begin += gpu::kWarpThreads) {
       const std::int32_t i = begin + lane_;
-      const std::int32_t own_key = i < own.end ? key(i) : -1;
+      const std::int32_t own_key = key(i, i < own.end);
       const std::uint32_t same = gpu::match_any(static_cast<std::uint32_t>(own_key));
       const int rank = gpu::count_ones(same & lanes_below());
       const gpu::SharedAddress counter = counters + 4 * static_cast<std::uint32_t>(own_key);
@@ -279,7 +280,8 @@ class BlockTeam {
     using Piece = std::conditional_t<sizeof(T) % sizeof(gpu::Words4) == 0, gpu::Words4, std::uint64_t>;
     constexpr int kPieces = sizeof(T) / sizeof(Piece);
     static_assert(kPieces * sizeof(Piece) == sizeof(T));
-    constexpr int kRecords = least(gpu::kWarpThreads, TeamMemory::kStageBytes / static_cast<int>(sizeof(T)));
+    constexpr int kFitting = TeamMemory::kStageBytes / static_cast<int>(sizeof(T));
+    constexpr int kRecords = kFitting >= 32 ? 32 : kFitting >= 16 ? 16 : 8;  // at a time
     const gpu::SharedAddress stage = table() + static_cast<std::uint32_t>(warp_ * TeamMemory::kStageBytes);
     VARLEN_UNROLL_BY(1)
     for (std::int32_t begin = warp_ * gpu::kWarpThreads; begin < count; begin += threads()) {

@@ -1,33 +1,36 @@
-// The lengths of a batch in memory of the device: checked, and made into extents. By all threads of a block.
+// The lengths of a batch in memory of the device: checked, made into extents, and kept for the planner. By all threads
+// of a block.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "gpu/operations.hpp"
+#include "kernel/block_team.hpp"
 #include "kernel/planning_parameters.hpp"
 #include "plan/planner.hpp"
 
 namespace varlen::kernel {
 
+/// Faults of lengths by rank, so that the one which the host would name is the least: by side, then as the host goes
+/// through the arrays. Faults that only limits know come after those.
+struct FaultRank {
+  VARLEN_DEVICE static std::uint64_t of(LengthRule rule, bool of_keys, std::int64_t index) {
+    const int after = rule == LengthRule::kMostTokens ? 1 : rule == LengthRule::kMostLength ? 2 : 0;
+    return static_cast<std::uint64_t>(after) << 62 | std::uint64_t{of_keys} << 61 |
+           static_cast<std::uint64_t>(index) << 8 | static_cast<std::uint64_t>(rule);
+  }
+  VARLEN_DEVICE static LengthRule rule(std::uint64_t rank) { return static_cast<LengthRule>(rank & 0xFFU); }
+  VARLEN_DEVICE static bool of_keys(std::uint64_t rank) { return (rank >> 61 & 1U) != 0; }
+  VARLEN_DEVICE static std::int64_t index(std::uint64_t rank) {
+    return static_cast<std::int64_t>(rank >> 8 & ((std::uint64_t{1} << 53) - 1));
+  }
+};
+
 VARLEN_DEVICE std::int64_t load_length(const LengthArray& array, std::int64_t index) {
   if (array.wide) return gpu::load_global(static_cast<const std::int64_t*>(array.data) + index);
   return gpu::load_global(static_cast<const std::int32_t*>(array.data) + index);
 }
-
-/// Faults of lengths by rank, so that the one which the host would name is the least: by side, then as the host goes
-/// through the arrays, then what only limits forbid.
-struct FaultRank {
-  VARLEN_DEVICE static std::uint64_t of(LengthRule rule, bool key_side, std::int64_t index) {
-    const bool of_limits = rule == LengthRule::kMostTokens;
-    return std::uint64_t{of_limits} << 63 | std::uint64_t{key_side} << 62 | static_cast<std::uint64_t>(index) << 8 |
-           static_cast<std::uint64_t>(rule);
-  }
-  VARLEN_DEVICE static LengthRule rule(std::uint64_t rank) { return static_cast<LengthRule>(rank & 0xFFU); }
-  VARLEN_DEVICE static bool key_side(std::uint64_t rank) { return (rank >> 62 & 1U) != 0; }
-  VARLEN_DEVICE static std::int64_t index(std::uint64_t rank) {
-    return static_cast<std::int64_t>(rank >> 8 & ((std::uint64_t{1} << 54) - 1));
-  }
-};
 
 /// As a planner wants them (plan/planner.hpp).
 template <class IntType, class Team>
@@ -42,8 +45,8 @@ class DeviceRequests {
   VARLEN_DEVICE DeviceRequests(const PlanningParameters<Int>& parameters, Team& team)
       : parameters_(parameters), team_(team) {}
 
-  /// Reads, checks and writes the extents. Ends with a barrier.
-  VARLEN_DEVICE void take() {
+  /// Before anything is read: how many requests there are, and where they start if only lengths tell.
+  VARLEN_DEVICE void prepare() {
     count_ = parameters_.most_requests;
     if (parameters_.request_count != nullptr) {
       count_ = gpu::load_global(parameters_.request_count);
@@ -53,46 +56,62 @@ class DeviceRequests {
         return;
       }
     }
-    query_ = team_.template array<Int>(count_);
-    key_ = team_.template array<Int>(count_);
-    const auto mark = team_.mark();
-    const Side query{parameters_.query, false, sum_up(parameters_.query, false, query_tokens_)};
-    const Side key{parameters_.key, true, sum_up(parameters_.key, true, key_tokens_)};
-    if (team_.leads()) {
-      check_ends(query, query_tokens_);
-      check_ends(key, key_tokens_);
-    }
-    team_.write(parameters_.requests, count_, [&](std::int32_t request) {
-      const Piece queries = piece_of(query, request);
-      const Piece keys = piece_of(key, request);
-      query_.put(request, static_cast<Int>(queries.length));
-      key_.put(request, static_cast<Int>(keys.length));
-      return RequestExtent{queries.start, queries.length, keys.start, keys.length};
-    });
-    team_.release(mark);
-    team_.sync();
+    queries_ = team_.template array<Int>(count_);
+    keys_ = team_.template array<Int>(count_);
+    choices_ = team_.template array<Int>(count_);
+    query_tokens_ = prepare_side(parameters_.query, false);
+    key_tokens_ = prepare_side(parameters_.key, true);
   }
 
   VARLEN_DEVICE std::int32_t count() const { return count_; }
-  // The last offsets, or sums of lengths. The leading thread knows them.
-  VARLEN_DEVICE std::int64_t query_tokens() const { return query_tokens_; }
-  VARLEN_DEVICE std::int64_t key_tokens() const { return key_tokens_; }
-  VARLEN_DEVICE Lengths lengths(std::int32_t request) const { return {query_.at(request), key_.at(request)}; }
+
+  /// Reads and checks a request's lengths and writes its extent. By the whole warp, whose lanes have consecutive
+  /// requests; those that do not exist get no queries. What is wrong is reported and made right, so that planning may
+  /// go on until all threads know.
+  VARLEN_DEVICE Lengths read(std::int32_t request, bool exists) {
+    Piece queries{0, 0};
+    Piece keys{0, 0};
+    if (exists) {
+      queries = piece_of(parameters_.query, false, request);
+      keys = piece_of(parameters_.key, true, request);
+      queries_.put(request, queries.length);
+      keys_.put(request, keys.length);
+    }
+    write_extent(request, queries, keys);
+    return {queries.length, keys.length};
+  }
+  VARLEN_DEVICE void keep(std::int32_t request, const TileChoice<Int>& choice) {
+    choices_.put(request, choice.tiles * kCuts + choice.cut);
+  }
   /// The first fault that this thread has found.
   VARLEN_DEVICE std::uint64_t fault() const { return fault_; }
+
+  // Of a request with queries, once it has been read and kept.
+  VARLEN_DEVICE TileChoice<Int> choice(std::int32_t request) const {
+    const Int both = choices_.at(request);
+    return {both / kCuts, static_cast<std::int32_t>(both % kCuts)};
+  }
+  VARLEN_DEVICE Int key_length(std::int32_t request) const { return keys_.at(request); }
+  VARLEN_DEVICE TilesOf<Int> tiles(std::int32_t request) const {
+    return parameters_.problem.selector.tiles(choice(request), queries_.at(request), keys_.at(request));
+  }
+
+  // The last offsets, or sums of lengths.
+  VARLEN_DEVICE std::int64_t query_tokens() const { return query_tokens_; }
+  VARLEN_DEVICE std::int64_t key_tokens() const { return key_tokens_; }
 
   /// What a fault is about. By one thread.
   VARLEN_DEVICE LengthFault describe(std::uint64_t rank) const {
     const LengthRule rule = FaultRank::rule(rank);
-    const bool is_key = FaultRank::key_side(rank);
+    const bool of_keys = FaultRank::of_keys(rank);
     const std::int64_t index = FaultRank::index(rank);
     if (count_ == 0 && parameters_.request_count != nullptr) {
       const std::int32_t requests = gpu::load_global(parameters_.request_count);
       if (requests != 0) return {rule, LengthField::kRequests, -1, requests, parameters_.most_requests};
     }
-    const LengthSide& side = is_key ? parameters_.key : parameters_.query;
-    const LengthField indptr = is_key ? LengthField::kKeyIndptr : LengthField::kQueryIndptr;
-    const LengthField lengths = is_key ? LengthField::kKeyLengths : LengthField::kQueryLengths;
+    const LengthSide& side = of_keys ? parameters_.key : parameters_.query;
+    const LengthField indptr = of_keys ? LengthField::kKeyIndptr : LengthField::kQueryIndptr;
+    const LengthField lengths = of_keys ? LengthField::kKeyLengths : LengthField::kQueryLengths;
     switch (rule) {
       case LengthRule::kFirstOffset:
         return {rule, indptr, 0, load_length(side.indptr, 0), 0};
@@ -106,6 +125,12 @@ class DeviceRequests {
           return {rule, indptr, index, load_length(side.indptr, index), side.most_tokens};
         }
         return {rule, lengths, index, load_length(side.lengths, index), side.most_tokens};
+      case LengthRule::kMostLength:
+        if (side.lengths.data == nullptr) {
+          return {rule, lengths, index, load_length(side.indptr, index + 1) - load_length(side.indptr, index),
+                  side.most_length};
+        }
+        return {rule, lengths, index, load_length(side.lengths, index), side.most_length};
       default:
         return {rule, lengths, index, load_length(side.lengths, index), 0};
     }
@@ -114,82 +139,110 @@ class DeviceRequests {
  private:
   template <class T>
   using Array = typename Team::template Array<T>;
-  struct Side {
-    const LengthSide& arrays;
-    bool is_key;
-    Array<Int> starts;  // only of requests that lie end to end
-  };
+  static constexpr std::int32_t kCuts = TileSelectorOf<Int>::kCuts;
+
+  /// One side's half of an extent.
   struct Piece {
-    std::int64_t start;
-    std::int64_t length;
+    Int start;
+    Int length;
   };
 
-  VARLEN_DEVICE void report(LengthRule rule, bool key_side, std::int64_t index) {
-    fault_ = least(fault_, FaultRank::of(rule, key_side, index));
+  VARLEN_DEVICE void report(LengthRule rule, bool of_keys, std::int64_t index) {
+    fault_ = least(fault_, FaultRank::of(rule, of_keys, index));
   }
 
-  /// Of a side without offsets: where its requests start, and all of its tokens. A length beyond the limits counts as
-  /// one more than they allow.
-  VARLEN_DEVICE Array<Int> sum_up(const LengthSide& side, bool key_side, std::int64_t& tokens) {
-    Array<Int> starts{};
-    if (side.indptr.data != nullptr) return starts;
-    starts = team_.template array<Int>(count_);
-    tokens = team_.template scan<std::int64_t>(
+  template <class Value>
+  VARLEN_DEVICE static Value within(Value length, std::type_identity_t<Value> most) {
+    return greatest<Value>(0, least(length, most));
+  }
+
+  /// Where requests lie end to end, their starts go to the extents, for read(). Returns the side's tokens.
+  VARLEN_DEVICE std::int64_t prepare_side(const LengthSide& side, bool of_keys) {
+    if (side.indptr.data != nullptr) {
+      const std::int64_t tokens = load_length(side.indptr, count_);
+      if (load_length(side.indptr, 0) != 0) report(LengthRule::kFirstOffset, of_keys, 0);
+      if (tokens > side.most_tokens) report(LengthRule::kMostTokens, of_keys, count_);
+      return tokens;
+    }
+    const std::int64_t tokens = team_.template scan<std::int64_t>(
         count_,
         [&](std::int32_t request) -> std::int64_t {
+          // One beyond the limits counts as one more than they allow: the sum fits.
           return within(load_length(side.lengths, request), side.most_tokens + 1);
         },
         [&](std::int32_t request, std::int64_t before, std::int64_t own) {
           if (before <= side.most_tokens && before + own > side.most_tokens) {
-            report(LengthRule::kMostTokens, key_side, request);
+            report(LengthRule::kMostTokens, of_keys, request);
           }
-          starts.put(request, side.laid_out ? static_cast<Int>(within(before, side.most_tokens)) : 0);
+          gpu::store_global(start_of(request, of_keys), side.laid_out ? before : 0);
         });
     team_.sync();
-    return starts;
+    return tokens;
+  }
+  VARLEN_DEVICE std::int64_t* start_of(std::int32_t request, bool of_keys) const {
+    RequestExtent& extent = parameters_.requests[request];
+    return of_keys ? &extent.key_start : &extent.query_start;
   }
 
-  VARLEN_DEVICE void check_ends(const Side& side, std::int64_t& tokens) {
-    if (side.arrays.indptr.data == nullptr) return;
-    if (load_length(side.arrays.indptr, 0) != 0) report(LengthRule::kFirstOffset, side.is_key, 0);
-    tokens = load_length(side.arrays.indptr, count_);
-    if (tokens > side.arrays.most_tokens) report(LengthRule::kMostTokens, side.is_key, count_);
-  }
-
-  /// Where a request's tokens are. What is wrong is reported and made right, so that planning may go on until all know.
-  VARLEN_DEVICE Piece piece_of(const Side& side, std::int32_t request) {
-    const LengthSide& arrays = side.arrays;
-    Piece piece{0, 0};
-    if (arrays.indptr.data != nullptr) {
-      piece.start = load_length(arrays.indptr, request);
-      const std::int64_t end = load_length(arrays.indptr, request + 1);
-      if (end < piece.start) report(LengthRule::kDecreasing, side.is_key, request);
-      piece.length =
-          static_cast<std::int64_t>(static_cast<std::uint64_t>(end) - static_cast<std::uint64_t>(piece.start));
-    } else {
-      piece.start = side.starts.at(request);
+  VARLEN_DEVICE Piece piece_of(const LengthSide& side, bool of_keys, std::int32_t request) {
+    if (side.indptr.data == nullptr) {
+      const std::int64_t start = within(gpu::load_global(start_of(request, of_keys)), side.most_tokens);
+      return {static_cast<Int>(start), length_of(side, of_keys, request, INT64_MAX)};
     }
-    if (arrays.lengths.data != nullptr) {
-      const std::int64_t length = load_length(arrays.lengths, request);
-      if (length < 0) report(LengthRule::kNegative, side.is_key, request);
-      if (arrays.indptr.data != nullptr && length > piece.length) {
-        report(LengthRule::kBeyondRange, side.is_key, request);
-      }
-      piece.length = length;
-    }
-    piece.length = within(piece.length, arrays.most_tokens);
-    return piece;
+    // Offsets of 32 bits mostly: then there is nothing of 64 here.
+    return side.indptr.wide ? between<std::int64_t>(side, of_keys, request)
+                            : between<std::int32_t>(side, of_keys, request);
+  }
+  template <class Offset>
+  VARLEN_DEVICE Piece between(const LengthSide& side, bool of_keys, std::int32_t request) {
+    using Unsigned = std::make_unsigned_t<Offset>;
+    using Wider = std::common_type_t<Offset, Int>;
+    const Offset* const offsets = static_cast<const Offset*>(side.indptr.data) + request;
+    const Offset begin = gpu::load_global(offsets);
+    const Offset end = gpu::load_global(offsets + 1);
+    if (end < begin) report(LengthRule::kDecreasing, of_keys, request);
+    const auto range = static_cast<Offset>(static_cast<Unsigned>(end) - static_cast<Unsigned>(begin));
+    const auto start = static_cast<Int>(within<Wider>(begin, static_cast<Wider>(side.most_tokens)));
+    if (side.lengths.data != nullptr) return {start, length_of(side, of_keys, request, range)};
+    const auto most = static_cast<Wider>(side.most_length);
+    if (range > most) report(LengthRule::kMostLength, of_keys, request);
+    return {start, static_cast<Int>(within<Wider>(range, most))};
+  }
+  /// The request may have so many tokens as `range`.
+  VARLEN_DEVICE Int length_of(const LengthSide& side, bool of_keys, std::int32_t request, std::int64_t range) {
+    const std::int64_t length = load_length(side.lengths, request);
+    if (length < 0) report(LengthRule::kNegative, of_keys, request);
+    if (length > range) report(LengthRule::kBeyondRange, of_keys, request);
+    if (length > side.most_length) report(LengthRule::kMostLength, of_keys, request);
+    return static_cast<Int>(within(length, side.most_length));
   }
 
-  VARLEN_DEVICE static std::int64_t within(std::int64_t length, std::int64_t most) {
-    return greatest<std::int64_t>(0, least(length, most));
+  /// Two lanes write their extents' halves side by side, one extent after the other: whole sectors of memory.
+  VARLEN_DEVICE void write_extent(std::int32_t request, const Piece& queries, const Piece& keys) const {
+    const bool odd = request % 2 != 0;
+    const int partner = gpu::lane_index() ^ 1;
+    const Piece theirs =
+        of_lane(odd ? queries : keys, partner);  // of the partner's extent the half that this lane writes
+    write_half(request & ~1, odd, odd ? theirs : queries);
+    write_half(request | 1, odd, odd ? keys : theirs);
+  }
+  VARLEN_DEVICE void write_half(std::int32_t request, bool second, const Piece& piece) const {
+    struct alignas(16) Half {
+      std::int64_t start;
+      std::int64_t length;
+    };
+    static_assert(2 * sizeof(Half) == sizeof(RequestExtent));
+    if (request >= count_) return;
+    gpu::store_global(reinterpret_cast<Half*>(parameters_.requests + request) + (second ? 1 : 0),
+                      Half{piece.start, piece.length});
   }
 
   const PlanningParameters<Int>& parameters_;
   Team& team_;
   std::int32_t count_ = 0;
-  Array<Int> query_;
-  Array<Int> key_;
+  Array<Int> queries_;
+  Array<Int> keys_;
+  Array<Int> choices_;  // tiles × kCuts + cut
   std::int64_t query_tokens_ = 0;
   std::int64_t key_tokens_ = 0;
   std::uint64_t fault_ = kNoFault;

@@ -38,7 +38,7 @@ VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
   using Requests = DeviceRequests<Int, Team>;
   Team team(sort_classes(parameters.problem), parameters.scratch);
   Requests requests(parameters, team);
-  requests.take();
+  requests.prepare();
   DeviceOutput<Int> output(parameters);
   Planner<Team, Requests, DeviceOutput<Int>> planner(team, parameters.problem, requests, output);
   const PlanCounts counts = planner.plan();

@@ -34,17 +34,17 @@ class Planning {
  public:
   /// `most_shared`: bytes of shared memory that a block may have. Throws Error(kUnsupported) as plan_sizes() does.
   Planning(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits, std::int64_t most_shared)
-      : limits_(limits),
+      : limits_(resolved(limits)),
         laid_out_keys_(batch.page_size == 0),
-        wide_(plan_problem<std::int64_t>(batch, target, limits.key_tokens)),
-        narrow_(plan_problem<std::int32_t>(batch, target, limits.key_tokens)),
-        sizes_(plan_sizes(wide_, target, limits)) {
+        wide_(plan_problem<std::int64_t>(batch, target, limits_.key_length)),
+        narrow_(plan_problem<std::int32_t>(batch, target, limits_.key_length)),
+        sizes_(plan_sizes(wide_, target, limits_)) {
     constexpr std::int64_t kFewestThreads = 256;
     constexpr std::int64_t kMostThreads = TeamMemory::kMaxWarps * gpu::kWarpThreads;
     threads_ = static_cast<int>(
-        std::clamp<std::int64_t>(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(limits.requests))),
+        std::clamp<std::int64_t>(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(limits_.requests))),
                                  kFewestThreads, kMostThreads));
-    is_narrow_ = varlen::is_narrow(wide_, sizes_, limits) && shared_bytes<std::int32_t>() <= most_shared;
+    is_narrow_ = varlen::is_narrow(wide_, sizes_, limits_) && shared_bytes<std::int32_t>() <= most_shared;
     lay_out();
   }
 
@@ -60,8 +60,10 @@ class Planning {
   PlanningParameters<Int> parameters(std::byte* memory, const DeviceLengths& lengths) const {
     PlanningParameters<Int> parameters{};
     parameters.problem = problem<Int>();
-    parameters.query = {array_of(lengths.query_indptr), array_of(lengths.query_lengths), limits_.query_tokens, true};
-    parameters.key = {array_of(lengths.key_indptr), array_of(lengths.key_lengths), limits_.key_tokens, laid_out_keys_};
+    parameters.query = {array_of(lengths.query_indptr), array_of(lengths.query_lengths), limits_.query_tokens,
+                        limits_.query_length, true};
+    parameters.key = {array_of(lengths.key_indptr), array_of(lengths.key_lengths), limits_.key_tokens,
+                      limits_.key_length, laid_out_keys_};
     parameters.request_count = lengths.request_count;
     parameters.most_requests = static_cast<std::int32_t>(limits_.requests);
     parameters.most_listed = sizes_.listed;
@@ -100,11 +102,10 @@ class Planning {
   }
   template <class Int>
   std::int64_t scratch_bytes() const {
-    constexpr std::int64_t kInt = sizeof(Int);
-    const std::int64_t lengths = 2 * TeamMemory::array(kInt * limits_.requests);
-    // While lengths are read, as much again for where requests start; then the planner has the memory.
-    return lengths + std::max(lengths, plan_scratch_bytes<Int>(limits_.requests, wide_.batch_invariant,
-                                                               sizes_.listed_tiles, sizes_.listed, TeamMemory::array));
+    // Of requests: both lengths and how they are cut.
+    return 3 * TeamMemory::array(static_cast<std::int64_t>(sizeof(Int)) * limits_.requests) +
+           plan_scratch_bytes<Int>(limits_.requests, wide_.batch_invariant, sizes_.listed_tiles, sizes_.listed,
+                                   TeamMemory::array);
   }
   template <class Int>
   std::int64_t shared_bytes() const {

@@ -22,7 +22,8 @@ struct LengthSide {
   LengthArray indptr;   // [requests + 1]
   LengthArray lengths;  // [requests]
   std::int64_t most_tokens;
-  bool laid_out;  // without offsets, requests lie end to end; otherwise pages tell
+  std::int64_t most_length;  // of one request
+  bool laid_out;             // without offsets, requests lie end to end; otherwise pages tell
 };
 
 /// What plan_on_device found.

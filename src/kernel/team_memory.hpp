@@ -10,9 +10,9 @@ namespace varlen::kernel {
 /// Sizes in bytes.
 struct TeamMemory {
   static constexpr std::int32_t kMaxWarps = 32;
-  static constexpr std::int32_t kSlotBytes = 64;
+  static constexpr std::int32_t kSlotBytes = 32;
   static constexpr std::int32_t kSlotsBytes = 2 * kMaxWarps * kSlotBytes;
-  static constexpr std::int32_t kStageBytes = 1152;  // of a warp: 16 work items or 32 runs
+  static constexpr std::int32_t kStageBytes = 1024;  // of a warp: 32 runs or 8 work items
 
   VARLEN_HOST_DEVICE static constexpr std::int32_t table(std::int32_t warps, std::int32_t classes) {
     // A row of counters for each warp, one more of sums.

@@ -9,9 +9,11 @@
 #if defined(__CUDACC__)
 #define VARLEN_HOST_DEVICE __host__ __device__
 #define VARLEN_PLAN __device__ __forceinline__
+#define VARLEN_UNROLLED _Pragma("unroll")
 #else
 #define VARLEN_HOST_DEVICE
 #define VARLEN_PLAN inline  // what plans with a team: nvcc compiles it for the device alone
+#define VARLEN_UNROLLED
 #endif
 
 namespace varlen {

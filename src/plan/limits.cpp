@@ -29,6 +29,8 @@ void check_limits(const Limits& limits) {
   check("limits.requests", limits.requests, kMostRequests);
   check("limits.query_tokens", limits.query_tokens, kMostTokens);
   check("limits.key_tokens", limits.key_tokens, kMostTokens);
+  check("limits.query_length", limits.query_length, kMostTokens);
+  check("limits.key_length", limits.key_length, kMostTokens);
 }
 
 double as_double(std::int64_t value) { return static_cast<double>(value); }
@@ -84,8 +86,18 @@ void size_own_lists(const PlanProblem<std::int64_t>& problem, const Limits& limi
 
 }  // namespace
 
-PlanSizes plan_sizes(const PlanProblem<std::int64_t>& problem, const PlanTarget& target, const Limits& limits) {
+Limits resolved(const Limits& limits) {
   check_limits(limits);
+  Limits result = limits;
+  const auto resolve = [](std::int64_t length, std::int64_t tokens) {
+    return length == 0 ? tokens : std::min(length, tokens);
+  };
+  result.query_length = resolve(limits.query_length, limits.query_tokens);
+  result.key_length = resolve(limits.key_length, limits.key_tokens);
+  return result;
+}
+
+PlanSizes plan_sizes(const PlanProblem<std::int64_t>& problem, const PlanTarget& target, const Limits& limits) {
   check_costs(problem, limits);
   PlanSizes sizes;
   sizes.requests = limits.requests;
@@ -104,11 +116,12 @@ PlanSizes plan_sizes(const PlanProblem<std::int64_t>& problem, const PlanTarget&
 
 bool is_narrow(const PlanProblem<std::int64_t>& problem, const PlanSizes& sizes, const Limits& limits) {
   constexpr double kMost = 0x1p31;
-  const double tiles = 1 + as_double(limits.query_tokens) / as_double(tallest_tiles(problem).tile_tokens.value);
-  const double blocks = 1 + as_double(limits.key_tokens) / as_double(problem.key_block.value);
-  const double head_cost = tiles * (as_double(problem.item_cost) + blocks * as_double(problem.most_block_cost));
+  constexpr double kMostTiles = kMost / TileSelector::kCuts;  // kept together with their cut
+  const double tiles = 1 + as_double(limits.query_length) / as_double(tallest_tiles(problem).tile_tokens.value);
+  const double blocks = 1 + as_double(limits.key_length) / as_double(problem.key_block.value);
+  const double tile_cost = as_double(problem.item_cost) + blocks * as_double(problem.most_block_cost);
   return limits.query_tokens <= kNarrowTokens && limits.key_tokens <= kNarrowTokens && as_double(sizes.items) < kMost &&
-         head_cost < kMost;
+         tiles < kMostTiles && tiles * blocks < kMost && tile_cost < kMost;
 }
 
 }  // namespace varlen

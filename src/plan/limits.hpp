@@ -17,10 +17,13 @@ struct PlanSizes {
   std::int64_t items = 0;
 };
 
-/// Throws Error(kUnsupported) for limits beyond what a plan counts or 32 bits number.
+/// The same limits with lengths of one request that they imply.
+Limits resolved(const Limits& limits);
+
+/// `limits` are resolved. Throws Error(kUnsupported) for limits beyond what a plan counts or 32 bits number.
 PlanSizes plan_sizes(const PlanProblem<std::int64_t>& problem, const PlanTarget& target, const Limits& limits);
 
-/// Whether 32 bits hold every length, number of items and cost of one head's tiles of a request.
+/// Whether 32 bits hold every length, number of items, and number of tiles and key blocks of one head of a request.
 bool is_narrow(const PlanProblem<std::int64_t>& problem, const PlanSizes& sizes, const Limits& limits);
 
 }  // namespace varlen

@@ -14,7 +14,7 @@
 namespace varlen {
 namespace {
 
-/// The requests of a valid batch.
+/// The requests of a valid batch. Nothing is kept: to find it out again is cheaper than memory.
 class HostRequests {
  public:
   using Int = std::int64_t;
@@ -23,17 +23,27 @@ class HostRequests {
     std::int64_t key;
   };
 
-  explicit HostRequests(const RaggedBatch& batch) : requests_(batch.requests) {}
+  HostRequests(const RaggedBatch& batch, const TileSelector& selector)
+      : requests_(batch.requests), selector_(selector) {}
 
   std::int32_t count() const { return static_cast<std::int32_t>(requests_.size()); }
-  Lengths lengths(std::int32_t request) const {
-    const RequestExtent& extent = requests_[static_cast<std::size_t>(request)];
-    return {extent.query_length, extent.key_length};
+  Lengths read(std::int32_t request, bool /*exists*/) const {
+    return {extent(request).query_length, extent(request).key_length};
   }
   std::uint64_t fault() const { return kNoFault; }
 
+  void keep(std::int32_t /*request*/, const TileChoice<Int>& /*choice*/) {}
+  TileChoice<Int> choice(std::int32_t request) const { return selector_.choose(extent(request).query_length); }
+  std::int64_t key_length(std::int32_t request) const { return extent(request).key_length; }
+  RequestTiles tiles(std::int32_t request) const {
+    return selector_.select(extent(request).query_length, extent(request).key_length);
+  }
+
  private:
+  const RequestExtent& extent(std::int32_t request) const { return requests_[static_cast<std::size_t>(request)]; }
+
   const std::vector<RequestExtent>& requests_;
+  const TileSelector& selector_;
 };
 
 /// A plan's vectors.
@@ -74,7 +84,7 @@ Plan make_plan(const Batch& batch, const PlanTarget& target) {
   const auto problem = plan_problem<std::int64_t>(data->batch, target, data->batch.key_tokens);
   check_costs(problem, data->batch);
   HostTeam team;
-  HostRequests requests(data->batch);
+  HostRequests requests(data->batch, problem.selector);
   HostOutput output(*data);
   const PlanCounts counts = Planner<HostTeam, HostRequests, HostOutput>(team, problem, requests, output).plan();
   data->listed_front = counts.listed_front;

@@ -35,7 +35,7 @@ inline constexpr std::int64_t kInvariantPartBlocks = 32;
 /// What is wrong with the lengths, by rank: the least is reported.
 inline constexpr std::uint64_t kNoFault = ~std::uint64_t{0};
 
-/// `Requests` tells lengths and counts faults, `Output` is where the plan goes.
+/// `Requests` reads lengths, counts their faults and keeps what is asked for again; `Output` is where the plan goes.
 template <class Team, class Requests, class Output>
 class Planner {
   using Int = typename Requests::Int;
@@ -71,14 +71,14 @@ class Planner {
   }
   VARLEN_PLAN WorkItem listed_tile(std::int32_t index, std::int32_t run) const {
     const std::int32_t request = order_.at(run);
-    const TilesOf<Int> tiles = tiles_of_request(request);
+    const TilesOf<Int> tiles = requests_.tiles(request);
     const Int offset = listed_begin_ + index - begins_.at(run);
     const std::int32_t heads = listing_ == Listing::kEnd ? heads_per_section(tiles.key_length) : problem_.kv_heads;
     return tile_at(problem_, tiles, request, tiles.tiles, heads, offset);
   }
   /// With batch_invariant: key blocks of each part of a tile of this run.
   VARLEN_PLAN Int part_blocks(std::int32_t run, Int block_cost) const {
-    const Cost share = ceil_div<Cost>(costs_.at(order_.at(run)), problem_.workers);
+    const Cost share = ceil_div<Cost>(cost_of(run), problem_.workers);
     return static_cast<Int>(greatest(kInvariantPartBlocks, ceil_div<Cost>(share, block_cost)));
   }
 
@@ -92,34 +92,32 @@ class Planner {
   };
   /// Of one request's tiles.
   struct Work {
-    Cost cost;    // of all
-    Int longest;  // of one tile
+    Cost head_cost;  // of all, for one head chunk of one KV head
+    Int longest;     // of one tile
   };
 
-  VARLEN_PLAN TilesOf<Int> tiles_of_request(std::int32_t request) const {
-    const auto lengths = requests_.lengths(request);
-    return problem_.selector.select(lengths.query, lengths.key);
+  VARLEN_PLAN Int items_per_tile(std::int32_t cut) const {
+    return static_cast<Int>(problem_.kv_heads) * problem_.selector.head_chunks(cut);
   }
 
-  VARLEN_PLAN Int items_per_tile(const TilesOf<Int>& tiles) const {
-    return static_cast<Int>(problem_.kv_heads) * tiles.head_chunks;
-  }
-
-  /// Requests with queries by the class of their longest tile, longest first: order_. Their costs: costs_.
+  /// Requests with queries by the class of their longest tile, longest first: order_. Their costs: head_costs_.
   VARLEN_PLAN void order() {
     const std::int32_t count = requests_.count();
-    costs_ = team_.template array<Cost>(count);
+    head_costs_ = team_.template array<Cost>(count);
     order_ = team_.template array<std::int32_t>(count);
     Totals totals{0, kNoFault, 0, 0};
     runs_ = team_.stable_sort(
         count, problem_.cost_classes,
-        [&](std::int32_t request) -> std::int32_t {
-          const TilesOf<Int> tiles = tiles_of_request(request);
-          if (tiles.query_length == 0) return -1;
-          const Work work = work_of(tiles);
-          costs_.put(request, work.cost);
-          totals.cost += work.cost;
-          totals.items += items_per_tile(tiles) * tiles.tiles;
+        [&](std::int32_t request, bool exists) -> std::int32_t {
+          const auto lengths = requests_.read(request, exists);
+          if (lengths.query == 0) return -1;
+          const TileChoice<Int> choice = problem_.selector.choose(lengths.query);
+          requests_.keep(request, choice);
+          const Work work = work_of(problem_.selector.tiles(choice, lengths.query, lengths.key));
+          head_costs_.put(request, work.head_cost);
+          const Int per_tile = items_per_tile(choice.cut);
+          totals.cost += work.head_cost * per_tile;
+          totals.items += per_tile * choice.tiles;
           totals.longest = greatest(totals.longest, work.longest);
           return problem_.cost_classes - 1 - cost_class(work.longest);
         },
@@ -132,18 +130,20 @@ class Planner {
   }
 
   VARLEN_PLAN Work work_of(const TilesOf<Int>& tiles) const {
-    const Int last_blocks = tile_blocks(tiles, tiles.tiles - 1);
-    Int cost = problem_.item_cost + last_blocks * problem_.block_cost[tiles.tail_shape];
-    Int longest = cost;
-    if (tiles.tiles > 1) {
-      const Int block_cost = problem_.block_cost[tiles.main_shape];
-      longest = longest_cost(tiles);
-      const Int blocks = static_cast<Int>(total_blocks(tiles, problem_.mask, problem_.key_block)) - last_blocks;
-      cost += (tiles.tiles - 1) * problem_.item_cost + blocks * block_cost;
-    }
-    return {static_cast<Cost>(cost) * items_per_tile(tiles), longest};
+    const Int last_blocks = block_count(last_tile_keys(tiles, problem_.mask, problem_.key_block), problem_.key_block);
+    const Int last = problem_.item_cost + last_blocks * problem_.block_cost[tiles.tail_shape];
+    if (tiles.tiles == 1) return {last, last};
+    const Int blocks = total_blocks(tiles, problem_.mask, problem_.key_block) - last_blocks;
+    const Cost others =
+        Cost{tiles.tiles - 1} * problem_.item_cost + Cost{blocks} * problem_.block_cost[tiles.main_shape];
+    return {last + others, longest_cost(tiles)};
   }
 
+  /// Of all tiles of a run.
+  VARLEN_PLAN Cost cost_of(std::int32_t run) const {
+    const std::int32_t request = order_.at(run);
+    return head_costs_.at(request) * items_per_tile(requests_.choice(request).cut);
+  }
   /// The cost that no tile of the main shape exceeds.
   VARLEN_PLAN Int longest_cost(const TilesOf<Int>& tiles) const {
     return problem_.item_cost +
@@ -206,11 +206,11 @@ class Planner {
     const Cost enough = workers * totals_.longest - slack;
     Coarse coarse{0, runs_, -1};
     team_.template scan_until<Cost>(
-        runs_, [&](std::int32_t i) { return costs_.at(order_.at(runs_ - 1 - i)); },
+        runs_, [&](std::int32_t i) { return cost_of(runs_ - 1 - i); },
         [&](std::int32_t i, Cost later, Cost /*own*/) {
           if (later >= enough) return;
           const std::int32_t run = runs_ - 1 - i;
-          const std::int64_t items = coarse_items(tiles_of_request(order_.at(run)), later + slack);
+          const std::int64_t items = coarse_items(requests_.tiles(order_.at(run)), later + slack);
           if (items == 0) return;
           coarse = {items, run, greatest(coarse.last_run, run)};  // i rises: this is the first run so far
         },
@@ -252,9 +252,9 @@ class Planner {
   VARLEN_PLAN std::int64_t items_of(std::int32_t begin, std::int32_t end, bool visible) {
     std::int64_t sum = 0;
     team_.for_each(end - begin, [&](std::int32_t i) {
-      const TilesOf<Int> tiles = tiles_of_request(order_.at(begin + i));
+      const TilesOf<Int> tiles = requests_.tiles(order_.at(begin + i));
       const Int counted = visible ? tiles.tiles - blind_tiles(tiles, problem_.mask) : tiles.tiles;
-      sum += items_per_tile(tiles) * counted;
+      sum += static_cast<Int>(problem_.kv_heads) * tiles.head_chunks * counted;
     });
     return team_.combine(sum, [](std::int64_t a, std::int64_t b) { return a + b; });
   }
@@ -265,7 +265,7 @@ class Planner {
     listed_runs_ = runs_;
     own_tiles_ = team_.template array<Int>(runs_);
     team_.for_each(runs_, [&](std::int32_t run) {
-      const TilesOf<Int> tiles = tiles_of_request(order_.at(run));
+      const TilesOf<Int> tiles = requests_.tiles(order_.at(run));
       own_tiles_.put(run, first_tile_above(tiles, part_blocks(run, problem_.block_cost[tiles.main_shape])));
     });
     team_.sync();
@@ -289,50 +289,74 @@ class Planner {
   }
 
   /// How many of the run's tiles stay in it: the first ones.
-  VARLEN_PLAN Int run_tiles(std::int32_t run, const TilesOf<Int>& tiles) const {
+  VARLEN_PLAN Int run_tiles(std::int32_t run, std::int32_t request, Int all) const {
     if (listing_ == Listing::kOwn) return own_tiles_.at(run);
-    if (listing_ == Listing::kFront && run < listed_runs_) return blind_tiles(tiles, problem_.mask);
-    return tiles.tiles;
+    if (listing_ == Listing::kFront && run < listed_runs_) return blind_tiles(requests_.tiles(request), problem_.mask);
+    return all;
   }
-
-  /// Items and runs that have some.
-  struct Kept {
-    Int items;
-    std::int32_t runs;
-    VARLEN_PLAN void operator+=(const Kept& other) {
-      items += other.items;
-      runs += other.runs;
-    }
-  };
 
   /// Writes the runs that have items and numbers these: begins_. Returns how many runs there are.
   VARLEN_PLAN std::int32_t index() {
     const bool keeps_all = listing_ == Listing::kNone || listing_ == Listing::kEnd;
     begins_ = team_.template array<Int>(runs_);
-    if (!keeps_all) kept_ = team_.template array<std::int32_t>(runs_);
+    const std::int32_t own_last = keeps_all ? number_all() : number_kept();
+    const std::int32_t runs = team_.combine(own_last, [](std::int32_t a, std::int32_t b) { return greatest(a, b); });
+    team_.write(output_.runs(runs), runs, [&](std::int32_t i) {
+      const std::int32_t run = keeps_all ? i : kept_.at(i);
+      const std::int32_t request = order_.at(run);
+      const TileChoice<Int> choice = requests_.choice(request);
+      return Run{begins_.at(run), run_tiles(run, request, choice.tiles), request,
+                 heads_per_section(requests_.key_length(request)), problem_.selector.cut(choice.cut)};
+    });
+    return runs;
+  }
+
+  // Both number the items and return how many runs there are up to the last one with items that this thread has
+  // numbered.
+
+  VARLEN_PLAN std::int32_t number_all() {
     run_items_ = totals_.items - listed_items_;
+    std::int32_t runs = 0;
+    team_.template scan<Int>(
+        runs_,
+        [&](std::int32_t run) -> Int {
+          const TileChoice<Int> choice = requests_.choice(order_.at(run));
+          return items_per_tile(choice.cut) * choice.tiles;
+        },
+        [&](std::int32_t run, Int before, Int /*own*/) {
+          begins_.put(run, before);
+          if (before < run_items_) runs = run + 1;
+        });
+    return runs;
+  }
+
+  /// Where runs may be listed as a whole.
+  VARLEN_PLAN std::int32_t number_kept() {
+    struct Kept {
+      Int items;
+      std::int32_t runs;
+      VARLEN_PLAN void operator+=(const Kept& other) {
+        items += other.items;
+        runs += other.runs;
+      }
+    };
+    kept_ = team_.template array<std::int32_t>(runs_);
     std::int32_t runs = 0;
     const Kept all = team_.template scan<Kept>(
         runs_,
         [&](std::int32_t run) {
-          const TilesOf<Int> tiles = tiles_of_request(order_.at(run));
-          const Int own = run_tiles(run, tiles);
-          return Kept{items_per_tile(tiles) * own, own > 0 ? 1 : 0};
+          const std::int32_t request = order_.at(run);
+          const TileChoice<Int> choice = requests_.choice(request);
+          const Int own = run_tiles(run, request, choice.tiles);
+          return Kept{items_per_tile(choice.cut) * own, own > 0 ? 1 : 0};
         },
         [&](std::int32_t run, const Kept& before, const Kept& own) {
           begins_.put(run, before.items);
-          if (own.runs == 0 || before.items >= run_items_) return;
-          if (!keeps_all) kept_.put(before.runs, run);
+          if (own.runs == 0) return;
+          kept_.put(before.runs, run);
           runs = before.runs + 1;
         });
-    if (!keeps_all) run_items_ = all.items;
-    runs = team_.combine(runs, [](std::int32_t a, std::int32_t b) { return greatest(a, b); });
-    team_.write(output_.runs(runs), runs, [&](std::int32_t i) {
-      const std::int32_t run = keeps_all ? i : kept_.at(i);
-      const std::int32_t request = order_.at(run);
-      const TilesOf<Int> tiles = tiles_of_request(request);
-      return Run{begins_.at(run), run_tiles(run, tiles), request, heads_per_section(tiles.key_length), cut_of(tiles)};
-    });
+    run_items_ = all.items;
     return runs;
   }
 
@@ -346,8 +370,9 @@ class Planner {
       listed_items_ = team_.template scan<Int>(
           listed_runs_,
           [&](std::int32_t run) -> Int {
-            const TilesOf<Int> tiles = tiles_of_request(order_.at(run));
-            return items_per_tile(tiles) * (tiles.tiles - run_tiles(run, tiles));
+            const std::int32_t request = order_.at(run);
+            const TileChoice<Int> choice = requests_.choice(request);
+            return items_per_tile(choice.cut) * (choice.tiles - run_tiles(run, request, choice.tiles));
           },
           [&](std::int32_t run, Int before, Int /*own*/) { begins_.put(run, before); });
       team_.sync();
@@ -377,7 +402,7 @@ class Planner {
 
   Totals totals_{};
   Cost mean_ = 0;              // of all cost for each worker
-  Array<Cost> costs_;          // of all tiles, by request
+  Array<Cost> head_costs_;     // by request
   Array<std::int32_t> order_;  // requests by run
   std::int32_t runs_ = 0;      // before any is listed as a whole
   Array<Int> own_tiles_;       // kOwn: run_tiles()

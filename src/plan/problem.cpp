@@ -76,9 +76,9 @@ void check_costs(const PlanProblem<std::int64_t>& problem, const RaggedBatch& ba
 
 void check_costs(const PlanProblem<std::int64_t>& problem, const Limits& limits) {
   constexpr double kMostScores = 0x1p56;  // as of every batch
-  const double scores = static_cast<double>(limits.query_tokens) * static_cast<double>(limits.key_tokens) *
+  const double scores = static_cast<double>(limits.query_tokens) * static_cast<double>(limits.key_length) *
                         problem.kv_heads * problem.group;
-  const double cost = most_cost(problem, limits.requests, limits.query_tokens, limits.key_tokens);
+  const double cost = most_cost(problem, limits.requests, limits.query_tokens, limits.key_length);
   if (scores <= kMostScores && cost <= static_cast<double>(kMostCost)) return;
   throw Error(ErrorCode::kUnsupported, "limits", Error::kNoIndex, "",
               "limits: a batch within them may have more query-key pairs than a plan can count (2^56 scores, or 2^61 "

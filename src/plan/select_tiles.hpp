@@ -31,12 +31,6 @@ VARLEN_HOST_DEVICE constexpr RequestTiles tiles_of(TileCut cut, std::int32_t gro
   return tiles;
 }
 
-template <class Int>
-VARLEN_HOST_DEVICE constexpr TileCut cut_of(const TilesOf<Int>& tiles) {
-  return {static_cast<std::int16_t>(tiles.tile_tokens), static_cast<std::int16_t>(tiles.heads_per_tile),
-          static_cast<std::int16_t>(tiles.main_shape), static_cast<std::int16_t>(tiles.tail_shape)};
-}
-
 /// How a KV head's group of query heads lies in a tile of some shape.
 struct HeadPacking {
   std::int32_t tile_tokens;
@@ -98,10 +92,19 @@ class TilePackings {
   std::int32_t group_ = 0;
 };
 
+/// What a request gets: how many tiles, and in one number how it is cut into them.
+template <class Int>
+struct TileChoice {
+  Int tiles;
+  std::int32_t cut;
+};
+
 /// The tiles of requests by their number of queries: a table of TilePackings' choices. Plain data.
 template <class Int>
 class TileSelectorOf {
  public:
+  static constexpr std::int32_t kCuts = 64;  // every choice's cut is below this
+
   TileSelectorOf() = default;
   TileSelectorOf(const PlanTarget& target, std::int32_t group) {
     const TilePackings packings(target, group);
@@ -126,31 +129,44 @@ class TileSelectorOf {
     const Entry& main = entries_[count_ - 1];
     for (int shape = 1; shape < packings.shapes(); ++shape) {
       const HeadPacking tail = packings.packing_of(shape, main.heads_per_tile != 1);
-      if (tail.heads_per_tile == main.heads_per_tile) tail_tokens_[shape - 1] = tail.tile_tokens;
+      if (tail.heads_per_tile == main.heads_per_tile) tail_tokens_[shape] = tail.tile_tokens;
     }
   }
 
   /// One tile of the shortest shape that holds the request; otherwise tiles of the tallest shape and, if it suffices, a
   /// shorter one for the tokens left over.
-  VARLEN_HOST_DEVICE constexpr TilesOf<Int> select(Int query_length, std::type_identity_t<Int> key_length) const {
+  VARLEN_HOST_DEVICE constexpr TileChoice<Int> choose(Int query_length) const {
     std::int32_t e = 0;
     while (e + 1 < count_ && query_length > entries_[e].most_queries) ++e;
     const Entry& entry = entries_[e];
-    TilesOf<Int> tiles{query_length,         key_length,        1,           entry.tile_tokens,
-                       entry.heads_per_tile, entry.head_chunks, entry.shape, entry.shape};
-    if (query_length <= entry.tile_tokens.value) return tiles;
-
-    tiles.tiles = ceil_div(query_length, entry.tile_tokens);
-    const Int left = query_length - (tiles.tiles - 1) * entry.tile_tokens;
-    for (std::int32_t shape = PlanTarget::kMaxTileShapes - 1; shape > 0; --shape) {
-      if (left > tail_tokens_[shape - 1]) continue;
-      tiles.tail_shape = shape;
-      break;
-    }
-    return tiles;
+    if (query_length <= entry.tile_tokens.value) return {1, e * kShapes + entry.shape};
+    const Int tiles = ceil_div(query_length, entry.tile_tokens);
+    const Int left = query_length - (tiles - 1) * entry.tile_tokens;
+    std::int32_t tail = 0;
+    VARLEN_UNROLLED
+    for (std::int32_t shape = 1; shape < kShapes; ++shape) tail = left <= tail_tokens_[shape] ? shape : tail;
+    return {tiles, e * kShapes + tail};
+  }
+  /// What `choice`, which choose() made of this query length, says in full.
+  VARLEN_HOST_DEVICE constexpr TilesOf<Int> tiles(const TileChoice<Int>& choice, Int query_length,
+                                                  std::type_identity_t<Int> key_length) const {
+    const Entry& entry = entry_of(choice.cut);
+    return {query_length,         key_length,        choice.tiles, entry.tile_tokens,
+            entry.heads_per_tile, entry.head_chunks, entry.shape,  choice.cut % kShapes};
+  }
+  VARLEN_HOST_DEVICE constexpr TilesOf<Int> select(Int query_length, std::type_identity_t<Int> key_length) const {
+    return tiles(choose(query_length), query_length, key_length);
+  }
+  VARLEN_HOST_DEVICE constexpr std::int32_t head_chunks(std::int32_t cut) const { return entry_of(cut).head_chunks; }
+  VARLEN_HOST_DEVICE constexpr TileCut cut(std::int32_t cut) const {
+    const Entry& entry = entry_of(cut);
+    return {static_cast<std::int16_t>(entry.tile_tokens.value), static_cast<std::int16_t>(entry.heads_per_tile),
+            static_cast<std::int16_t>(entry.shape), static_cast<std::int16_t>(cut % kShapes)};
   }
 
  private:
+  static constexpr std::int32_t kShapes = PlanTarget::kMaxTileShapes;
+
   struct Entry {
     std::int32_t most_queries;  // the last entry's means nothing
     std::int32_t heads_per_tile;
@@ -158,6 +174,7 @@ class TileSelectorOf {
     std::int32_t shape;
     Divisor<Int> tile_tokens;
   };
+  VARLEN_HOST_DEVICE constexpr const Entry& entry_of(std::int32_t cut) const { return entries_[cut / kShapes]; }
   static Entry entry_of(const TilePackings& packings, std::int64_t queries) {
     const int shape = packings.shape_for(queries);
     const HeadPacking packing = packings.packing(shape, queries);
@@ -167,9 +184,11 @@ class TileSelectorOf {
     return a.shape == b.shape && a.heads_per_tile == b.heads_per_tile && a.tile_tokens.value == b.tile_tokens.value;
   }
 
-  Entry entries_[2 * PlanTarget::kMaxTileShapes + 1]{};
+  static constexpr std::int32_t kEntries = 2 * kShapes + 1;
+  static_assert(kEntries * kShapes <= kCuts);
+  Entry entries_[kEntries]{};
   std::int32_t count_ = 0;
-  std::int32_t tail_tokens_[PlanTarget::kMaxTileShapes - 1]{};  // of shapes 1, 2, …; 0: not for tails
+  std::int32_t tail_tokens_[kShapes]{};  // of shapes after the first; 0: not for tails
 };
 using TileSelector = TileSelectorOf<std::int64_t>;
 

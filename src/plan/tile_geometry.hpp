@@ -78,6 +78,14 @@ VARLEN_HOST_DEVICE constexpr KeyRangeOf<Int> tile_keys(const TilesOf<Int>& reque
   return keys;
 }
 
+/// The same for the last tile, whose last token sees the last key.
+template <class Int, class AnyMask>
+VARLEN_HOST_DEVICE constexpr KeyRangeOf<Int> last_tile_keys(const TilesOf<Int>& request, const AnyMask& mask,
+                                                            const KeyBlock<Int>& key_block) {
+  if (mask.left == Mask::kUnlimited) return {0, request.key_length};
+  return tile_keys(request, mask, key_block, request.tiles - 1);
+}
+
 template <class Int>
 VARLEN_HOST_DEVICE constexpr Int block_count(KeyRangeOf<Int> keys, const KeyBlock<Int>& key_block) {
   return ceil_div(keys.end - keys.begin, key_block);
@@ -100,31 +108,32 @@ VARLEN_HOST_DEVICE constexpr Int blind_tiles(const TilesOf<Int>& request, const 
   return blind_tokens <= 0 ? 0 : quotient(blind_tokens, request.tile_tokens);  // the last token always sees a key
 }
 
-/// Σ_{i=0}^{n−1} ⌊i / 2^bits⌋.
-template <class Int>
-VARLEN_HOST_DEVICE constexpr std::int64_t shifted_sum(Int n, int bits) {
-  const Int steps = n >> bits;
-  return (std::int64_t{steps} * (steps - 1) / 2 << bits) + std::int64_t{steps} * (n - (steps << bits));
-}
-
 /// Σ_{i=0}^{n−1} ⌊(a·i + b) / m⌋ for n, b ≥ 0, a, m > 0. O(log m).
 template <class Int>
-VARLEN_HOST_DEVICE constexpr std::int64_t floor_sum(Int n, const Divisor<Int>& divisor, const Divisor<Int>& factor,
-                                                    std::type_identity_t<Int> b) {
+VARLEN_HOST_DEVICE constexpr Int floor_sum(Int n, const Divisor<Int>& divisor, const Divisor<Int>& factor,
+                                           std::type_identity_t<Int> b) {
+  using Unsigned = std::make_unsigned_t<Int>;   // of which one bit more holds n · (n − 1)
   if (divisor.log2 >= 0 && factor.log2 >= 0) {  // tiles and key blocks mostly are powers of two
+    const Int whole = n * (b >> divisor.log2);
     const int bits = divisor.log2 - factor.log2;
-    if (bits <= 0) return (std::int64_t{n} * (n - 1) / 2 << -bits) + std::int64_t{n} * (b >> divisor.log2);
-    const Int skipped = b >> factor.log2;
-    return shifted_sum<Int>(n + skipped, bits) - shifted_sum<Int>(skipped, bits);
+    if (bits <= 0) {
+      return whole + (static_cast<Int>(static_cast<Unsigned>(n) * static_cast<Unsigned>(n - 1) / 2) << -bits);
+    }
+    // The rest is the sum of ⌊j / 2^bits⌋ for j from 0 to below: from the first that is not 0 on, steps of 2^bits
+    // alike.
+    const Int below = n + ((b >> factor.log2) & ((Int{1} << bits) - 1));
+    const Int steps = below >> bits;
+    return whole + steps * (below - ((steps + 1) << (bits - 1)));
   }
   // Euclid's algorithm on the lattice points under a line (Graham, Knuth, Patashnik, Concrete Mathematics, §3.5).
   Int m = divisor;
   Int a = factor;
-  std::int64_t sum = 0;
+  Int sum = 0;
   while (n > 0) {
     const Int slope = quotient<Int>(a, m);
     const Int offset = quotient<Int>(b, m);
-    sum += std::int64_t{n} * (n - 1) / 2 * slope + std::int64_t{n} * offset;
+    if (slope > 0) sum += static_cast<Int>(static_cast<Unsigned>(n) * static_cast<Unsigned>(n - 1) / 2) * slope;
+    sum += n * offset;
     a -= slope * m;
     b -= offset * m;
     const Int top = a * n + b;
@@ -140,8 +149,8 @@ VARLEN_HOST_DEVICE constexpr std::int64_t floor_sum(Int n, const Divisor<Int>& d
 
 /// Key blocks summed over the tiles [0, tiles) of one head chunk.
 template <class Int, class AnyMask>
-VARLEN_HOST_DEVICE constexpr std::int64_t total_blocks(const TilesOf<Int>& request, const AnyMask& mask,
-                                                       const KeyBlock<Int>& key_block) {
+VARLEN_HOST_DEVICE constexpr Int total_blocks(const TilesOf<Int>& request, const AnyMask& mask,
+                                              const KeyBlock<Int>& key_block) {
   const Int first = blind_tiles(request, mask);
   const Int count = request.tiles - first;
   if (count <= 0) return 0;
@@ -150,7 +159,7 @@ VARLEN_HOST_DEVICE constexpr std::int64_t total_blocks(const TilesOf<Int>& reque
 
   // Block ends: they grow by `step` keys a tile until they reach the key length, and stay there.
   Int growing = 0;
-  std::int64_t ends = 0;
+  Int ends = 0;
   if (mask.right != Mask::kUnlimited) {
     // Tile first + i ends at key (first + i + 1) · step + shift + right; growing counts those below the key length.
     const Int missing = request.query_length - mask.right - (first + 1) * step;
@@ -158,10 +167,10 @@ VARLEN_HOST_DEVICE constexpr std::int64_t total_blocks(const TilesOf<Int>& reque
     if (growing > count - 1) growing = count - 1;  // the last tile holds the last token, which sees the last key
     ends += floor_sum(growing, key_block, step, (first + 1) * step + shift + mask.right + key_block - 1);
   }
-  ends += std::int64_t{count - growing} * ceil_div(request.key_length, key_block);
+  ends += (count - growing) * ceil_div(request.key_length, key_block);
 
   // Block begins: 0 until the window's left edge passes key 0, then growing by `step`.
-  std::int64_t begins = 0;
+  Int begins = 0;
   if (mask.left != Mask::kUnlimited) {
     const Int lead = mask.left - shift;  // tile t begins past key 0 if t · step > lead
     Int at_zero = lead < 0 ? 0 : quotient(lead, step) + 1;
