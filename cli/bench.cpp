@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/bench_tensors.hpp"
@@ -29,7 +30,7 @@ using bench::measure_machine_rates;
 
 struct BenchOptions {
   std::string backend = "auto";
-  std::string arch = "newest";
+  std::string archs = "newest";
   std::string trace;
   std::string dtypes = "bf16";
   std::int32_t repeat = 5;
@@ -43,6 +44,7 @@ struct BenchOptions {
 struct Row {
   std::string name;
   Dtype dtype = Dtype::kBFloat16;
+  std::string arch;     ///< --backend cuda: whose kernels ran
   std::string skipped;  ///< why; empty if it ran
   std::size_t requests = 0;
   double flop = 0;
@@ -85,33 +87,40 @@ std::string reason_to_skip(const Workload& workload, Dtype dtype, double work, d
   return "";
 }
 
-Row measure(const Workload& workload, Dtype dtype, const BenchOptions& options, const MachineRates& machine,
-            ProgressLine& line, const std::string& position) {
+/// What is known of a row before anything runs.
+Row describe(const Workload& workload, Dtype dtype, const BenchOptions& options, const MachineRates& machine) {
   Row row;
   row.name = workload.name;
   row.dtype = dtype;
   row.requests = workload.query_lengths.size();
-  Batch batch = workload.batch(dtype, default_output(dtype));
-  batch.batch_invariant = options.batch_invariant;
-  validate(batch);
   row.flop = flop(workload);
-  row.bytes = bytes_moved(workload, dtype, batch.output_dtype);
-  const bool on_cuda = options.backend == "cuda";
-  if (!on_cuda) row.floor = std::max(row.flop / machine.fma_flops, row.bytes / machine.copy_bytes);
+  row.bytes = bytes_moved(workload, dtype, default_output(dtype));
+  if (options.backend != "cuda") row.floor = std::max(row.flop / machine.fma_flops, row.bytes / machine.copy_bytes);
   row.skipped = reason_to_skip(workload, dtype, row.flop, options.max_gflop);
-  if (!row.skipped.empty()) return row;
+  return row;
+}
 
-  line.show(fmt::format("{} {}: making {}", position, workload.name, show_scaled(row.bytes, "B")));
-  const BenchTensors data(workload, dtype);
-  if (on_cuda) {
-    const GpuArchitecture architecture = gpu_architecture_named(options.arch);
+/// One row for each architecture, on the same tensors.
+std::vector<Row> measure_on_cuda(Row row, const Workload& workload, const Batch& batch, const BenchOptions& options) {
+  std::vector<Row> rows;
+  const BenchTensors shapes(workload, row.dtype, BenchTensors::Fill::kNothing);
+  const CudaTensors data(shapes.tensors());
+  for (const std::string& arch : split(options.archs)) {
+    const GpuArchitecture architecture = gpu_architecture_named(arch);
     const PlanTarget target = device_target(batch, 0, architecture);
-    const Timing timing = measure_cuda(batch, data.tensors(), target, architecture, options.repeat);
+    const Timing timing = measure_cuda(batch, data, target, architecture, options.repeat);
+    row.arch = arch;
     row.run = median(timing.run);
     row.plan_and_run = median(timing.plan_and_run);
     row.simulated_balance = make_plan(batch, target).report().makespan_over_mean;
-    return row;
+    rows.push_back(row);
   }
+  return rows;
+}
+
+Row measure_on_cpu(Row row, const Workload& workload, const Batch& batch, const BenchOptions& options,
+                   ProgressLine& line, const std::string& position) {
+  const BenchTensors data(workload, row.dtype);
   const PlanTarget target = PlanTarget::cpu(options.threads);
   const double begin = seconds_now();
   measure_cpu(batch, data.tensors(), target, 1);  // touches every page once
@@ -126,6 +135,18 @@ Row measure(const Workload& workload, Dtype dtype, const BenchOptions& options, 
   return row;
 }
 
+std::vector<Row> measure(const Workload& workload, Dtype dtype, const BenchOptions& options,
+                         const MachineRates& machine, ProgressLine& line, const std::string& position) {
+  Batch batch = workload.batch(dtype, default_output(dtype));
+  batch.batch_invariant = options.batch_invariant;
+  validate(batch);
+  const Row row = describe(workload, dtype, options, machine);
+  if (!row.skipped.empty()) return {row};
+  line.show(fmt::format("{} {}: making {}", position, workload.name, show_scaled(row.bytes, "B")));
+  if (options.backend == "cuda") return measure_on_cuda(row, workload, batch, options);
+  return {measure_on_cpu(row, workload, batch, options, line, position)};
+}
+
 void print_text(const std::vector<Row>& rows, const MachineRates& machine, std::int32_t threads, bool on_cuda) {
   if (on_cuda) {
     const DeviceInfo device = device_info(0);
@@ -138,7 +159,8 @@ void print_text(const std::vector<Row>& rows, const MachineRates& machine, std::
                "measured"});
   for (const Row& row : rows) {
     if (!row.skipped.empty()) continue;
-    table.add({row.name, dtype_name(row.dtype), fmt::to_string(row.requests), show_scaled(row.flop, "FLOP"),
+    const std::string name = row.arch.empty() ? row.name : fmt::format("{} ({})", row.name, row.arch);
+    table.add({name, dtype_name(row.dtype), fmt::to_string(row.requests), show_scaled(row.flop, "FLOP"),
                show_seconds(row.run), show_seconds(row.plan_and_run), fmt::format("{:.1f}", row.flop / row.run * 1e-9),
                fmt::format("{:.2f}", row.bytes / row.run * 1e-9),
                on_cuda ? "-" : fmt::format("{:.0f} %", row.floor / row.run * 100),
@@ -168,6 +190,7 @@ void print_json(const std::vector<Row>& rows, const MachineRates& machine, std::
     nlohmann::ordered_json entry = {{"name", row.name},         {"dtype", dtype_name(row.dtype)},
                                     {"requests", row.requests}, {"flop", row.flop},
                                     {"bytes", row.bytes},       {"floor_ms", row.floor * 1e3}};
+    if (!row.arch.empty()) entry["arch"] = row.arch;
     if (!row.skipped.empty()) {
       entry["skipped"] = row.skipped;
     } else {
@@ -190,6 +213,7 @@ int time_traces(const BenchOptions& options) {
     workloads.push_back(read_trace(path));
     scale(workloads.back(), options.scale_lengths);
   }
+  for (const std::string& arch : split(options.archs)) gpu_architecture_named(arch);  // throws before anything runs
   std::vector<Dtype> dtypes;
   for (const std::string& name : split(options.dtypes)) dtypes.push_back(parse_dtype(name));
 
@@ -200,10 +224,11 @@ int time_traces(const BenchOptions& options) {
   const MachineRates machine = on_cuda ? MachineRates{} : measure_machine_rates(threads);
   std::vector<Row> rows;
   const std::size_t total = workloads.size() * dtypes.size();
+  std::size_t begun = 0;
   for (const Workload& workload : workloads) {
     for (const Dtype dtype : dtypes) {
-      const std::string position = fmt::format("[{}/{}]", rows.size() + 1, total);
-      rows.push_back(measure(workload, dtype, options, machine, line, position));
+      const std::string position = fmt::format("[{}/{}]", ++begun, total);
+      for (Row& row : measure(workload, dtype, options, machine, line, position)) rows.push_back(std::move(row));
     }
   }
   line.clear();
@@ -233,7 +258,9 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--backend", options->backend, "auto, cpu or cuda; auto means the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  add_arch_option(*command, options->arch);
+  command->add_option("--arch", options->archs, "Whose kernels run on a CUDA device: newest, sm_80, sm_90a")
+      ->type_name("NAME,...")
+      ->capture_default_str();
   command->add_flag("--batch-invariant", options->batch_invariant, "A request's bits never depend on the others");
   command->add_flag("--json", options->as_json, "Print one JSON object");
   command->callback([options, &action] { action = [options] { return time_traces(*options); }; });

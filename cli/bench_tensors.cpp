@@ -20,9 +20,9 @@ std::int64_t stored_keys(const Workload& workload) {
   return workload.page_size == 0 ? workload.key_tokens() : total_pages(workload) * workload.page_size;
 }
 
-Buffer random_buffer(std::int64_t elements, Dtype dtype, std::uint64_t seed) {
+Buffer input_buffer(std::int64_t elements, Dtype dtype, BenchTensors::Fill fill, std::uint64_t seed) {
   Buffer buffer(elements * dtype_size(dtype));
-  fill_random(buffer, dtype, seed);
+  if (fill == BenchTensors::Fill::kRandom) fill_random(buffer, dtype, seed);
   return buffer;
 }
 
@@ -37,7 +37,7 @@ double BenchTensors::bytes_needed(const Workload& workload, Dtype dtype) {
          static_cast<double>(stored_keys(workload)) * per_key;
 }
 
-BenchTensors::BenchTensors(const Workload& workload, Dtype dtype) {
+BenchTensors::BenchTensors(const Workload& workload, Dtype dtype, Fill fill) {
   const std::int64_t queries = workload.query_tokens();
   const std::int64_t keys = stored_keys(workload);
   const std::int64_t query_heads = workload.query_heads;
@@ -46,9 +46,9 @@ BenchTensors::BenchTensors(const Workload& workload, Dtype dtype) {
   const std::int64_t vo = workload.head_dim_vo;
   const Dtype output = default_output(dtype);
 
-  query_ = random_buffer(queries * query_heads * qk, dtype, 1);
-  key_ = random_buffer(keys * kv_heads * qk, dtype, 2);
-  value_ = random_buffer(keys * kv_heads * vo, dtype, 3);
+  query_ = input_buffer(queries * query_heads * qk, dtype, fill, 1);
+  key_ = input_buffer(keys * kv_heads * qk, dtype, fill, 2);
+  value_ = input_buffer(keys * kv_heads * vo, dtype, fill, 3);
   out_ = Buffer(queries * query_heads * vo * dtype_size(output));
   lse_ = Buffer(queries * query_heads * dtype_size(Dtype::kFloat32));
 

@@ -10,7 +10,9 @@ namespace varlen::cli {
 /// Query, key, value, output and LSE of a workload; pages in a shuffled order if its keys are paged.
 class BenchTensors {
  public:
-  BenchTensors(const Workload& workload, Dtype dtype);
+  /// Uninitialised queries, keys and values take no memory until somebody touches them.
+  enum class Fill { kRandom, kNothing };
+  BenchTensors(const Workload& workload, Dtype dtype, Fill fill = Fill::kRandom);
   const Tensors& tensors() const noexcept { return tensors_; }
 
   static double bytes_needed(const Workload& workload, Dtype dtype);

@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "cli/data.hpp"
-#include "varlen/device.hpp"
 
 namespace varlen::cli {
 
@@ -28,43 +27,44 @@ Timing measure_cpu(const Batch& batch, const Tensors& tensors, const PlanTarget&
   return timing;
 }
 
-namespace {
-
-/// Dense tensors in device memory.
-class OnDevice {
- public:
-  explicit OnDevice(const Tensors& host) : tensors_(host) {
-    for (TensorView* view : {&tensors_.query, &tensors_.key, &tensors_.value, &tensors_.out, &tensors_.lse,
-                             &tensors_.block_table, &tensors_.sinks}) {
-      if (!view->present()) continue;
-      std::int64_t elements = view->rank == 0 ? 0 : 1;
-      for (std::int32_t i = 0; i < view->rank; ++i) elements *= view->shape[static_cast<std::size_t>(i)];
-      const std::int64_t bytes = elements * dtype_size(view->dtype);
-      memory_.emplace_back(bytes);
-      copy_to_device(memory_.back().data(), view->data, bytes);
-      view->data = memory_.back().data();
-      view->device = DeviceKind::kCuda;
+CudaTensors::CudaTensors(const Tensors& host) : tensors_(host) {
+  const auto place = [&](TensorView& view, const auto& fill) {
+    if (!view.present()) return;
+    std::int64_t bytes = dtype_size(view.dtype);
+    for (std::int32_t i = 0; i < view.rank; ++i) bytes *= view.shape[static_cast<std::size_t>(i)];
+    memory_.emplace_back(bytes);
+    auto* const to = static_cast<std::byte*>(memory_.back().data());
+    fill(to, view, bytes);
+    view.data = to;
+    view.device = DeviceKind::kCuda;
+  };
+  constexpr std::int64_t kBlockBytes = std::int64_t{1} << 26;
+  const Buffer block(kBlockBytes);
+  std::uint64_t seed = 0;
+  const auto random = [&](std::byte* to, const TensorView& view, std::int64_t bytes) {
+    fill_random(block, view.dtype, ++seed);
+    for (std::int64_t done = 0; done < bytes; done += kBlockBytes) {
+      copy_to_device(to + done, block.data(), std::min(kBlockBytes, bytes - done));
     }
-  }
-  const Tensors& tensors() const { return tensors_; }
+  };
+  const auto copied = [](std::byte* to, const TensorView& view, std::int64_t bytes) {
+    copy_to_device(to, view.data, bytes);
+  };
+  const auto nothing = [](std::byte* /*to*/, const TensorView& /*view*/, std::int64_t /*bytes*/) {};
+  for (TensorView* view : {&tensors_.query, &tensors_.key, &tensors_.value}) place(*view, random);
+  for (TensorView* view : {&tensors_.block_table, &tensors_.sinks}) place(*view, copied);
+  for (TensorView* view : {&tensors_.out, &tensors_.lse}) place(*view, nothing);
+}
 
- private:
-  Tensors tensors_;
-  std::vector<DeviceMemory> memory_;
-};
-
-}  // namespace
-
-Timing measure_cuda(const Batch& batch, const Tensors& tensors, const PlanTarget& target, GpuArchitecture architecture,
-                    std::int32_t repeat) {
-  const OnDevice on_device(tensors);
+Timing measure_cuda(const Batch& batch, const CudaTensors& tensors, const PlanTarget& target,
+                    GpuArchitecture architecture, std::int32_t repeat) {
   const RunOptions options{.backend = Backend::kCuda, .architecture = architecture};
   const Plan plan = to_device(make_plan(batch, target));
   const DeviceMemory memory(workspace_bytes(plan));
   const Workspace workspace{memory.data(), memory.bytes()};
   const auto seconds_of = [&](std::int32_t launches) {
     const double begin = seconds_now();
-    for (std::int32_t i = 0; i < launches; ++i) run(plan, on_device.tensors(), workspace, options);
+    for (std::int32_t i = 0; i < launches; ++i) run(plan, tensors.tensors(), workspace, options);
     synchronize();
     return seconds_now() - begin;
   };
@@ -77,7 +77,7 @@ Timing measure_cuda(const Batch& batch, const Tensors& tensors, const PlanTarget
     timing.run.push_back(seconds_of(launches) / launches);
     const double begin = seconds_now();
     const Plan again = to_device(make_plan(batch, target));
-    run(again, on_device.tensors(), workspace, options);
+    run(again, tensors.tensors(), workspace, options);
     synchronize();
     timing.plan_and_run.push_back(seconds_now() - begin);
   }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "varlen/attention.hpp"
+#include "varlen/device.hpp"
 
 namespace varlen::cli {
 
@@ -20,10 +21,22 @@ struct Timing {
 Timing measure_cpu(const Batch& batch, const Tensors& tensors, const PlanTarget& target, std::int32_t repeat);
 /// Once more, noting what ran when.
 RunTrace trace_cpu(const Plan& plan, const Tensors& tensors);
-/// The same on a CUDA device: tensors, plan and workspace are copied there before. A run is timed
-/// by the wall clock over as many launches as take some milliseconds; plan_and_run includes copying the plan.
-Timing measure_cuda(const Batch& batch, const Tensors& tensors, const PlanTarget& target, GpuArchitecture architecture,
-                    std::int32_t repeat);
+/// Dense tensors in memory of the first CUDA device. Block table and sinks are copied; queries, keys and values are
+/// random numbers of their dtype that begin again after some megabytes, which no kernel can tell.
+class CudaTensors {
+ public:
+  explicit CudaTensors(const Tensors& host);
+  const Tensors& tensors() const noexcept { return tensors_; }
+
+ private:
+  Tensors tensors_;
+  std::vector<DeviceMemory> memory_;
+};
+
+/// The same on a CUDA device: plan and workspace are copied there before. A run is timed by the wall clock over as many
+/// launches as take some milliseconds; plan_and_run includes copying the plan.
+Timing measure_cuda(const Batch& batch, const CudaTensors& tensors, const PlanTarget& target,
+                    GpuArchitecture architecture, std::int32_t repeat);
 /// The reference, which has no plan.
 Timing measure_reference(const Batch& batch, const Tensors& tensors, std::int32_t repeat);
 

@@ -1,49 +1,79 @@
 #!/usr/bin/env python3
-"""Times varlen on a CUDA device beside PyTorch's FlashAttention-2 and cuDNN, on traces, one after another.
+"""Times varlen on a CUDA device beside PyTorch's FlashAttention-2 and cuDNN, on traces, one after another, and beside what
+the device can do at most.
 
-    python3 bench/peers/gpu.py --varlen build/cuda/varlen [--only TEXT] [--markdown FILE] TRACE...
+    python3 bench/peers/gpu.py --varlen build/cuda/varlen [--only TEXT] [--seconds N] [--markdown FILE] [--json FILE] TRACE...
 
-bf16. FlashAttention-2 is PyTorch's varlen operator (causal masks need as many queries as keys or bottom-right alignment,
-which it has); cuDNN runs equal lengths only. Peers are timed with CUDA events, medians of 20 after 5 runs; varlen by
-`varlen bench --backend cuda`, medians of as many.
+bf16. FlashAttention-2 is PyTorch's operator for ragged batches, whose causal mask is aligned at the last key as varlen's is;
+cuDNN runs equal lengths only. Everything is timed alike: medians of samples that each take some milliseconds, of as many
+calls as that needs, without waiting between calls; varlen by `varlen bench --backend cuda`, peers with CUDA events.
+
+The floor of a row is max(FLOP / matmul rate, bytes / copy rate), both rates measured here: an 8192³ bf16 product, and a copy
+counted as bytes read and written. `of floor` is the share of it that varlen reaches: where bytes decide, the share of the
+copy rate. A peer that is missing or fails leaves its column empty.
 """
 import argparse
 import json
 import statistics
 import subprocess
+import sys
+import time
 
-import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+try:
+    import torch
+    import torch.nn.attention
+except ImportError:
+    torch = None
 
-WARM_UP, ROUNDS = 5, 20
+SAMPLES = 9
+SAMPLE_MS = 8
+ARCHITECTURES = ("newest", "sm_80")
 
 
-def milliseconds(function):
-    for _ in range(WARM_UP):
-        function()
-    times = []
-    for _ in range(ROUNDS):
+def milliseconds(function, samples=SAMPLES):
+    """Of one call, as a median of samples."""
+
+    def sample(calls):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
-        function()
+        for _ in range(calls):
+            function()
         end.record()
-        torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end))
-    return statistics.median(times)
+        end.synchronize()
+        return begin.elapsed_time(end) / calls
+
+    sample(2)  # loads kernels, raises clocks, fills the allocator's pool
+    calls = max(1, min(1000, round(SAMPLE_MS / sample(2))))
+    return statistics.median(sample(calls) for _ in range(samples))
+
+
+def machine_rates():
+    """FLOP/s of a matrix product and bytes/s of a copy."""
+    size = 8192
+    a, b, c = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(3))
+    matmul = 2 * size**3 / milliseconds(lambda: torch.matmul(a, b, out=c)) * 1e3
+    del a, b, c
+    source = torch.empty(1 << 30, device="cuda", dtype=torch.int8).random_()
+    target = torch.empty_like(source)
+    copy = 2 * source.numel() / milliseconds(lambda: target.copy_(source)) * 1e3
+    torch.cuda.empty_cache()
+    return matmul, copy
+
+
+def ragged(lengths, heads, dim):
+    return torch.randn(sum(lengths), heads, dim, device="cuda", dtype=torch.bfloat16)
 
 
 def offsets(lengths):
-    return torch.tensor([0] + lengths, device="cuda").cumsum(0).to(torch.int32)
+    return torch.tensor([0, *lengths], device="cuda").cumsum(0).to(torch.int32)
 
 
 def flash_attention_2(trace):
     if trace["head_dim_qk"] != trace["head_dim_vo"]:
         return None
-    dim, heads, kv_heads = trace["head_dim_qk"], trace["query_heads"], trace["kv_heads"]
-    queries, keys = trace["query_lengths"], trace["kv_lengths"]
-    query = torch.randn(sum(queries), heads, dim, device="cuda", dtype=torch.bfloat16)
-    key = torch.randn(sum(keys), kv_heads, dim, device="cuda", dtype=torch.bfloat16)
-    value = torch.randn_like(key)
+    queries, keys, dim = trace["query_lengths"], trace["kv_lengths"], trace["head_dim_qk"]
+    query = ragged(queries, trace["query_heads"], dim)
+    key, value = (ragged(keys, trace["kv_heads"], dim) for _ in range(2))
     arguments = (offsets(queries), offsets(keys), max(queries), max(keys), 0.0, trace["causal"], False)
     return milliseconds(lambda: torch.ops.aten._flash_attention_forward(query, key, value, *arguments))
 
@@ -52,29 +82,89 @@ def cudnn(trace):
     queries, keys = trace["query_lengths"], trace["kv_lengths"]
     if len(set(queries)) > 1 or queries != keys or trace["head_dim_qk"] != trace["head_dim_vo"]:
         return None
-    shape = (len(queries), queries[0])
-    make = lambda heads: torch.randn(*shape, heads, trace["head_dim_qk"], device="cuda", dtype=torch.bfloat16).transpose(1, 2)
-    query, key, value = make(trace["query_heads"]), make(trace["kv_heads"]), make(trace["kv_heads"])
-    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-        return milliseconds(
-            lambda: torch.nn.functional.scaled_dot_product_attention(
-                query, key, value, is_causal=trace["causal"], enable_gqa=trace["query_heads"] != trace["kv_heads"]))
+
+    def dense(heads):
+        # [requests, tokens, heads, dim] in memory, as varlen's and FlashAttention-2's tensors are.
+        return ragged(queries, heads, trace["head_dim_qk"]).view(len(queries), queries[0], heads, -1).transpose(1, 2)
+
+    query, key, value = dense(trace["query_heads"]), dense(trace["kv_heads"]), dense(trace["kv_heads"])
+    options = {"is_causal": trace["causal"], "enable_gqa": trace["query_heads"] != trace["kv_heads"]}
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.CUDNN_ATTENTION):
+        return milliseconds(lambda: torch.nn.functional.scaled_dot_product_attention(query, key, value, **options))
 
 
-def attempt(function, trace):
+def attempt(function, *arguments):
+    """What the function returns; nothing if it fails, whose reason is printed."""
+    if torch is None:
+        return None
     try:
-        return function(trace)
-    except (RuntimeError, torch.OutOfMemoryError) as error:
-        print(f"  {function.__name__}: {str(error).splitlines()[0][:100]}")
+        return function(*arguments)
+    except Exception as error:  # a peer may fail in any way; the others' figures stand
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        print(f"  {function.__name__}: {reason[:120]}", flush=True)
         return None
     finally:
-        torch.cuda.empty_cache()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
-def show(time):
-    if time is None:
-        return "–"
-    return f"{time:.3f}"
+def varlen(program, path):
+    """FLOP, bytes and milliseconds by architecture; raises RuntimeError with the program's words."""
+    command = [program, "bench", "--backend", "cuda", "--arch", ",".join(ARCHITECTURES), "--trace", path, "--dtype", "bf16",
+               "--repeat", str(SAMPLES), "--max-gflop", "20000", "--json"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError("varlen bench took more than 60 s") from None
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip() or f"varlen bench ended with {done.returncode}")
+    rows = json.loads(done.stdout)["traces"]
+    if "skipped" in rows[0]:
+        raise RuntimeError(rows[0]["skipped"])
+    return rows[0]["flop"], rows[0]["bytes"], {row["arch"]: row["run_ms"] for row in rows}
+
+
+def measure(program, path, rates):
+    with open(path) as file:
+        trace = json.load(file)
+    row = {"trace": trace["name"]}
+    try:
+        row["flop"], row["bytes"], times = varlen(program, path)
+    except RuntimeError as error:
+        return row | {"failed": str(error)}
+    row |= {"ms": times["newest"], "sm_80_ms": times["sm_80"]}
+    if rates is not None:
+        row["floor_ms"] = max(row["flop"] / rates[0], row["bytes"] / rates[1]) * 1e3
+    for name, peer in (("flash_attention_2_ms", flash_attention_2), ("cudnn_ms", cudnn)):
+        row[name] = attempt(peer, trace)
+    return row
+
+
+def markdown(rows):
+    lines = ["| trace | GFLOP | MB | floor ms | varlen ms | of floor | TFLOP/s | TB/s | sm_80 ms | FlashAttention-2 ms (varlen is) "
+             "| cuDNN ms (varlen is) |", "|---|" + "--:|" * 10]
+    for row in rows:
+        if "failed" in row:
+            lines.append(f"| {row['trace']} | " + " | ".join(["–"] * 9) + f" | {row['failed'].splitlines()[0][:80]} |")
+            continue
+        ours = row["ms"]
+        floor = row.get("floor_ms")
+        peers = [row[name] for name in ("flash_attention_2_ms", "cudnn_ms")]
+        cells = [row["trace"], f"{row['flop'] * 1e-9:.0f}", f"{row['bytes'] * 1e-6:.0f}", f"{floor:.3f}" if floor else "–",
+                 f"**{ours:.3f}**", f"{100 * floor / ours:.0f} %" if floor else "–", f"{row['flop'] / ours * 1e-9:.0f}",
+                 f"{row['bytes'] / ours * 1e-9:.2f}", f"{row['sm_80_ms']:.3f}"]
+        cells += [f"{peer:.3f} ({peer / ours:.2f} ×)" if peer else "–" for peer in peers]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def machine_line(rates):
+    if torch is None:
+        return "PyTorch is missing here: no peers, no rates."
+    line = f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
+    if rates is None:
+        return line + "; its rates could not be measured."
+    return line + f"; matmul {rates[0] * 1e-12:.0f} TFLOP/s, copy {rates[1] * 1e-12:.2f} TB/s."
 
 
 def main():
@@ -82,34 +172,33 @@ def main():
     parser.add_argument("traces", nargs="+")
     parser.add_argument("--varlen", required=True)
     parser.add_argument("--only", default="")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no trace after these")
     parser.add_argument("--markdown")
+    parser.add_argument("--json")
     options = parser.parse_args()
-    lines = ["| trace | varlen ms | TFLOP/s | FlashAttention-2 ms (varlen is) | cuDNN ms (varlen is) |", "|---|--:|--:|--:|--:|"]
+    begin = time.monotonic()
+    rates = attempt(machine_rates)
+    about = machine_line(rates)
+    print(about, flush=True)
+    rows = []
     for path in options.traces:
         if options.only not in path:
             continue
-        with open(path) as file:
-            trace = json.load(file)
-        done = subprocess.run([options.varlen, "bench", "--backend", "cuda", "--trace", path, "--dtype", "bf16", "--repeat",
-                               str(ROUNDS), "--max-gflop", "20000", "--json"], capture_output=True, text=True)
-        if done.returncode != 0:
-            print(f"{trace['name']}: {done.stderr.strip()}")
+        if time.monotonic() - begin > options.seconds:
+            rows.append({"trace": path.rsplit("/", 1)[-1].removesuffix(".json"), "failed": "not run: no time left"})
             continue
-        ours = json.loads(done.stdout)["traces"][0]
-        if "skipped" in ours:
-            print(f"{trace['name']}: {ours['skipped']}")
-            continue
-        time = ours["run_ms"]
-        flash, dnn = attempt(flash_attention_2, trace), attempt(cudnn, trace)
-        row = [trace["name"], f"{time:.3f}", f"{ours['flop'] / time * 1e-9:.0f}",
-               show(flash) + (f" ({flash / time:.2f} ×)" if flash else ""), show(dnn) + (f" ({dnn / time:.2f} ×)" if dnn else "")]
-        lines.append("| " + " | ".join(row) + " |")
-        print(lines[-1], flush=True)
-    table = "\n".join(lines)
-    print(f"\n{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}\n\n{table}")
-    if options.markdown:
-        with open(options.markdown, "w") as file:
-            file.write(table + "\n")
+        rows.append(measure(options.varlen, path, rates))
+        print(markdown(rows[-1:]).splitlines()[-1], flush=True)
+        # Whatever happens next, what was measured is kept.
+        if options.markdown:
+            with open(options.markdown, "w") as file:
+                file.write(f"{about}\n\n{markdown(rows)}\n")
+        if options.json:
+            with open(options.json, "w") as file:
+                json.dump({"machine": about, "rates": rates, "rows": rows}, file, indent=1)
+    failed = sum("failed" in row for row in rows)
+    print(f"{len(rows) - failed} traces timed in {time.monotonic() - begin:.0f} s, {failed} not")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

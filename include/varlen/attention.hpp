@@ -52,7 +52,8 @@ VARLEN_API std::int64_t workspace_bytes(const Plan& plan, Backend backend = Back
 ///
 /// On the CPU with as many threads as the plan has workers and the machine offers; allocates nothing proportional to
 /// the data. On a CUDA device the plan must be there (to_device()) and all tensors too; the call only launches kernels:
-/// it neither allocates, copies nor waits. Page numbers in device memory are not validated.
+/// it neither allocates, copies nor waits, and may be captured in a graph. Addresses that are not memory of the device
+/// are refused; page numbers in its memory are not validated.
 VARLEN_API void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options = {});
 
 /// Everything at once: validate, plan, allocate the workspace, run, and wait for the result. Backend::kReference

@@ -76,6 +76,7 @@ CheckSummary run_checks(const CheckOptions& options) {
   }
   std::vector<check::EdgeCase> edges;
   if (options.cases != CheckCases::kRandom) edges = check::edge_cases();
+  check::adapt_to(options.backend, edges);
   const std::int64_t random_cases = options.cases == CheckCases::kEdge ? 0 : options.count;
   std::int64_t total = random_cases;
   for (check::EdgeCase& edge : edges) {

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/cuda/device_memory_check.hpp"
 #include "backend/cuda/launch.hpp"
 #include "backend/cuda/resident_plan.hpp"
 #include "backend/cuda/runtime.hpp"
@@ -187,7 +188,10 @@ PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitec
   target.key_block = wgmma && dims.vo <= 128 ? 128 : 64;
   target.workers =
       resident_blocks(batch, select_kernel(batch, wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma), device);
-  target.l2_bytes = device_info(device).l2_bytes;
+  // Not device_info(): asking for all properties is slow, and this is called for every batch.
+  int l2_bytes = 0;
+  check(cudaDeviceGetAttribute(&l2_bytes, cudaDevAttrL2CacheSize, device), "asking for an attribute");
+  target.l2_bytes = l2_bytes;
   return target;
 }
 
@@ -242,6 +246,8 @@ std::int64_t workspace_bytes(const Plan& plan) {
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
              void* stream) {
   const ResidentPlan& resident = *plan.data().on_device;
+  if (cuda::workspace_bytes(plan) == 0) workspace = {};
+  check_device_memory(tensors, workspace, resident.device);
   if (item_count(resident.view) == 0) return;
   run_kernels(resident, plan.data().batch, plan.data().target, tensors, workspace, architecture, stream);
 }

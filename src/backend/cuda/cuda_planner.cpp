@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backend/cuda/cuda_backend.hpp"
+#include "backend/cuda/device_memory_check.hpp"
 #include "backend/cuda/launch.hpp"
 #include "backend/cuda/resident_plan.hpp"
 #include "backend/cuda/runtime.hpp"
@@ -33,7 +34,7 @@ class CudaPlanner : public DevicePlanner {
     plan_.view = planning_.view(memory());
     plan_.merges = reinterpret_cast<const Merge*>(memory() + planning_.layout().merges);
     plan_.counts = reinterpret_cast<const PlanCounts*>(memory() + planning_.layout().counts);
-    plan_.longest = {limits.query_tokens, limits.key_tokens};
+    plan_.longest = {planning_.limits().query_length, planning_.limits().key_length};
     choose_kernels(this->batch(), planning_.sizes().items + planning_.sizes().listed, planning_.sizes().merges, plan_);
     const auto shared = static_cast<int>(planning_.shared_bytes());
     check(planning_.is_narrow() ? prepare_plan_on_device<std::int32_t>(shared)
@@ -55,6 +56,7 @@ class CudaPlanner : public DevicePlanner {
   }
 
   void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
+    check_device_memory(tensors, workspace, plan_.device);
     if (plan_.mma.blocks == 0) return;  // the limits allow no items
     run_kernels(plan_, batch(), target(), tensors, workspace, options.architecture, options.stream);
   }

@@ -51,7 +51,7 @@ class EmulatorPlanner : public DevicePlanner {
     const std::int64_t workers = target().workers;
     const PlacedPlan placed{planning_.view(data()), merges, counts, workers,
                             std::min(planning_.sizes().merges, workers)};
-    run_kernels(*read(), placed, batch(), {limits().query_tokens, limits().key_tokens}, tensors, workspace,
+    run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors, workspace,
                 options.architecture);
   }
 
@@ -108,7 +108,8 @@ std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget&
 }
 
 std::int64_t workspace_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits) {
-  const PlanSizes sizes = plan_sizes(plan_problem<std::int64_t>(batch, target, limits.key_tokens), target, limits);
+  const Limits all = resolved(limits);
+  const PlanSizes sizes = plan_sizes(plan_problem<std::int64_t>(batch, target, all.key_length), target, all);
   return kernel::workspace_bytes(sizes.partial_rows, batch.head_dim_vo);
 }
 

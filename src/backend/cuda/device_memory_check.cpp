@@ -1,0 +1,54 @@
+#include "backend/cuda/device_memory_check.hpp"
+
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "batch/refuse.hpp"
+
+namespace varlen::cuda {
+namespace {
+
+bool has_elements(const TensorView& view) {
+  return view.present() &&
+         std::all_of(view.shape.begin(), view.shape.begin() + view.rank, [](auto size) { return size > 0; });
+}
+
+/// `field`: of the interface, as "query.data".
+void check_address(const char* field, const void* address, std::int32_t device) {
+  cudaPointerAttributes attributes{};
+  if (cudaPointerGetAttributes(&attributes, address) != cudaSuccess) {
+    cudaGetLastError();  // or the next launch would report it
+    attributes.type = cudaMemoryTypeUnregistered;
+  }
+  switch (attributes.type) {
+    case cudaMemoryTypeManaged:
+      return;
+    case cudaMemoryTypeDevice:
+      if (attributes.device == device) return;
+      refuse(field, Error::kNoIndex, fmt::ptr(address), "is memory of CUDA device {}, not of device {}",
+             attributes.device, device);
+    default:
+      refuse(field, Error::kNoIndex, fmt::ptr(address), "is not memory of CUDA device {}: it is {}", device,
+             attributes.type == cudaMemoryTypeHost ? "page-locked memory of the host"
+                                                   : "an address of the host, or of nothing");
+  }
+}
+
+}  // namespace
+
+void check_device_memory(const Tensors& tensors, const Workspace& workspace, std::int32_t device) {
+  const std::pair<const char*, const TensorView*> views[] = {
+      {"query.data", &tensors.query}, {"key.data", &tensors.key}, {"value.data", &tensors.value},
+      {"out.data", &tensors.out},     {"lse.data", &tensors.lse}, {"block_table.data", &tensors.block_table},
+      {"sinks.data", &tensors.sinks}};
+  for (const auto& [field, view] : views) {
+    if (has_elements(*view)) check_address(field, view->data, device);
+  }
+  if (workspace.bytes > 0) check_address("workspace.data", workspace.data, device);
+}
+
+}  // namespace varlen::cuda

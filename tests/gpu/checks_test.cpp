@@ -1,0 +1,78 @@
+// The checks themselves, on the host: the emulated kernels pass them.
+#include "checks.hpp"
+
+#include <gtest/gtest.h>
+
+#include "effort.hpp"
+#include "machine.hpp"
+
+namespace varlen::gpu_check {
+namespace {
+
+Options options_for(const Machine& machine, std::int64_t count) {
+  Options options;
+  options.count = test::scaled_by_effort(count);
+  options.architectures = machine.architectures();
+  options.effort = {1'000'000, 60'000};
+  return options;
+}
+
+TEST(GpuChecks, Random) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  const Options options = options_for(*emulator, 12);
+  const Outcome outcome = check_random(*emulator, options);
+  EXPECT_EQ(outcome.passed, options.count);
+  EXPECT_EQ(outcome.failed, 0);
+}
+
+TEST(GpuChecks, Isolation) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  const Options options = options_for(*emulator, 6);
+  const Outcome outcome = check_isolation(*emulator, options);
+  EXPECT_EQ(outcome.passed, options.count);
+  EXPECT_EQ(outcome.failed, 0);
+}
+
+// The CPU backend really touches the pages; the emulator would tell before.
+TEST(GpuChecks, GuardPages) {
+  const std::unique_ptr<Machine> cpu = host_machine(true);
+  const Options options = options_for(*cpu, 20);
+  const Outcome outcome = check_guard_pages(*cpu, options);
+  EXPECT_GT(outcome.passed, 2 * options.count);
+  EXPECT_EQ(outcome.failed, 0);
+}
+
+TEST(GpuChecks, Repeat) {
+  const std::unique_ptr<Machine> cpu = host_machine(true);
+  Options options = options_for(*cpu, 5);
+  options.shrink_by = 8;
+  EXPECT_EQ(check_repeat(*cpu, options).failed, 0);
+}
+
+TEST(GpuChecks, Large) {
+  const std::unique_ptr<Machine> cpu = host_machine(true);
+  Options options = options_for(*cpu, 1);
+  options.shrink_by = 1000;
+  const Outcome outcome = check_large(*cpu, options);
+  EXPECT_EQ(outcome.failed, 0);
+  EXPECT_GE(outcome.passed, 6);
+}
+
+TEST(GpuChecks, BadInput) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  const Outcome outcome = check_bad_input(*emulator, options_for(*emulator, 1));
+  EXPECT_EQ(outcome.failed, 0);
+  EXPECT_GE(outcome.passed, 8);
+}
+
+TEST(GpuChecks, TimeEnds) {
+  const std::unique_ptr<Machine> cpu = host_machine(true);
+  Options options = options_for(*cpu, 1'000'000);
+  options.seconds = 0.2;
+  const Outcome outcome = check_random(*cpu, options);
+  EXPECT_EQ(outcome.failed, 0);
+  EXPECT_LT(outcome.passed, options.count);
+}
+
+}  // namespace
+}  // namespace varlen::gpu_check

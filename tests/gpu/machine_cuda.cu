@@ -1,0 +1,268 @@
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+
+#include "guarded_memory.hpp"
+#include "machine_with.hpp"
+#include "varlen/device.hpp"
+
+namespace varlen::gpu_check {
+namespace {
+
+void check(cudaError_t status, const char* action) {
+  if (status == cudaSuccess) return;
+  throw std::runtime_error(std::string(action) + " failed: " + cudaGetErrorName(status) + ", " +
+                           cudaGetErrorString(status));
+}
+
+constexpr int kLanes = 32;
+constexpr int kWarps = 4;
+constexpr int kThreads = kWarps * kLanes;
+constexpr int kMaxBlocks = 4096;  // more than any GPU holds at once
+
+/// A block. `shared` is one number for each warp.
+class BlockTeam {
+ public:
+  __device__ explicit BlockTeam(double* shared) : shared_(shared) {}
+
+  __device__ int thread() const { return static_cast<int>(threadIdx.x); }
+  __device__ int threads() const { return kThreads; }
+  __device__ int warp() const { return thread() / kLanes; }
+  __device__ int warps() const { return kWarps; }
+  __device__ int lane() const { return thread() % kLanes; }
+  __device__ int lanes() const { return kLanes; }
+  __device__ void wait() const { __syncthreads(); }
+
+  __device__ double warp_sum(double value) const {
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+      value += __shfl_xor_sync(0xFFFFFFFFU, value, distance);
+    }
+    return value;
+  }
+  __device__ double sum(double value) const {
+    exchange(warp_sum(value));
+    double total = 0;
+    for (int w = 0; w < kWarps; ++w) total += shared_[w];
+    wait();
+    return total;
+  }
+  __device__ double max(double value) const {
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+      value = oracle::larger(value, __shfl_xor_sync(0xFFFFFFFFU, value, distance));
+    }
+    exchange(value);
+    double largest = shared_[0];
+    for (int w = 1; w < kWarps; ++w) largest = oracle::larger(largest, shared_[w]);
+    wait();
+    return largest;
+  }
+
+ private:
+  __device__ void exchange(double of_warp) const {
+    if (lane() == 0) shared_[warp()] = of_warp;
+    wait();
+  }
+  double* shared_;
+};
+
+template <class Function>
+__global__ void __launch_bounds__(256) loop_kernel(std::int64_t count, const __grid_constant__ Function function) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
+    function(i);
+  }
+}
+
+__device__ void add(Tally* tally, std::int64_t row, const oracle::Verdict& verdict) {
+  if (verdict.spoiled) {
+    atomicAdd(&tally->spoiled, 1ULL);
+    return;
+  }
+  atomicAdd(&tally->rows, 1ULL);
+  atomicMax(&tally->worst_out_bits, static_cast<unsigned long long>(__double_as_longlong(verdict.out)));
+  atomicMax(&tally->worst_lse_bits, static_cast<unsigned long long>(__double_as_longlong(verdict.lse)));
+  if (verdict.out <= 1 && verdict.lse <= 1) return;
+  atomicAdd(&tally->failed, 1ULL);
+  oracle::lower(&tally->first_failed, row);
+}
+
+/// `rows`: [count], or null for the rows 0 … count − 1. A block judges one row after another.
+__global__ void __launch_bounds__(kThreads)
+    judge_kernel(const __grid_constant__ oracle::Problem problem, const std::int64_t* rows, std::int64_t count,
+                 Tally* tally, oracle::Verdict* last) {
+  __shared__ oracle::Scratch scratch;
+  __shared__ double shared[kWarps];
+  BlockTeam team(shared);
+  for (std::int64_t i = blockIdx.x; i < count; i += gridDim.x) {
+    const std::int64_t row = rows != nullptr ? rows[i] : i;
+    const oracle::Verdict verdict = oracle::RowJudge<BlockTeam>(problem, row, team, scratch).judge();
+    if (team.thread() == 0) {
+      add(tally, row, verdict);
+      if (last != nullptr) *last = verdict;
+    }
+    team.wait();  // before the next row takes the scratch
+  }
+}
+
+/// Device memory of the type's size.
+template <class T>
+class OnDevice {
+ public:
+  OnDevice() { check(cudaMalloc(&data_, sizeof(T)), "allocating memory"); }
+  ~OnDevice() { cudaFree(data_); }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+  T* data() const { return data_; }
+  void set(const T& value) { check(cudaMemcpy(data_, &value, sizeof(T), cudaMemcpyHostToDevice), "copying"); }
+  T get() const {
+    T value{};
+    check(cudaMemcpy(&value, data_, sizeof(T), cudaMemcpyDeviceToHost), "the kernels before, or copying");
+    return value;
+  }
+
+ private:
+  T* data_ = nullptr;
+};
+
+class CudaLoops {
+ public:
+  CudaLoops() {
+    for (int word = 0; word < 2; ++word) set(word, kNone);
+  }
+  template <class Function>
+  void loop(std::int64_t count, const Function& function, void* stream) {
+    if (count == 0) return;
+    constexpr int kLoopThreads = 256;
+    const auto blocks = static_cast<int>(std::min<std::int64_t>(kMaxBlocks, (count + kLoopThreads - 1) / kLoopThreads));
+    loop_kernel<<<blocks, kLoopThreads, 0, static_cast<cudaStream_t>(stream)>>>(count, function);
+    check(cudaGetLastError(), "launching a loop");
+  }
+  void set(int word, unsigned long long value) { words_[word].set(value); }
+  unsigned long long get(int word) const { return words_[word].get(); }
+  unsigned long long* word(int word) const { return words_[word].data(); }
+
+ private:
+  OnDevice<unsigned long long> words_[2];
+};
+
+class CudaMachine : public MachineWith<CudaLoops> {
+ public:
+  explicit CudaMachine(std::int32_t device) : device_(device) {}
+  ~CudaMachine() override {
+    for (cudaStream_t stream : streams_) cudaStreamDestroy(stream);
+  }
+
+  Backend backend() const override { return Backend::kCuda; }
+  std::vector<GpuArchitecture> architectures() const override {
+    if (device_info(device_).compute_major == 9) return {GpuArchitecture::kSm90a, GpuArchitecture::kSm80};
+    return {GpuArchitecture::kSm80};
+  }
+  PlanTarget target(const Batch& batch, GpuArchitecture architecture) const override {
+    return device_target(batch, device_, architecture);
+  }
+  Plan prepared(const Plan& plan) const override { return to_device(plan, device_); }
+  TensorView here(TensorView view) const override {
+    view.device = DeviceKind::kCuda;
+    view.device_index = device_;
+    return view;
+  }
+
+  std::byte* allocate(std::int64_t bytes) override {
+    void* memory = nullptr;
+    const cudaError_t status = cudaMalloc(&memory, static_cast<std::size_t>(bytes));
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();  // or the next launch would report it
+      return nullptr;
+    }
+    check(status, "allocating memory");
+    return static_cast<std::byte*>(memory);
+  }
+  void release(std::byte* memory) noexcept override { cudaFree(memory); }
+  std::unique_ptr<Memory> guarded_memory(Side side) override { return guarded_device_memory(device_, side); }
+  void upload(void* to, const void* from, std::int64_t bytes) override {
+    if (bytes > 0) check(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice), "copying");
+  }
+
+  void* new_stream() override {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+    streams_.push_back(stream);
+    return stream;
+  }
+  std::string captured(const std::function<void(void* stream)>& launch, int times) override;
+  void wait() override { check(cudaDeviceSynchronize(), "the kernels before"); }
+
+  Judgement judge(const oracle::Problem& problem, const std::vector<std::int64_t>* rows) override {
+    std::int64_t count = problem.query_tokens * problem.query.heads;
+    std::byte* chosen = nullptr;
+    if (rows != nullptr) {
+      count = static_cast<std::int64_t>(rows->size());
+      chosen = allocate(std::max<std::int64_t>(1, count) * 8);
+      if (chosen == nullptr) throw std::runtime_error("there is no memory for the list of rows");
+      upload(chosen, rows->data(), count * 8);
+    }
+    judge_rows(problem, reinterpret_cast<const std::int64_t*>(chosen), count, nullptr);
+    const Judgement result = judgement_of(tally_.get());
+    release(chosen);
+    return result;
+  }
+  oracle::Verdict verdict(const oracle::Problem& problem, std::int64_t row) override {
+    OnDevice<std::int64_t> chosen;
+    chosen.set(row);
+    OnDevice<oracle::Verdict> last;
+    judge_rows(problem, chosen.data(), 1, last.data());
+    return last.get();
+  }
+
+ private:
+  void judge_rows(const oracle::Problem& problem, const std::int64_t* rows, std::int64_t count, oracle::Verdict* last) {
+    tally_.set(Tally{0, 0, 0, 0, 0, kNone});
+    if (count == 0) return;
+    const auto blocks = static_cast<int>(std::min<std::int64_t>(kMaxBlocks, count));
+    judge_kernel<<<blocks, kThreads>>>(problem, rows, count, tally_.data(), last);
+    check(cudaGetLastError(), "launching the oracle");
+  }
+
+  const std::int32_t device_;
+  OnDevice<Tally> tally_;
+  std::vector<cudaStream_t> streams_;
+};
+
+std::string CudaMachine::captured(const std::function<void(void* stream)>& launch, int times) {
+  auto* const stream = static_cast<cudaStream_t>(new_stream());
+  // Global: no thread may do what could disturb a capture.
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), "beginning a capture");
+  std::string failure;
+  try {
+    launch(stream);
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  cudaGraph_t graph = nullptr;
+  const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+  if (ended != cudaSuccess) {
+    cudaGetLastError();
+    return std::string("the capture was broken: ") + cudaGetErrorString(ended);
+  }
+  cudaGraphExec_t executable = nullptr;
+  check(cudaGraphInstantiate(&executable, graph, 0), "instantiating a graph");
+  for (int i = 0; i < times; ++i) check(cudaGraphLaunch(executable, stream), "launching a graph");
+  check(cudaStreamSynchronize(stream), "running a graph");
+  cudaGraphExecDestroy(executable);
+  cudaGraphDestroy(graph);
+  return failure;
+}
+
+}  // namespace
+
+std::unique_ptr<Machine> cuda_machine(std::int32_t device) {
+  device_info(device);  // throws if there is no such device
+  check(cudaSetDevice(device), "choosing a device");
+  return std::make_unique<CudaMachine>(device);
+}
+
+}  // namespace varlen::gpu_check

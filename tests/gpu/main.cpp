@@ -1,0 +1,76 @@
+// gpu_check: what only a GPU can show, each kind of check a subcommand. tests/gpu/checks.hpp says what they are.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+
+#include "checks.hpp"
+#include "machine.hpp"
+
+namespace {
+
+using namespace varlen;
+using namespace varlen::gpu_check;
+
+struct Arguments {
+  std::string arch = "all";
+  std::int32_t device = 0;
+  Options options;
+};
+
+using Check = Outcome (*)(Machine& machine, const Options& options);
+
+void add_check(CLI::App& app, Arguments& arguments, Check& chosen, const char* name, const char* description,
+               std::int64_t count, Check check) {
+  CLI::App* const command = app.add_subcommand(name, description);
+  if (count > 0) {
+    command->add_option("--count", arguments.options.count, fmt::format("How many [{}]", count));
+    command->add_option("--seed", arguments.options.seed, "Of the first random batch, which has exactly this one")
+        ->capture_default_str();
+  }
+  command->add_option("--seconds", arguments.options.seconds, "Stop after these")->capture_default_str();
+  command->add_option("--arch", arguments.arch, "Kernels of which architecture")
+      ->check(CLI::IsMember({"all", "sm_80", "sm_90a"}))
+      ->capture_default_str();
+  command->add_option("--device", arguments.device, "CUDA device")->capture_default_str();
+  command->callback([&arguments, &chosen, count, check] {
+    if (arguments.options.count == 0) arguments.options.count = count;
+    chosen = check;
+  });
+}
+
+int run(const Arguments& arguments, Check check) {
+  const std::unique_ptr<Machine> machine = cuda_machine(arguments.device);
+  Options options = arguments.options;
+  options.architectures = machine->architectures();
+  if (arguments.arch != "all") options.architectures = {gpu_architecture_named(arguments.arch)};
+  return check(*machine, options).failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Checks of varlen on a CUDA device against a float64 oracle that runs there as well");
+  app.require_subcommand(1);
+  Arguments arguments;
+  Check chosen = nullptr;
+  const auto add = [&](const char* name, const char* description, std::int64_t count, Check check) {
+    add_check(app, arguments, chosen, name, description, count, check);
+  };
+  add("random", "Random ragged batches", 10'000, check_random);
+  add("isolation", "Poison in every byte that is not a request's own", 1'000, check_isolation);
+  add("guard-pages", "Tensors that touch unmapped memory", 200, check_guard_pages);
+  add("large", "More than 2^31 elements, very many requests", 0, check_large);
+  add("repeat", "The same bits every time", 1'000, check_repeat);
+  add("bad-input", "Calls that must be refused", 0, check_bad_input);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run(arguments, chosen);
+  } catch (const std::exception& error) {
+    fmt::print("FAILED {}\n0 passed, 1 failed\n", error.what());
+    return 1;
+  }
+}
