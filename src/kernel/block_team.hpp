@@ -219,7 +219,7 @@ class BlockTeam {
     VARLEN_UNROLL_BY(1)
     for (std::int32_t begin = own.begin; begin < own.end; begin += gpu::kWarpThreads) {
       const std::int32_t i = begin + lane_;
-      const std::int32_t own_key = key(i, i < own.end);
+      const std::int32_t own_key = i < own.end ? key(i) : -1;
       const std::uint32_t same = gpu::match_any(static_cast<std::uint32_t>(own_key));
       const int rank = gpu::count_ones(same & lanes_below());
       const gpu::SharedAddress counter = counters + 4 * static_cast<std::uint32_t>(own_key);

@@ -59,24 +59,19 @@ class DeviceRequests {
     queries_ = team_.template array<Int>(count_);
     keys_ = team_.template array<Int>(count_);
     choices_ = team_.template array<Int>(count_);
-    query_tokens_ = prepare_side(parameters_.query, false);
-    key_tokens_ = prepare_side(parameters_.key, true);
+    prepare_side(parameters_.query, false);
+    prepare_side(parameters_.key, true);
   }
 
   VARLEN_DEVICE std::int32_t count() const { return count_; }
 
-  /// Reads and checks a request's lengths and writes its extent. By the whole warp, whose lanes have consecutive
-  /// requests; those that do not exist get no queries. What is wrong is reported and made right, so that planning may
-  /// go on until all threads know.
-  VARLEN_DEVICE Lengths read(std::int32_t request, bool exists) {
-    Piece queries{0, 0};
-    Piece keys{0, 0};
-    if (exists) {
-      queries = piece_of(parameters_.query, false, request);
-      keys = piece_of(parameters_.key, true, request);
-      queries_.put(request, queries.length);
-      keys_.put(request, keys.length);
-    }
+  /// Reads and checks a request's lengths and writes its extent. What is wrong is reported and made right, so that
+  /// planning may go on until all threads know.
+  VARLEN_DEVICE Lengths read(std::int32_t request) {
+    const Piece queries = piece_of(parameters_.query, false, request);
+    const Piece keys = piece_of(parameters_.key, true, request);
+    queries_.put(request, queries.length);
+    keys_.put(request, keys.length);
     write_extent(request, queries, keys);
     return {queries.length, keys.length};
   }
@@ -95,10 +90,6 @@ class DeviceRequests {
   VARLEN_DEVICE TilesOf<Int> tiles(std::int32_t request) const {
     return parameters_.problem.selector.tiles(choice(request), queries_.at(request), keys_.at(request));
   }
-
-  // The last offsets, or sums of lengths.
-  VARLEN_DEVICE std::int64_t query_tokens() const { return query_tokens_; }
-  VARLEN_DEVICE std::int64_t key_tokens() const { return key_tokens_; }
 
   /// What a fault is about. By one thread.
   VARLEN_DEVICE LengthFault describe(std::uint64_t rank) const {
@@ -156,13 +147,15 @@ class DeviceRequests {
     return greatest<Value>(0, least(length, most));
   }
 
-  /// Where requests lie end to end, their starts go to the extents, for read(). Returns the side's tokens.
-  VARLEN_DEVICE std::int64_t prepare_side(const LengthSide& side, bool of_keys) {
+  /// Where requests lie end to end, their starts go to the extents, for read(). Offsets are left to it, which has the
+  /// first and the last one in hand, unless there are no requests.
+  VARLEN_DEVICE void prepare_side(const LengthSide& side, bool of_keys) {
     if (side.indptr.data != nullptr) {
-      const std::int64_t tokens = load_length(side.indptr, count_);
-      if (load_length(side.indptr, 0) != 0) report(LengthRule::kFirstOffset, of_keys, 0);
-      if (tokens > side.most_tokens) report(LengthRule::kMostTokens, of_keys, count_);
-      return tokens;
+      if (count_ > 0 || !team_.leads()) return;
+      const std::int64_t only = load_length(side.indptr, 0);
+      check_first(of_keys, only);
+      take_last(side, of_keys, only);
+      return;
     }
     const std::int64_t tokens = team_.template scan<std::int64_t>(
         count_,
@@ -176,8 +169,18 @@ class DeviceRequests {
           }
           gpu::store_global(start_of(request, of_keys), side.laid_out ? before : 0);
         });
+    if (team_.leads()) note_tokens(of_keys, tokens);
     team_.sync();
-    return tokens;
+  }
+  VARLEN_DEVICE void check_first(bool of_keys, std::int64_t offset) {
+    if (offset != 0) report(LengthRule::kFirstOffset, of_keys, 0);
+  }
+  VARLEN_DEVICE void take_last(const LengthSide& side, bool of_keys, std::int64_t offset) {
+    if (offset > side.most_tokens) report(LengthRule::kMostTokens, of_keys, count_);
+    note_tokens(of_keys, offset);
+  }
+  VARLEN_DEVICE void note_tokens(bool of_keys, std::int64_t tokens) const {
+    gpu::store_global(of_keys ? &parameters_.status->key_tokens : &parameters_.status->query_tokens, tokens);
   }
   VARLEN_DEVICE std::int64_t* start_of(std::int32_t request, bool of_keys) const {
     RequestExtent& extent = parameters_.requests[request];
@@ -200,6 +203,8 @@ class DeviceRequests {
     const Offset* const offsets = static_cast<const Offset*>(side.indptr.data) + request;
     const Offset begin = gpu::load_global(offsets);
     const Offset end = gpu::load_global(offsets + 1);
+    if (request == 0) check_first(of_keys, begin);
+    if (request == count_ - 1) take_last(side, of_keys, end);
     if (end < begin) report(LengthRule::kDecreasing, of_keys, request);
     const auto range = static_cast<Offset>(static_cast<Unsigned>(end) - static_cast<Unsigned>(begin));
     const auto start = static_cast<Int>(within<Wider>(begin, static_cast<Wider>(side.most_tokens)));
@@ -217,24 +222,15 @@ class DeviceRequests {
     return static_cast<Int>(within(length, side.most_length));
   }
 
-  /// Two lanes write their extents' halves side by side, one extent after the other: whole sectors of memory.
   VARLEN_DEVICE void write_extent(std::int32_t request, const Piece& queries, const Piece& keys) const {
-    const bool odd = request % 2 != 0;
-    const int partner = gpu::lane_index() ^ 1;
-    const Piece theirs =
-        of_lane(odd ? queries : keys, partner);  // of the partner's extent the half that this lane writes
-    write_half(request & ~1, odd, odd ? theirs : queries);
-    write_half(request | 1, odd, odd ? keys : theirs);
-  }
-  VARLEN_DEVICE void write_half(std::int32_t request, bool second, const Piece& piece) const {
     struct alignas(16) Half {
       std::int64_t start;
       std::int64_t length;
     };
     static_assert(2 * sizeof(Half) == sizeof(RequestExtent));
-    if (request >= count_) return;
-    gpu::store_global(reinterpret_cast<Half*>(parameters_.requests + request) + (second ? 1 : 0),
-                      Half{piece.start, piece.length});
+    auto* const extent = reinterpret_cast<Half*>(parameters_.requests + request);
+    gpu::store_global(extent, Half{queries.start, queries.length});
+    gpu::store_global(extent + 1, Half{keys.start, keys.length});
   }
 
   const PlanningParameters<Int>& parameters_;
@@ -243,8 +239,6 @@ class DeviceRequests {
   Array<Int> queries_;
   Array<Int> keys_;
   Array<Int> choices_;  // tiles × kCuts + cut
-  std::int64_t query_tokens_ = 0;
-  std::int64_t key_tokens_ = 0;
   std::uint64_t fault_ = kNoFault;
 };
 

@@ -44,13 +44,14 @@ VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
   const PlanCounts counts = planner.plan();
   if (!team.leads()) return;
   team.store(parameters.counts, counts);
-  PlanStatus status{{}, requests.count(), requests.query_tokens(), requests.key_tokens()};
+  LengthFault fault{};
   if (planner.fault() != kNoFault) {
-    status.fault = requests.describe(planner.fault());
+    fault = requests.describe(planner.fault());
   } else if (output.lacks_room()) {
-    status.fault.rule = LengthRule::kNoRoom;
+    fault.rule = LengthRule::kNoRoom;
   }
-  team.store(parameters.status, status);
+  team.store(&parameters.status->fault, fault);
+  gpu::store_global(&parameters.status->requests, std::int64_t{requests.count()});
 }
 
 }  // namespace varlen::kernel

@@ -39,11 +39,6 @@ class Planning {
         wide_(plan_problem<std::int64_t>(batch, target, limits_.key_length)),
         narrow_(plan_problem<std::int32_t>(batch, target, limits_.key_length)),
         sizes_(plan_sizes(wide_, target, limits_)) {
-    constexpr std::int64_t kFewestThreads = 256;
-    constexpr std::int64_t kMostThreads = TeamMemory::kMaxWarps * gpu::kWarpThreads;
-    threads_ = static_cast<int>(
-        std::clamp<std::int64_t>(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(limits_.requests))),
-                                 kFewestThreads, kMostThreads));
     is_narrow_ = varlen::is_narrow(wide_, sizes_, limits_) && shared_bytes<std::int32_t>() <= most_shared;
     lay_out();
   }
@@ -53,7 +48,11 @@ class Planning {
   const PlanLayout& layout() const { return layout_; }
   /// The planner's type of lengths is int32 and its arrays are in shared memory; or int64, in global memory.
   bool is_narrow() const { return is_narrow_; }
-  int threads() const { return threads_; }
+  int threads() const {
+    constexpr std::uint64_t kFewest = 256;
+    constexpr std::uint64_t kMost = TeamMemory::kMaxWarps * gpu::kWarpThreads;
+    return static_cast<int>(std::clamp(std::bit_ceil(static_cast<std::uint64_t>(limits_.requests)), kFewest, kMost));
+  }
   std::int64_t shared_bytes() const { return is_narrow_ ? shared_bytes<std::int32_t>() : shared_bytes<std::int64_t>(); }
 
   template <class Int>
@@ -110,7 +109,7 @@ class Planning {
   template <class Int>
   std::int64_t shared_bytes() const {
     const bool in_shared = sizeof(Int) == sizeof(std::int32_t);
-    return TeamMemory::before_arrays(threads_ / gpu::kWarpThreads, sort_classes(problem<Int>())) +
+    return TeamMemory::before_arrays(threads() / gpu::kWarpThreads, sort_classes(problem<Int>())) +
            (in_shared ? scratch_bytes<Int>() : 0);
   }
 
@@ -139,7 +138,6 @@ class Planning {
   PlanProblem<std::int64_t> wide_;
   PlanProblem<std::int32_t> narrow_;
   PlanSizes sizes_;
-  int threads_ = 0;
   bool is_narrow_ = false;
   PlanLayout layout_{};
 };

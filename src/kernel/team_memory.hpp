@@ -9,7 +9,7 @@ namespace varlen::kernel {
 
 /// Sizes in bytes.
 struct TeamMemory {
-  static constexpr std::int32_t kMaxWarps = 32;
+  static constexpr std::int32_t kMaxWarps = 16;  // twice as many would have too few registers each
   static constexpr std::int32_t kSlotBytes = 32;
   static constexpr std::int32_t kSlotsBytes = 2 * kMaxWarps * kSlotBytes;
   static constexpr std::int32_t kStageBytes = 1024;  // of a warp: 32 runs or 8 work items

@@ -116,9 +116,7 @@ class Leveller {
     const int shift = greatest(0, bit_width(longest) - kListClassBits);
     team_.stable_sort(
         count, 1 << kListClassBits,
-        [&](std::int32_t i, bool exists) {
-          return exists ? static_cast<std::int32_t>((longest - cost(i)) >> shift) : -1;
-        },
+        [&](std::int32_t i) { return static_cast<std::int32_t>((longest - cost(i)) >> shift); },
         [&](std::int32_t i, std::int32_t place) { order.put(place, i); });
     team_.sync();
   }

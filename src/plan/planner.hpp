@@ -108,8 +108,8 @@ class Planner {
     Totals totals{0, kNoFault, 0, 0};
     runs_ = team_.stable_sort(
         count, problem_.cost_classes,
-        [&](std::int32_t request, bool exists) -> std::int32_t {
-          const auto lengths = requests_.read(request, exists);
+        [&](std::int32_t request) -> std::int32_t {
+          const auto lengths = requests_.read(request);
           if (lengths.query == 0) return -1;
           const TileChoice<Int> choice = problem_.selector.choose(lengths.query);
           requests_.keep(request, choice);

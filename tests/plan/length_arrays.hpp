@@ -1,4 +1,4 @@
-// The lengths of a batch in one of the forms that arrays may have, for the host and for "the device", which is the host.
+// The lengths of a batch in one of the forms that arrays may have, for the host and for a device.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include "varlen/batch.hpp"
 #include "varlen/device.hpp"
 
-namespace varlen::emulator::test {
+namespace varlen::plan_test {
 
 /// One side's offsets, lengths or both, of either width.
 struct SideArrays {
@@ -29,13 +29,10 @@ struct SideArrays {
     if (wide) return std::span<const std::int64_t>(of_indptr ? indptr : lengths);
     return std::span<const std::int32_t>(of_indptr ? indptr32 : lengths32);
   }
-  DeviceIndices indices(bool of_indptr) const {
-    const IndexView host = view(of_indptr);
-    if (!host.present()) return {};
-    if (wide) return static_cast<const std::int64_t*>(host.data());
-    return static_cast<const std::int32_t*>(host.data());
-  }
 };
+
+/// Brings bytes to memory of the device and says where they are there.
+using Upload = std::function<const void*(const void* data, std::int64_t bytes)>;
 
 class LengthArrays {
  public:
@@ -47,13 +44,14 @@ class LengthArrays {
   SideArrays key;
   std::int64_t page_size = 0;
 
-  /// After changes to the arrays of 64 bits.
-  void update();
+  /// Changes a number so that mostly something is wrong then.
+  void spoil(const std::function<std::int64_t(std::int64_t)>& below);
   /// From here on a number in device memory tells how many requests there are.
   void count_requests() { counted_ = true; }
+  bool counts_requests() const { return counted_; }
 
   void describe(Batch& batch) const;
-  DeviceLengths on_device() const;
+  DeviceLengths on_device(const Upload& upload) const;
   /// As low as they may be for these lengths.
   Limits limits() const;
 
@@ -63,4 +61,4 @@ class LengthArrays {
   bool counted_ = false;
 };
 
-}  // namespace varlen::emulator::test
+}  // namespace varlen::plan_test

@@ -1,8 +1,8 @@
-#include "emulator/length_arrays.hpp"
+#include "length_arrays.hpp"
 
 #include <numeric>
 
-namespace varlen::emulator::test {
+namespace varlen::plan_test {
 namespace {
 
 SideArrays side_of(const std::vector<std::int64_t>& lengths, bool paged,
@@ -36,9 +36,16 @@ LengthArrays::LengthArrays(const std::vector<std::int64_t>& query_lengths, const
   request_count = static_cast<std::int32_t>(query_lengths.size());
 }
 
-void LengthArrays::update() {
-  query.narrow();
-  key.narrow();
+void LengthArrays::spoil(const std::function<std::int64_t(std::int64_t)>& below) {
+  SideArrays& side = below(2) == 0 ? query : key;
+  const bool of_indptr = side.has_indptr && (!side.has_lengths || below(2) == 0);
+  std::vector<std::int64_t>& numbers = of_indptr ? side.indptr : side.lengths;
+  if (numbers.empty()) return;
+  const std::int64_t places = static_cast<std::int64_t>(numbers.size());
+  std::int64_t& number = numbers[static_cast<std::size_t>(below(4) == 0 ? places - 1 : below(places))];
+  const std::int64_t by = 1 + below(std::int64_t{1} << below(20));
+  number = below(4) == 0 ? -by : number + (below(2) == 0 ? by : -by);
+  side.narrow();
 }
 
 void LengthArrays::describe(Batch& batch) const {
@@ -49,11 +56,22 @@ void LengthArrays::describe(Batch& batch) const {
   batch.page_size = page_size;
 }
 
-DeviceLengths LengthArrays::on_device() const {
-  return {query.indices(true), query.indices(false), key.indices(true), key.indices(false),
-          counted_ ? &request_count : nullptr};
+DeviceLengths LengthArrays::on_device(const Upload& upload) const {
+  const auto indices = [&](const SideArrays& side, bool of_indptr) -> DeviceIndices {
+    const IndexView host = side.view(of_indptr);
+    if (!host.present()) return {};
+    static const std::int64_t kNothing = 0;
+    const void* const data = upload(host.size() > 0 ? host.data() : &kNothing, host.size() * (side.wide ? 8 : 4));
+    if (side.wide) return static_cast<const std::int64_t*>(data);
+    return static_cast<const std::int32_t*>(data);
+  };
+  DeviceLengths lengths{indices(query, true), indices(query, false), indices(key, true), indices(key, false)};
+  if (counted_) {
+    lengths.request_count = static_cast<const std::int32_t*>(upload(&request_count, sizeof(request_count)));
+  }
+  return lengths;
 }
 
 Limits LengthArrays::limits() const { return {request_count, tokens_of(query), tokens_of(key)}; }
 
-}  // namespace varlen::emulator::test
+}  // namespace varlen::plan_test
