@@ -142,7 +142,7 @@ class Planning {
   PlanLayout layout_{};
 };
 
-/// The plan that was made last. `copy` brings bytes to the host: copy(to, offset in the piece of memory, bytes).
+/// The plan that was made last, empty if lengths were wrong. `copy` brings bytes to the host: copy(to, offset in the piece of memory, bytes).
 template <class Copy>
 std::shared_ptr<PlanData> read_plan(const Planning& planning, const RaggedBatch& batch, const PlanTarget& target,
                                     const Copy& copy) {
@@ -161,7 +161,7 @@ std::shared_ptr<PlanData> read_plan(const Planning& planning, const RaggedBatch&
     values.resize(static_cast<std::size_t>(count));
     if (count > 0) copy(values.data(), offset, count * static_cast<std::int64_t>(sizeof(values[0])));
   };
-  read(plan->batch.requests, layout.requests, status.requests);
+  read(plan->batch.requests, layout.requests, status.fault.rule == LengthRule::kNone ? status.requests : 0);
   read(plan->runs, layout.runs, counts.runs);
   read(plan->listed, layout.listed, counts.listed_front + counts.listed_back);
   read(plan->merges, layout.merges, counts.merges);

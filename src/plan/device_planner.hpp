@@ -34,7 +34,7 @@ class DevicePlanner {
   virtual void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const = 0;
   /// What plan() found wrong last.
   virtual LengthFault fault() const = 0;
-  /// What it made, if nothing was.
+  /// What it made; nothing if something was wrong.
   virtual std::shared_ptr<PlanData> read() const = 0;
 
  private:
