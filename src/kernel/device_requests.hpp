@@ -68,12 +68,14 @@ class DeviceRequests {
   /// Reads and checks a request's lengths and writes its extent. What is wrong is reported and made right, so that
   /// planning may go on until all threads know.
   VARLEN_DEVICE Lengths read(std::int32_t request) {
-    const Piece queries = piece_of(parameters_.query, false, request);
-    const Piece keys = piece_of(parameters_.key, true, request);
-    queries_.put(request, queries.length);
-    keys_.put(request, keys.length);
-    write_extent(request, queries, keys);
-    return {queries.length, keys.length};
+    const Numbers queries = load(parameters_.query, false, request);
+    const Numbers keys = load(parameters_.key, true, request);
+    const Lengths lengths{check(parameters_.query, false, request, queries),
+                          check(parameters_.key, true, request, keys)};
+    queries_.put(request, lengths.query);
+    keys_.put(request, lengths.key);
+    write_extent(request, {queries.begin, lengths.query, keys.begin, lengths.key});
+    return lengths;
   }
   VARLEN_DEVICE void keep(std::int32_t request, const TileChoice<Int>& choice) {
     choices_.put(request, choice.tiles * kCuts + choice.cut);
@@ -132,10 +134,14 @@ class DeviceRequests {
   using Array = typename Team::template Array<T>;
   static constexpr std::int32_t kCuts = TileSelectorOf<Int>::kCuts;
 
-  /// One side's half of an extent.
-  struct Piece {
-    Int start;
-    Int length;
+  /// One side's numbers of a request: where its tokens are and how many it has.
+  struct Numbers {
+    std::int64_t begin;
+    std::int64_t end;
+    std::int64_t length;
+    VARLEN_DEVICE std::int64_t range() const {
+      return static_cast<std::int64_t>(static_cast<std::uint64_t>(end) - static_cast<std::uint64_t>(begin));
+    }
   };
 
   VARLEN_DEVICE void report(LengthRule rule, bool of_keys, std::int64_t index) {
@@ -187,50 +193,53 @@ class DeviceRequests {
     return of_keys ? &extent.key_start : &extent.query_start;
   }
 
-  VARLEN_DEVICE Piece piece_of(const LengthSide& side, bool of_keys, std::int32_t request) {
-    if (side.indptr.data == nullptr) {
-      const std::int64_t start = within(gpu::load_global(start_of(request, of_keys)), side.most_tokens);
-      return {static_cast<Int>(start), length_of(side, of_keys, request, INT64_MAX)};
+  /// Loads only: of both sides before anything waits for one.
+  VARLEN_DEVICE Numbers load(const LengthSide& side, bool of_keys, std::int32_t request) const {
+    Numbers numbers{0, INT64_MAX, 0};
+    if (side.indptr.data != nullptr) {
+      numbers.begin = load_length(side.indptr, request);
+      numbers.end = load_length(side.indptr, request + 1);
+      numbers.length = numbers.range();
+    } else {
+      numbers.begin = gpu::load_global(start_of(request, of_keys));
     }
-    // Offsets of 32 bits mostly: then there is nothing of 64 here.
-    return side.indptr.wide ? between<std::int64_t>(side, of_keys, request)
-                            : between<std::int32_t>(side, of_keys, request);
+    if (side.lengths.data != nullptr) numbers.length = load_length(side.lengths, request);
+    return numbers;
   }
-  template <class Offset>
-  VARLEN_DEVICE Piece between(const LengthSide& side, bool of_keys, std::int32_t request) {
-    using Unsigned = std::make_unsigned_t<Offset>;
-    using Wider = std::common_type_t<Offset, Int>;
-    const Offset* const offsets = static_cast<const Offset*>(side.indptr.data) + request;
-    const Offset begin = gpu::load_global(offsets);
-    const Offset end = gpu::load_global(offsets + 1);
-    if (request == 0) check_first(of_keys, begin);
-    if (request == count_ - 1) take_last(side, of_keys, end);
-    if (end < begin) report(LengthRule::kDecreasing, of_keys, request);
-    const auto range = static_cast<Offset>(static_cast<Unsigned>(end) - static_cast<Unsigned>(begin));
-    const auto start = static_cast<Int>(within<Wider>(begin, static_cast<Wider>(side.most_tokens)));
-    if (side.lengths.data != nullptr) return {start, length_of(side, of_keys, request, range)};
-    const auto most = static_cast<Wider>(side.most_length);
-    if (range > most) report(LengthRule::kMostLength, of_keys, request);
-    return {start, static_cast<Int>(within<Wider>(range, most))};
+  /// The length, right or made right.
+  VARLEN_DEVICE Int check(const LengthSide& side, bool of_keys, std::int32_t request, const Numbers& numbers) {
+    using Unsigned = std::uint64_t;  // what is negative is too much as well
+    const bool is_end = request == 0 || request == count_ - 1;
+    if (is_end || numbers.range() < 0 || numbers.length > numbers.range() ||
+        static_cast<Unsigned>(numbers.length) > static_cast<Unsigned>(side.most_length)) {
+      return static_cast<Int>(check_each(side, of_keys, request, numbers));
+    }
+    return static_cast<Int>(numbers.length);
   }
-  /// The request may have so many tokens as `range`.
-  VARLEN_DEVICE Int length_of(const LengthSide& side, bool of_keys, std::int32_t request, std::int64_t range) {
-    const std::int64_t length = load_length(side.lengths, request);
-    if (length < 0) report(LengthRule::kNegative, of_keys, request);
-    if (length > range) report(LengthRule::kBeyondRange, of_keys, request);
-    if (length > side.most_length) report(LengthRule::kMostLength, of_keys, request);
-    return static_cast<Int>(within(length, side.most_length));
+  VARLEN_DEVICE std::int64_t check_each(const LengthSide& side, bool of_keys, std::int32_t request,
+                                        const Numbers& numbers) {
+    if (side.indptr.data != nullptr) {
+      if (request == 0) check_first(of_keys, numbers.begin);
+      if (request == count_ - 1) take_last(side, of_keys, numbers.end);
+      if (numbers.end < numbers.begin) report(LengthRule::kDecreasing, of_keys, request);
+    }
+    if (side.lengths.data != nullptr) {
+      if (numbers.length < 0) report(LengthRule::kNegative, of_keys, request);
+      if (numbers.length > numbers.range()) report(LengthRule::kBeyondRange, of_keys, request);
+    }
+    if (numbers.length > side.most_length) report(LengthRule::kMostLength, of_keys, request);
+    return within(numbers.length, side.most_length);
   }
 
-  VARLEN_DEVICE void write_extent(std::int32_t request, const Piece& queries, const Piece& keys) const {
+  VARLEN_DEVICE void write_extent(std::int32_t request, const RequestExtent& extent) const {
     struct alignas(16) Half {
       std::int64_t start;
       std::int64_t length;
     };
     static_assert(2 * sizeof(Half) == sizeof(RequestExtent));
-    auto* const extent = reinterpret_cast<Half*>(parameters_.requests + request);
-    gpu::store_global(extent, Half{queries.start, queries.length});
-    gpu::store_global(extent + 1, Half{keys.start, keys.length});
+    auto* const halves = reinterpret_cast<Half*>(parameters_.requests + request);
+    gpu::store_global(halves, Half{extent.query_start, extent.query_length});
+    gpu::store_global(halves + 1, Half{extent.key_start, extent.key_length});
   }
 
   const PlanningParameters<Int>& parameters_;
