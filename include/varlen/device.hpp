@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "varlen/attention.hpp"
@@ -35,6 +37,79 @@ VARLEN_API PlanTarget device_target(const Batch& batch, std::int32_t device = 0,
 
 /// The same plan, with a copy in the device's memory that run() reads. Waits for the copy.
 VARLEN_API Plan to_device(const Plan& plan, std::int32_t device = 0);
+
+// ---- Plans made on the device: for lengths that only the device knows, and for CUDA graphs.
+
+/// A view of 32- or 64-bit integers in memory of the device. Default-constructed it is absent.
+class DeviceIndices {
+ public:
+  DeviceIndices() = default;
+  DeviceIndices(const std::int32_t* data) noexcept
+      : data_(data) {}  // NOLINT(google-explicit-constructor): either width
+  DeviceIndices(const std::int64_t* data) noexcept : data_(data), wide_(true) {}  // NOLINT(google-explicit-constructor)
+
+  bool present() const noexcept { return data_ != nullptr; }
+  const void* data() const noexcept { return data_; }
+  bool wide() const noexcept { return wide_; }
+
+ private:
+  const void* data_ = nullptr;
+  bool wide_ = false;
+};
+
+/// The lengths of a batch, in memory of the device: which arrays tell what is as in Batch.
+struct DeviceLengths {
+  DeviceIndices query_indptr;                   ///< [requests + 1]
+  DeviceIndices query_lengths;                  ///< [requests]
+  DeviceIndices key_indptr;                     ///< [requests + 1]
+  DeviceIndices key_lengths;                    ///< [requests]
+  const std::int32_t* request_count = nullptr;  ///< requests, at most limits.requests; null: as many as those
+};
+
+class DevicePlanner;  // src/plan/device_planner.hpp
+
+/// A plan that is made on the device by plan_on_device(), again and again for batches within its limits, and run there:
+/// neither waits for the device, copies or allocates, so both may be captured in a CUDA graph and replayed with other
+/// lengths. Cheap to copy; the copies are one plan. One batch at a time: a plan must not be made anew on one stream
+/// while another still runs it.
+class VARLEN_API DevicePlan {
+ public:
+  /// Sets memory aside. Heads, head dims, dtypes, mask, scale, page size and batch_invariant are the batch's; its
+  /// arrays must be absent. Backend::kCuda, or kEmulator: then "the device" is the host. Throws Error.
+  DevicePlan(const Batch& batch, const Limits& limits, const PlanTarget& target, Backend backend = Backend::kCuda,
+             std::int32_t device = 0);
+
+  const Limits& limits() const noexcept;
+  const PlanTarget& target() const noexcept;
+  std::int64_t bytes() const noexcept;  ///< of device memory that it holds
+
+  /// What the planner found wrong with the lengths: the Error that make_plan() throws for them, or that they exceed the
+  /// limits. Then the plan has no items, and run() leaves the outputs as they were. Waits for the device.
+  std::optional<Error> status() const;
+  /// A copy of the plan in host memory, equal byte for byte to what make_plan() makes of the same lengths. Waits for
+  /// the device. Throws status().
+  Plan to_host() const;
+
+  DevicePlanner& planner() const noexcept { return *planner_; }
+
+ private:
+  std::shared_ptr<DevicePlanner> planner_;
+};
+
+/// Launches the planner on `stream` (a cudaStream_t). The arrays are read when it runs. Throws Error for arrays that
+/// are missing or contradict each other; what is in them status() tells.
+VARLEN_API void plan_on_device(const DevicePlan& plan, const DeviceLengths& lengths, void* stream = nullptr);
+
+/// Bytes that run() needs for any plan within the limits.
+VARLEN_API std::int64_t workspace_bytes(const DevicePlan& plan);
+VARLEN_API std::int64_t workspace_bytes(const Batch& batch, const Limits& limits, const PlanTarget& target);
+
+/// Computes the batch that the plan was last made for. Tensors must hold as many tokens as the limits allow, block
+/// tables as many requests; page numbers are not validated. options.backend is the plan's own.
+VARLEN_API void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace,
+                    const RunOptions& options = {});
+
+// ---- Memory.
 
 /// Memory of a device, 256-byte aligned.
 class VARLEN_API DeviceMemory {

@@ -42,6 +42,15 @@ struct PlanTarget {
   static VARLEN_API PlanTarget named(const std::string& name);
 };
 
+/// What every batch that a plan is made for on a device keeps to: its memory is set aside before lengths are known.
+struct Limits {
+  std::int64_t requests = 0;
+  std::int64_t query_tokens = 0;  ///< the last query offset; with query_lengths alone their sum
+  std::int64_t key_tokens = 0;    ///< likewise; paged keys: the sum of key_lengths
+  std::int64_t query_length = 0;  ///< of one request; 0: as many as of all. A limit here makes planning faster
+  std::int64_t key_length = 0;    ///< likewise
+};
+
 /// A tile (some query tokens of one request × some query heads of one KV head's group) and the range of keys it
 /// computes here. Positions are tokens within the request. A whole tile's range is every key block that its rows may
 /// see.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "batch/length_fault.hpp"
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 #include "varlen/batch.hpp"
@@ -22,10 +23,12 @@ constexpr double kMaxScores = 0x1p56;
 
 /// One side, query or key, of the batch's arrays and the members of RequestExtent that it fills.
 struct Side {
-  const char* indptr_name;
-  const char* lengths_name;
+  LengthField indptr_field;
+  LengthField lengths_field;
   const IndexView& indptr;
   const IndexView& lengths;
+  const char* indptr_name = field_name(indptr_field);
+  const char* lengths_name = field_name(lengths_field);
 };
 
 void check_heads(const Batch& batch) {
@@ -72,14 +75,16 @@ void check_scoring(const Batch& batch) {
   }
 }
 
+void check_presence(LengthField indptr, LengthField lengths, bool has_one) {
+  if (has_one) return;
+  refuse(field_name(indptr), Error::kNoIndex, "absent", "and {} is absent as well: one of them is needed",
+         field_name(lengths));
+}
+
 /// Requests that this side's arrays describe, after checking that they agree with each other.
 std::int64_t check_sizes(const Side& side) {
   const bool has_indptr = side.indptr.present();
   const bool has_lengths = side.lengths.present();
-  if (!has_indptr && !has_lengths) {
-    refuse(side.indptr_name, Error::kNoIndex, "absent", "and {} is absent as well: one of them is needed",
-           side.lengths_name);
-  }
   if (has_indptr && side.indptr.size() == 0) {
     refuse(side.indptr_name, Error::kNoIndex, "empty", "must have requests + 1 elements: a single 0 for no requests");
   }
@@ -95,17 +100,7 @@ std::int64_t check_sizes(const Side& side) {
   return requests;
 }
 
-std::int64_t check_arrays(const Batch& batch, const Side& query, const Side& key) {
-  if (batch.page_size < 0) {
-    refuse("page_size", Error::kNoIndex, batch.page_size, "must be positive, or 0 for keys that are not paged");
-  }
-  if (batch.page_size > 0 && batch.key_indptr.present()) {
-    refuse("key_indptr", Error::kNoIndex, "present", "but page_size = {}: paged keys take key_lengths alone",
-           batch.page_size);
-  }
-  if (batch.page_size > 0 && !batch.key_lengths.present()) {
-    refuse("key_lengths", Error::kNoIndex, "absent", "but page_size = {}: paged keys need it", batch.page_size);
-  }
+std::int64_t check_arrays(const Side& query, const Side& key) {
   const std::int64_t requests = check_sizes(query);
   const std::int64_t key_requests = check_sizes(key);
   if (key_requests != requests) {
@@ -120,28 +115,22 @@ std::int64_t check_arrays(const Batch& batch, const Side& query, const Side& key
 [[noreturn, gnu::cold, gnu::noinline]] void refuse_first_offender(const Side& side, std::int64_t requests) {
   const IndexView& indptr = side.indptr;
   const IndexView& lengths = side.lengths;
-  if (indptr.present() && indptr[0] != 0) {
-    refuse(side.indptr_name, 0, indptr[0], "must be 0: offsets start at the first token");
-  }
+  if (indptr.present() && indptr[0] != 0) refuse({LengthRule::kFirstOffset, side.indptr_field, 0, indptr[0], 0});
   std::int64_t total = 0;
   for (std::int64_t r = 0; r < requests; ++r) {
     if (indptr.present() && indptr[r + 1] < indptr[r]) {
-      refuse(side.indptr_name, r + 1, indptr[r + 1], "is less than {}[{}] = {}: offsets must not decrease",
-             side.indptr_name, r, indptr[r]);
+      refuse({LengthRule::kDecreasing, side.indptr_field, r + 1, indptr[r + 1], indptr[r]});
     }
     if (!lengths.present()) continue;
-    if (lengths[r] < 0) refuse(side.lengths_name, r, lengths[r], "must not be negative");
+    if (lengths[r] < 0) refuse({LengthRule::kNegative, side.lengths_field, r, lengths[r], 0});
     if (indptr.present()) {
-      if (lengths[r] > indptr[r + 1] - indptr[r]) {
-        refuse(side.lengths_name, r, lengths[r], "exceeds the request's range {}[{}] - {}[{}] = {}", side.indptr_name,
-               r + 1, side.indptr_name, r, indptr[r + 1] - indptr[r]);
-      }
+      const std::int64_t range = indptr[r + 1] - indptr[r];
+      if (lengths[r] > range) refuse({LengthRule::kBeyondRange, side.lengths_field, r, lengths[r], range});
     } else if (__builtin_add_overflow(total, lengths[r], &total)) {
-      refuse(side.lengths_name, r, lengths[r], "makes the sum of lengths exceed 2^63 - 1");
+      refuse({LengthRule::kOverflow, side.lengths_field, r, lengths[r], 0});
     }
   }
-  throw Error(ErrorCode::kInternal, side.indptr_name, Error::kNoIndex, "",
-              fmt::format("{}: validation refused it and then found nothing wrong", side.indptr_name));
+  refuse({LengthRule::kNone, side.indptr_field, 0, 0, 0});
 }
 
 // The fill loops collect "something is wrong" in the sign of one integer instead of branching, which keeps them
@@ -257,16 +246,27 @@ std::int64_t window(std::int64_t keys) { return keys >= kWindowBeyondAnyKey ? Ma
 
 }  // namespace
 
-RaggedBatch canonical(const Batch& batch) {
+void check_presence(std::int64_t page_size, const LengthPresence& lengths) {
+  if (page_size > 0 && lengths.key_indptr) {
+    refuse("key_indptr", Error::kNoIndex, "present", "but page_size = {}: paged keys take key_lengths alone",
+           page_size);
+  }
+  if (page_size > 0 && !lengths.key_lengths) {
+    refuse("key_lengths", Error::kNoIndex, "absent", "but page_size = {}: paged keys need it", page_size);
+  }
+  check_presence(LengthField::kQueryIndptr, LengthField::kQueryLengths, lengths.query_indptr || lengths.query_lengths);
+  check_presence(LengthField::kKeyIndptr, LengthField::kKeyLengths, lengths.key_indptr || lengths.key_lengths);
+}
+
+RaggedBatch canonical_without_lengths(const Batch& batch) {
   check_heads(batch);
   check_head_dim("head_dim_qk", batch.head_dim_qk);
   if (batch.head_dim_vo != 0) check_head_dim("head_dim_vo", batch.head_dim_vo);
   check_dtypes(batch);
   check_scoring(batch);
-  const Side query{"query_indptr", "query_lengths", batch.query_indptr, batch.query_lengths};
-  const Side key{"key_indptr", "key_lengths", batch.key_indptr, batch.key_lengths};
-  const std::int64_t requests = check_arrays(batch, query, key);
-
+  if (batch.page_size < 0) {
+    refuse("page_size", Error::kNoIndex, batch.page_size, "must be positive, or 0 for keys that are not paged");
+  }
   RaggedBatch result;
   result.page_size = batch.page_size;
   result.query_heads = batch.query_heads;
@@ -281,7 +281,16 @@ RaggedBatch canonical(const Batch& batch) {
   result.mask = {window(batch.mask.left), window(batch.mask.right)};
   result.soft_cap = batch.soft_cap;
   result.batch_invariant = batch.batch_invariant;
+  return result;
+}
 
+RaggedBatch canonical(const Batch& batch) {
+  RaggedBatch result = canonical_without_lengths(batch);
+  check_presence(batch.page_size, {batch.query_indptr.present(), batch.query_lengths.present(),
+                                   batch.key_indptr.present(), batch.key_lengths.present()});
+  const Side query{LengthField::kQueryIndptr, LengthField::kQueryLengths, batch.query_indptr, batch.query_lengths};
+  const Side key{LengthField::kKeyIndptr, LengthField::kKeyLengths, batch.key_indptr, batch.key_lengths};
+  const std::int64_t requests = check_arrays(query, key);
   result.requests.resize(static_cast<std::size_t>(requests));
   result.query_tokens = fill<&RequestExtent::query_start, &RequestExtent::query_length>(query, false, result.requests);
   result.key_tokens =

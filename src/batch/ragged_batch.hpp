@@ -19,9 +19,10 @@ struct RequestExtent {
 
 struct RaggedBatch {
   std::vector<RequestExtent> requests;
-  std::int64_t query_tokens = 0;  // the last query offset: what the query tensor must hold
-  std::int64_t key_tokens = 0;    // likewise; paged keys: the sum of the key lengths
-  std::int64_t page_size = 0;     // 0: ragged keys
+  std::int64_t most_requests = 0;  // of a plan on a device, which alone knows them: `requests` is empty
+  std::int64_t query_tokens = 0;   // the last query offset: what the query tensor must hold
+  std::int64_t key_tokens = 0;     // likewise; paged keys: the sum of the key lengths
+  std::int64_t page_size = 0;      // 0: ragged keys
   std::int32_t query_heads = 0;
   std::int32_t kv_heads = 0;
   std::int32_t group = 0;  // query_heads / kv_heads
@@ -37,6 +38,17 @@ struct RaggedBatch {
 
 /// Validates, resolves defaults (scale, head_dim_vo) and turns lengths or offsets into extents.
 RaggedBatch canonical(const Batch& batch);
+/// The same of all but the lengths.
+RaggedBatch canonical_without_lengths(const Batch& batch);
+
+/// Which arrays of lengths there are. Throws Error if they are too few or contradict paged keys.
+struct LengthPresence {
+  bool query_indptr;
+  bool query_lengths;
+  bool key_indptr;
+  bool key_lengths;
+};
+void check_presence(std::int64_t page_size, const LengthPresence& lengths);
 
 /// Checks `tensors` against a canonical batch; validate(batch, tensors) is this after canonical(). Throws Error.
 void validate_tensors(const RaggedBatch& batch, const Tensors& tensors);

@@ -199,6 +199,10 @@ void check_pages(const RaggedBatch& batch, const Tensors& tensors) {
   }
 }
 
+std::int64_t request_count(const RaggedBatch& batch) {
+  return batch.requests.empty() ? batch.most_requests : std::ssize(batch.requests);
+}
+
 /// Per-(request, KV head) factors of fp8 inputs.
 Range check_scales(const char* name, const TensorView& view, const RaggedBatch& batch) {
   const Dtype input = batch.input_dtype;
@@ -207,13 +211,13 @@ Range check_scales(const char* name, const TensorView& view, const RaggedBatch& 
            "is given, but input_dtype is {}: scales are for fp8", dtype_name(input));
   }
   return check_view(name, view, Dtype::kFloat32, "scales", false,
-                    {{static_cast<std::int64_t>(batch.requests.size()), "requests"}, {batch.kv_heads, "kv_heads"}});
+                    {{request_count(batch), "requests"}, {batch.kv_heads, "kv_heads"}});
 }
 
 }  // namespace
 
 void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
-  const auto requests = static_cast<std::int64_t>(batch.requests.size());
+  const std::int64_t requests = request_count(batch);
   const bool has_queries = batch.query_tokens > 0;
   const bool has_keys = batch.key_tokens > 0;
   const Dimension query_tokens{batch.query_tokens, "the last query offset", true};

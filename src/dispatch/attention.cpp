@@ -11,6 +11,7 @@
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 #include "dispatch/select.hpp"
+#include "dispatch/workspace.hpp"
 #include "plan/plan_data.hpp"
 #include "reference/reference.hpp"
 #include "varlen/device.hpp"
@@ -18,33 +19,19 @@
 namespace varlen {
 namespace {
 
-constexpr std::size_t kWorkspaceAlignment = 64;
-
 struct AlignedDelete {
-  void operator()(void* data) const noexcept { ::operator delete (data, std::align_val_t{kWorkspaceAlignment}); }
+  void operator()(void* data) const noexcept {
+    ::operator delete (data, std::align_val_t{dispatch::kWorkspaceAlignment});
+  }
 };
 
 std::unique_ptr<void, AlignedDelete> allocate_workspace(std::int64_t bytes) {
   if (bytes == 0) return nullptr;
   try {
     return std::unique_ptr<void, AlignedDelete>(
-        ::operator new (static_cast<std::size_t>(bytes), std::align_val_t{kWorkspaceAlignment}));
+        ::operator new (static_cast<std::size_t>(bytes), std::align_val_t{dispatch::kWorkspaceAlignment}));
   } catch (const std::bad_alloc&) {
     refuse(ErrorCode::kOutOfMemory, "workspace.bytes", Error::kNoIndex, bytes, "is more memory than there is");
-  }
-}
-
-void check_workspace(const Workspace& workspace, std::int64_t needed) {
-  if (workspace.bytes < needed) {
-    refuse(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, workspace.bytes,
-           "is less than the {} bytes that this plan needs", needed);
-  }
-  if (needed == 0) return;
-  if (workspace.data == nullptr) {
-    refuse("workspace.data", Error::kNoIndex, "null", "cannot hold the {} bytes that this plan needs", needed);
-  }
-  if (reinterpret_cast<std::uintptr_t>(workspace.data) % kWorkspaceAlignment != 0) {
-    refuse("workspace.data", Error::kNoIndex, workspace.data, "is not aligned to {} bytes", kWorkspaceAlignment);
   }
 }
 
@@ -68,7 +55,7 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
   if (backend == Backend::kReference) {
     refuse("options.backend", Error::kNoIndex, "reference", "has no plan: call attention()");
   }
-  check_workspace(workspace, workspace_bytes(plan, backend));
+  dispatch::check_workspace(workspace, workspace_bytes(plan, backend));
   if (backend == Backend::kCuda) {
     if (plan.data().on_device == nullptr) {
       refuse("plan", Error::kNoIndex, "host", "is in memory of the host only: call to_device()");

@@ -59,13 +59,13 @@ class BoxMaker {
            describe(parameters_.value, batch_.head_dim_vo, extents, 1, boxes.rows, boxes.value);
   }
 
-  bool describe_queries(std::span<const TileShape> shapes, const TileSelector& selector, QueryBoxes& boxes) const {
+  bool describe_queries(std::span<const TileShape> shapes, const TilePackings& packings, QueryBoxes& boxes) const {
     const auto bound = bound_of(longest_.queries, shapes.front().rows);
     if (!bound) return false;
     boxes.bound = *bound;
     for (int shape = 0; shape < static_cast<int>(shapes.size()); ++shape) {
       for (const bool packed : {true, false}) {
-        const HeadPacking& packing = selector.packing_of(shape, packed);
+        const HeadPacking packing = packings.packing_of(shape, packed);
         const std::int32_t kind = QueryBoxes::index(shape, packed);
         boxes.heads[kind] = packing.heads_per_tile;
         boxes.rows[kind] = packing.heads_per_tile * packing.tile_tokens;
@@ -148,11 +148,11 @@ std::optional<Boxes> make_boxes(const RaggedBatch& batch, const PlanTarget& targ
     return std::nullopt;
   }
   const BoxMaker maker(batch, parameters, longest, encode);
-  const TileSelector selector(target, batch.group);
+  const TilePackings packings(target, batch.group);
   Boxes boxes{};
   const std::int64_t pages = batch.page_size > 0 ? tensors.key.shape[0] : 1;
   if (!maker.describe_keys(pages, target.key_block, wgmma_keys(kHeadDims[select_shape(batch)].vo), boxes.keys) ||
-      !maker.describe_queries(shapes, selector, boxes.queries)) {
+      !maker.describe_queries(shapes, packings, boxes.queries)) {
     return std::nullopt;
   }
   boxes.stores_out = maker.describe_out(shapes.size(), boxes.queries);

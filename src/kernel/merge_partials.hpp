@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "gpu/operations.hpp"
+#include "kernel/device_view.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/rows_out.hpp"
 #include "kernel/softmax.hpp"
@@ -48,7 +49,7 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& m
 
 /// Every thread of every block.
 VARLEN_DEVICE void merge_partials(const ForwardParameters& parameters) {
-  const std::int64_t shares = parameters.merge_count * kMergeShares;
+  const std::int64_t shares = merge_count(parameters) * kMergeShares;
   for (std::int64_t index = gpu::block_index(); index < shares; index += gpu::block_count()) {
     const Merge& merge = parameters.merges[index / kMergeShares];
     gpu::enter_item(-1, merge.request);

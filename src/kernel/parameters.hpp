@@ -73,6 +73,8 @@ struct ForwardParameters {
   float* partials;         // [partial rows, partial_row_floats()]: see there
   const Merge* merges;     // [merge_count]
   std::int64_t merge_count;
+  const PlanCounts*
+      counts;  // of a plan made on the device: read them (device_view.hpp), not those here. Null: those here
   std::int32_t head_dim_qk;
   std::int32_t head_dim_vo;
   Dtype output_dtype;

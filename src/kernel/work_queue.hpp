@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "gpu/operations.hpp"
+#include "kernel/device_view.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/tile_work.hpp"
 
@@ -29,7 +30,7 @@ VARLEN_DEVICE std::int32_t find_run(const PlanView& plan, std::int64_t index, st
 /// The item at `index`, which is not before the block's item before it, that was in `run`. Its `rows` are 0 if there is
 /// none.
 VARLEN_DEVICE TileWork look_up(const ForwardParameters& parameters, std::int64_t index, std::int32_t run) {
-  const PlanView& plan = parameters.plan;
+  const PlanView plan = device_view(parameters);
   if (index >= item_count(plan)) return {};
   const std::int64_t in_runs = index - plan.listed_front;
   if (in_runs < 0) return describe_work(parameters, plan.listed[index], index, run);

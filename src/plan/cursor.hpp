@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "batch/ragged_batch.hpp"
+#include "plan/select_tiles.hpp"
 #include "plan/tile_geometry.hpp"
 #include "varlen/plan.hpp"
 
@@ -14,21 +16,32 @@ namespace varlen {
 /// last tile first (under a causal mask the longest); for a tile every head of the section, so that neighbours share
 /// keys.
 struct Run {
-  RequestTiles geometry;
   std::int64_t item_begin;  // index of its first item among the items in runs
-  std::int64_t tiles;       // ≤ geometry.tiles; the others are listed
+  std::int64_t tiles;       // of the request's, the first ones; the others are listed
   std::int32_t request;
   std::int32_t heads_per_section;
+  TileCut cut;
+};
+
+/// How many there are of what a plan's arrays hold.
+struct PlanCounts {
+  std::int64_t runs;
+  std::int64_t listed_front;  // items before those in runs
+  std::int64_t run_items;
+  std::int64_t listed_back;  // items after them
+  std::int64_t merges;
+  std::int64_t partial_rows;
 };
 
 /// Pointers into a plan's arrays plus what every item needs to know.
 struct PlanView {
+  const RequestExtent* requests;
   const Run* runs;         // [run_count], by item_begin
   const WorkItem* listed;  // [listed_front + listed_back]
   std::int64_t run_count;
-  std::int64_t listed_front;  // items before those in runs
+  std::int64_t listed_front;
   std::int64_t run_items;
-  std::int64_t listed_back;  // items after them
+  std::int64_t listed_back;
   Mask mask;
   std::int32_t key_block;
   std::int32_t kv_heads;
@@ -39,48 +52,58 @@ VARLEN_HOST_DEVICE inline std::int64_t item_count(const PlanView& plan) {
   return plan.listed_front + plan.run_items + plan.listed_back;
 }
 
-/// The heads of chunk `chunk` of a KV head's group.
-VARLEN_HOST_DEVICE inline void set_heads(const PlanView& plan, const RequestTiles& geometry, std::int32_t kv_head,
-                                         std::int32_t chunk, WorkItem& item) {
-  const std::int32_t first = chunk * geometry.heads_per_tile;
-  const std::int32_t left = plan.group - first;
-  item.kv_head = kv_head;
-  item.query_head_begin = kv_head * plan.group + first;
-  item.query_head_count = left < geometry.heads_per_tile ? left : geometry.heads_per_tile;
-}
-
-/// Tile `tile` of a request, whole, for one head chunk.
-VARLEN_HOST_DEVICE inline WorkItem whole_tile(const PlanView& plan, const RequestTiles& geometry, std::int32_t request,
-                                              std::int32_t kv_head, std::int32_t chunk, std::int64_t tile) {
+/// Tile `tile` of a request, whole, for one chunk of a KV head's group of heads. `plan` is a PlanView or whatever else
+/// knows mask, key_block and group.
+template <class Plan, class Int>
+VARLEN_HOST_DEVICE inline WorkItem whole_tile(const Plan& plan, const TilesOf<Int>& tiles, std::int32_t request,
+                                              std::int32_t kv_head, std::int32_t chunk,
+                                              std::type_identity_t<Int> tile) {
   WorkItem item{};
-  item.query_begin = tile * geometry.tile_tokens;
-  item.query_count = tile_query_end(geometry, tile) - item.query_begin;
-  const KeyRange keys = tile_keys(geometry, plan.mask, plan.key_block, tile);
+  item.query_begin = tile * tiles.tile_tokens;
+  item.query_count = tile_query_end(tiles, tile) - item.query_begin;
+  const KeyRangeOf<Int> keys = tile_keys(tiles, plan.mask, plan.key_block, tile);
   item.key_begin = keys.begin;
   item.key_end = keys.end;
   item.partial_row = -1;
   item.request = request;
-  set_heads(plan, geometry, kv_head, chunk, item);
-  item.tile_shape = tile_shape(geometry, tile);
+  const std::int32_t first_head = chunk * tiles.heads_per_tile;
+  item.kv_head = kv_head;
+  item.query_head_begin = kv_head * plan.group + first_head;
+  item.query_head_count = least(plan.group - first_head, tiles.heads_per_tile);
+  item.tile_shape = tile_shape(tiles, tile);
   item.part = 0;
   item.parts = 1;
   item.merge = -1;
   return item;
 }
 
+/// The item at `offset` among those of the first `run_tiles` tiles of a request, in the order of a Run. `Index` is the
+/// type of item numbers.
+template <class Plan, class Int, class Index>
+VARLEN_HOST_DEVICE inline WorkItem tile_at(const Plan& plan, const TilesOf<Int>& tiles, std::int32_t request,
+                                           std::type_identity_t<Int> run_tiles, std::int32_t heads_per_section,
+                                           Index offset) {
+  const std::int32_t chunks = tiles.head_chunks;
+  Index head_begin = 0;
+  if (heads_per_section < plan.kv_heads) {
+    const Index per_section = static_cast<Index>(run_tiles) * heads_per_section * chunks;
+    const Index section = quotient<Index>(offset, per_section);
+    offset -= section * per_section;
+    head_begin = section * heads_per_section;
+  }
+  const Index width = least<Index>(plan.kv_heads - head_begin, heads_per_section) * chunks;  // items of one tile
+  const Index rank = quotient<Index>(offset, width);
+  offset -= rank * width;
+  const Index head = chunks == 1 ? offset : quotient<Index>(offset, chunks);
+  return whole_tile(plan, tiles, request, static_cast<std::int32_t>(head_begin + head),
+                    static_cast<std::int32_t>(offset - head * chunks), static_cast<Int>(run_tiles - 1 - rank));
+}
+
 /// The item at `offset` of a run.
 VARLEN_HOST_DEVICE inline WorkItem run_item(const PlanView& plan, const Run& run, std::int64_t offset) {
-  const std::int64_t chunks = run.geometry.head_chunks;
-  const std::int64_t per_section = run.tiles * run.heads_per_section * chunks;
-  const std::int64_t section = offset / per_section;
-  offset -= section * per_section;
-  const std::int64_t head_begin = section * run.heads_per_section;
-  const std::int64_t heads_left = plan.kv_heads - head_begin;
-  const std::int64_t heads = heads_left < run.heads_per_section ? heads_left : run.heads_per_section;
-  const std::int64_t rank = offset / (heads * chunks);
-  offset -= rank * heads * chunks;
-  return whole_tile(plan, run.geometry, run.request, static_cast<std::int32_t>(head_begin + offset / chunks),
-                    static_cast<std::int32_t>(offset % chunks), run.tiles - 1 - rank);
+  const RequestExtent& request = plan.requests[run.request];
+  const RequestTiles tiles = tiles_of(run.cut, plan.group, request.query_length, request.key_length);
+  return tile_at(plan, tiles, run.request, run.tiles, run.heads_per_section, offset);
 }
 
 /// The run that holds item `index` of the items in runs.

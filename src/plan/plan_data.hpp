@@ -10,7 +10,7 @@
 
 namespace varlen {
 
-struct DevicePlan;  // src/backend/cuda/
+struct ResidentPlan;  // src/backend/cuda/
 
 struct PlanData {
   RaggedBatch batch;
@@ -22,10 +22,11 @@ struct PlanData {
   std::int64_t run_items = 0;
   std::int64_t partial_rows = 0;
   double plan_us = 0;
-  std::shared_ptr<const DevicePlan> on_device;  // the arrays' copy in device memory; null: none
+  std::shared_ptr<const ResidentPlan> on_device;  // the arrays' copy in device memory; null: none
 
   PlanView view() const noexcept {
     PlanView view{};
+    view.requests = batch.requests.data();
     view.runs = runs.data();
     view.listed = listed.data();
     view.run_count = static_cast<std::int64_t>(runs.size());

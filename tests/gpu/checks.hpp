@@ -36,4 +36,11 @@ Outcome check_repeat(Machine& machine, const Options& options);
 /// Calls that must be refused before anything is launched.
 Outcome check_bad_input(Machine& machine, const Options& options);
 
+/// Plans of random batches made there, byte for byte as the host makes them; wrong lengths, error for error.
+Outcome check_plan(Machine& machine, const Options& options);
+/// One graph, captured once, that plans and computes `count` batches: the same bits as with the host's plans.
+Outcome check_graph(Machine& machine, const Options& options);
+/// How long the planner takes.
+Outcome time_plan(Machine& machine, const Options& options);
+
 }  // namespace varlen::gpu_check

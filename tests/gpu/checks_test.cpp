@@ -65,6 +65,23 @@ TEST(GpuChecks, BadInput) {
   EXPECT_GE(outcome.passed, 8);
 }
 
+TEST(GpuChecks, Plan) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  const Options options = options_for(*emulator, 100);
+  const Outcome outcome = check_plan(*emulator, options);
+  EXPECT_EQ(outcome.passed, options.count);
+  EXPECT_EQ(outcome.failed, 0);
+}
+
+TEST(GpuChecks, Graph) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  Options options = options_for(*emulator, 6);
+  options.shrink_by = 20;
+  const Outcome outcome = check_graph(*emulator, options);
+  EXPECT_EQ(outcome.passed, 6);
+  EXPECT_EQ(outcome.failed, 0);
+}
+
 TEST(GpuChecks, TimeEnds) {
   const std::unique_ptr<Machine> cpu = host_machine(true);
   Options options = options_for(*cpu, 1'000'000);

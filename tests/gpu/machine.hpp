@@ -49,11 +49,18 @@ class Machine {
   /// Memory whose pieces touch addresses that nobody may access.
   virtual std::unique_ptr<Memory> guarded_memory(Side side) = 0;
   virtual void upload(void* to, const void* from, std::int64_t bytes) = 0;
+  /// Waits for everything before.
+  virtual void download(void* to, const void* from, std::int64_t bytes) = 0;
+  virtual std::int32_t device() const = 0;
 
   /// A stream beside the default one; lives as long as the machine.
   virtual void* new_stream() = 0;
-  /// Records what `launch` launches on a stream as a graph, and replays it `times`. Returns what failed, or nothing.
-  virtual std::string captured(const std::function<void(void* stream)>& launch, int times) = 0;
+  /// Records what `launch` launches on a stream as a graph, and replays it `times`. `before(i)`, if there is one, is
+  /// called before replay i, when all replays before are done. Returns what failed, or nothing.
+  virtual std::string captured(const std::function<void(void* stream)>& launch, int times,
+                               const std::function<void(int replay)>& before = {}) = 0;
+  /// Of what `launch` launches on a stream: how long it takes there, in microseconds. The median of many times.
+  virtual double microseconds(const std::function<void(void* stream)>& launch) = 0;
   /// Until everything is done. Throws std::runtime_error if something went wrong; the machine is of no use then.
   virtual void wait() = 0;
 

@@ -107,6 +107,16 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+/// Keeps a stream busy, while more is put on it.
+__global__ void wait_kernel(long long nanoseconds) {
+  long long begin = 0;
+  long long now = 0;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(begin));
+  do {
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+  } while (now - begin < nanoseconds);
+}
+
 /// Device memory of the type's size.
 template <class T>
 class OnDevice {
@@ -187,13 +197,21 @@ class CudaMachine : public MachineWith<CudaLoops> {
     if (bytes > 0) check(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice), "copying");
   }
 
+  void download(void* to, const void* from, std::int64_t bytes) override {
+    wait();
+    if (bytes > 0) check(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost), "copying");
+  }
+  std::int32_t device() const override { return device_; }
+
   void* new_stream() override {
     cudaStream_t stream = nullptr;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
     streams_.push_back(stream);
     return stream;
   }
-  std::string captured(const std::function<void(void* stream)>& launch, int times) override;
+  std::string captured(const std::function<void(void* stream)>& launch, int times,
+                       const std::function<void(int replay)>& before) override;
+  double microseconds(const std::function<void(void* stream)>& launch) override;
   void wait() override { check(cudaDeviceSynchronize(), "the kernels before"); }
 
   Judgement judge(const oracle::Problem& problem, const std::vector<std::int64_t>* rows) override {
@@ -232,7 +250,8 @@ class CudaMachine : public MachineWith<CudaLoops> {
   std::vector<cudaStream_t> streams_;
 };
 
-std::string CudaMachine::captured(const std::function<void(void* stream)>& launch, int times) {
+std::string CudaMachine::captured(const std::function<void(void* stream)>& launch, int times,
+                                  const std::function<void(int replay)>& before) {
   auto* const stream = static_cast<cudaStream_t>(new_stream());
   // Global: no thread may do what could disturb a capture.
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), "beginning a capture");
@@ -250,11 +269,39 @@ std::string CudaMachine::captured(const std::function<void(void* stream)>& launc
   }
   cudaGraphExec_t executable = nullptr;
   check(cudaGraphInstantiate(&executable, graph, 0), "instantiating a graph");
-  for (int i = 0; i < times; ++i) check(cudaGraphLaunch(executable, stream), "launching a graph");
+  for (int i = 0; i < times; ++i) {
+    if (before) {
+      check(cudaStreamSynchronize(stream), "running a graph");
+      before(i);
+      wait();  // the stream does not wait for the default one, which `before` may have used
+    }
+    check(cudaGraphLaunch(executable, stream), "launching a graph");
+  }
   check(cudaStreamSynchronize(stream), "running a graph");
   cudaGraphExecDestroy(executable);
   cudaGraphDestroy(graph);
   return failure;
+}
+
+double CudaMachine::microseconds(const std::function<void(void* stream)>& launch) {
+  constexpr int kTimes = 201;
+  cudaEvent_t begin = nullptr;
+  cudaEvent_t end = nullptr;
+  check(cudaEventCreate(&begin), "making an event");
+  check(cudaEventCreate(&end), "making an event");
+  std::vector<float> milliseconds(kTimes);
+  for (float& time : milliseconds) {
+    wait_kernel<<<1, 1>>>(100'000);  // or the time would be that of the calls
+    check(cudaEventRecord(begin, nullptr), "recording an event");
+    launch(nullptr);
+    check(cudaEventRecord(end, nullptr), "recording an event");
+    check(cudaEventSynchronize(end), "waiting for an event");
+    check(cudaEventElapsedTime(&time, begin, end), "asking for a time");
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  std::nth_element(milliseconds.begin(), milliseconds.begin() + kTimes / 2, milliseconds.end());
+  return 1000.0 * milliseconds[kTimes / 2];
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -108,10 +109,22 @@ class HostMachine : public MachineWith<HostLoops> {
     if (bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
   }
 
+  void download(void* to, const void* from, std::int64_t bytes) override { upload(to, from, bytes); }
+  std::int32_t device() const override { return 0; }
+
   void* new_stream() override { return nullptr; }
-  std::string captured(const std::function<void(void* stream)>& launch, int times) override {
-    for (int i = 0; i < times; ++i) launch(nullptr);
+  std::string captured(const std::function<void(void* stream)>& launch, int times,
+                       const std::function<void(int replay)>& before) override {
+    for (int i = 0; i < times; ++i) {
+      if (before) before(i);
+      launch(nullptr);
+    }
     return {};
+  }
+  double microseconds(const std::function<void(void* stream)>& launch) override {
+    const auto start = std::chrono::steady_clock::now();
+    launch(nullptr);
+    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
   }
   void wait() override {}
 

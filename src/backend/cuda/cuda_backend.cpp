@@ -16,6 +16,8 @@
 
 #include "backend/cuda/device_memory_check.hpp"
 #include "backend/cuda/launch.hpp"
+#include "backend/cuda/resident_plan.hpp"
+#include "backend/cuda/runtime.hpp"
 #include "batch/refuse.hpp"
 #include "kernel/boxes.hpp"
 #include "kernel/launch_parameters.hpp"
@@ -24,66 +26,10 @@
 #include "plan/plan_data.hpp"
 
 namespace varlen {
-
-/// A plan's arrays in device memory, one allocation, and the kernel that runs it.
-struct DevicePlan {
-  DevicePlan() = default;
-  ~DevicePlan() { cuda::release(memory, device); }
-  DevicePlan(const DevicePlan&) = delete;
-  DevicePlan& operator=(const DevicePlan&) = delete;
-
-  std::int32_t device = 0;
-  void* memory = nullptr;
-  PlanView view{};
-  const RequestExtent* requests = nullptr;
-  const Merge* merges = nullptr;
-  struct Forward {
-    cuda::Kernel kernel{};
-    int blocks = 0;
-  };
-  GpuArchitecture architecture = GpuArchitecture::kSm80;  // of the device
-  Forward mma;
-  Forward wgmma;  // of kSm90a
-  kernel::LongestRequest longest;
-  int merge_blocks = 0;
-};
-
 namespace cuda {
 namespace {
 
 constexpr int kOldestMajor = 8;
-
-void check(cudaError_t status, const char* action) {
-  if (status == cudaSuccess) return;
-  const ErrorCode code = status == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory : ErrorCode::kInternal;
-  throw Error(code, "device", Error::kNoIndex, cudaGetErrorName(status),
-              fmt::format("device: {} failed: {}", action, cudaGetErrorString(status)));
-}
-
-void check_device(std::int32_t device) {
-  const std::int32_t count = device_count();
-  if (count == 0) {
-    refuse(ErrorCode::kUnsupported, "device", Error::kNoIndex, device, "cannot be used: {}", no_device_reason());
-  }
-  if (device < 0 || device >= count) {
-    refuse("device", Error::kNoIndex, device, "is not one of this machine's {} devices", count);
-  }
-}
-
-/// Makes a device the current one while it lives.
-class CurrentDevice {
- public:
-  explicit CurrentDevice(std::int32_t device) {
-    check(cudaGetDevice(&previous_), "asking for the current device");
-    check(cudaSetDevice(device), "choosing a device");
-  }
-  ~CurrentDevice() { cudaSetDevice(previous_); }
-  CurrentDevice(const CurrentDevice&) = delete;
-  CurrentDevice& operator=(const CurrentDevice&) = delete;
-
- private:
-  int previous_ = 0;
-};
 
 using Kernels = std::array<Kernel, kernel::kShapes>;  // null functions where there is none
 
@@ -180,6 +126,16 @@ class Packer {
 
 }  // namespace
 
+void check_device(std::int32_t device) {
+  const std::int32_t count = device_count();
+  if (count == 0) {
+    refuse(ErrorCode::kUnsupported, "device", Error::kNoIndex, device, "cannot be used: {}", no_device_reason());
+  }
+  if (device < 0 || device >= count) {
+    refuse("device", Error::kNoIndex, device, "is not one of this machine's {} devices", count);
+  }
+}
+
 std::int32_t device_count() noexcept {
   int count = 0;
   if (cudaGetDeviceCount(&count) != cudaSuccess) {
@@ -239,12 +195,11 @@ PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitec
   return target;
 }
 
-std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t device) {
+std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t device) {
   check_device(device);
   const CurrentDevice current(device);
-  auto result = std::make_shared<DevicePlan>();
+  auto result = std::make_shared<ResidentPlan>();
   result->device = device;
-  result->architecture = architecture_of(device, GpuArchitecture::kNewest);
 
   Packer packer;
   const std::size_t runs = packer.place(plan.runs);
@@ -258,22 +213,28 @@ std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t devi
   result->view = plan.view();
   result->view.runs = reinterpret_cast<const Run*>(base + runs);
   result->view.listed = reinterpret_cast<const WorkItem*>(base + listed);
+  result->view.requests = reinterpret_cast<const RequestExtent*>(base + requests);
   result->merges = reinterpret_cast<const Merge*>(base + merges);
-  result->requests = reinterpret_cast<const RequestExtent*>(base + requests);
+  result->merge_count = std::ssize(plan.merges);
 
-  const auto launch_of = [&](kernel::Forward forward) {
-    const Kernel kernel = select_kernel(plan.batch, forward);
-    const std::int64_t resident = resident_blocks(plan.batch, kernel, device);
-    return DevicePlan::Forward{kernel, static_cast<int>(std::min(resident, item_count(result->view)))};
-  };
   result->longest = kernel::longest_request(plan.batch);
-  result->mma = launch_of(kernel::Forward::kMma);
-  if (result->architecture == GpuArchitecture::kSm90a && kernel::may_have_boxes(plan.batch)) {
-    result->wgmma = launch_of(kernel::Forward::kWgmma);
+  choose_kernels(plan.batch, item_count(result->view), std::ssize(plan.merges), *result);
+  return result;
+}
+
+void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int64_t most_merges, ResidentPlan& plan) {
+  plan.architecture = architecture_of(plan.device, GpuArchitecture::kNewest);
+  const auto launch_of = [&](kernel::Forward forward) {
+    const Kernel kernel = select_kernel(batch, forward);
+    const std::int64_t resident = resident_blocks(batch, kernel, plan.device);
+    return ResidentPlan::Forward{kernel, static_cast<int>(std::min(resident, most_items))};
+  };
+  plan.mma = launch_of(kernel::Forward::kMma);
+  if (plan.architecture == GpuArchitecture::kSm90a && kernel::may_have_boxes(batch)) {
+    plan.wgmma = launch_of(kernel::Forward::kWgmma);
   }
   constexpr std::int64_t kMergeBlocks = 2048;  // about as many as run at once on the largest devices
-  result->merge_blocks = static_cast<int>(std::min(kMergeBlocks, std::ssize(plan.merges) * kernel::kMergeShares));
-  return result;
+  plan.merge_blocks = static_cast<int>(std::min(kMergeBlocks, most_merges * kernel::kMergeShares));
 }
 
 std::int32_t device_of(const Plan& plan) { return plan.data().on_device->device; }
@@ -284,33 +245,38 @@ std::int64_t workspace_bytes(const Plan& plan) {
 
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
              void* stream) {
-  const DevicePlan& on_device = *plan.data().on_device;
+  const ResidentPlan& resident = *plan.data().on_device;
   if (cuda::workspace_bytes(plan) == 0) workspace = {};
-  check_device_memory(tensors, workspace, on_device.device);
-  if (item_count(on_device.view) == 0) return;
-  kernel::ForwardParameters parameters = kernel::launch_parameters(plan.data().batch, tensors);
-  parameters.plan = on_device.view;
-  parameters.requests = on_device.requests;
-  parameters.merges = on_device.merges;
-  parameters.merge_count = static_cast<std::int64_t>(plan.merges().size());
+  check_device_memory(tensors, workspace, resident.device);
+  if (item_count(resident.view) == 0) return;
+  run_kernels(resident, plan.data().batch, plan.data().target, tensors, workspace, architecture, stream);
+}
+
+void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
+                 Workspace workspace, GpuArchitecture architecture, void* stream) {
+  kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
+  parameters.plan = plan.view;
+  parameters.requests = plan.view.requests;
+  parameters.merges = plan.merges;
+  parameters.merge_count = plan.merge_count;
+  parameters.counts = plan.counts;
   kernel::place_workspace(workspace, parameters);
-  const CurrentDevice current(on_device.device);
+  const CurrentDevice current(plan.device);
   auto* const on_stream = static_cast<cudaStream_t>(stream);
   std::optional<kernel::Boxes> boxes;
-  if (architecture != GpuArchitecture::kSm80 && on_device.architecture == GpuArchitecture::kSm90a) {
-    boxes = kernel::make_boxes(plan.data().batch, plan.data().target, tensors, parameters, on_device.longest,
-                               encode_tensor_map);
+  if (architecture != GpuArchitecture::kSm80 && plan.architecture == GpuArchitecture::kSm90a) {
+    boxes = kernel::make_boxes(batch, target, tensors, parameters, plan.longest, encode_tensor_map);
   }
   if (boxes) parameters.boxes = *boxes;
-  const DevicePlan::Forward& forward = boxes ? on_device.wgmma : on_device.mma;
-  if (forward.blocks < item_count(on_device.view)) {
+  const ResidentPlan::Forward& forward = boxes ? plan.wgmma : plan.mma;
+  if (plan.counts != nullptr || forward.blocks < item_count(plan.view)) {
     check(cudaMemsetAsync(parameters.counter, 0, sizeof(*parameters.counter), on_stream), "clearing the workspace");
   } else {
     parameters.counter = nullptr;
   }
   check(forward.kernel.launch(parameters, forward.blocks, on_stream), "launching attention");
-  if (on_device.merge_blocks > 0) {
-    check(launch_merge_partials(parameters, on_device.merge_blocks, on_stream), "launching merge_partials");
+  if (plan.merge_blocks > 0) {
+    check(launch_merge_partials(parameters, plan.merge_blocks, on_stream), "launching merge_partials");
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "batch/ragged_batch.hpp"
+#include "plan/device_planner.hpp"
 #include "plan/plan_data.hpp"
 #include "varlen/attention.hpp"
 #include "varlen/device.hpp"
@@ -20,7 +21,7 @@ DeviceInfo device_info(std::int32_t device);
 /// Throws Error(kUnsupported) for a batch that no kernel computes on this device.
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture);
 /// Copies what kernels read of a plan. Throws Error(kUnsupported) likewise.
-std::shared_ptr<const DevicePlan> upload(const PlanData& plan, std::int32_t device);
+std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t device);
 
 /// Of a plan that was uploaded.
 std::int32_t device_of(const Plan& plan);
@@ -29,6 +30,11 @@ std::int32_t device_of(const Plan& plan);
 std::int64_t workspace_bytes(const Plan& plan);
 /// Launches the plan's kernels on `stream`. Plan, workspace and tensors are on one device, validated but for that.
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream);
+
+/// Plans that are made on the device. Throws Error(kUnsupported) for a batch that no kernel computes and for limits
+/// that are too high.
+std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits,
+                                            std::int32_t device);
 
 void* allocate(std::int64_t bytes, std::int32_t device);
 void release(void* memory, std::int32_t device) noexcept;

@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include "kernel/parameters.hpp"
+#include "kernel/planning_parameters.hpp"
 
 namespace varlen::cuda {
 
@@ -24,5 +25,13 @@ template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_wgmma_instance();
 
 cudaError_t launch_merge_partials(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);
+
+/// One block of so many threads. Lengths of 32 bits: the block works in shared memory; of 64: in global memory.
+template <class Int>
+cudaError_t launch_plan_on_device(const kernel::PlanningParameters<Int>& parameters, int threads, int shared_bytes,
+                                  cudaStream_t stream);
+/// Lets it have its shared memory on the current device. Once, before the first launch there.
+template <class Int>
+cudaError_t prepare_plan_on_device(int shared_bytes);
 
 }  // namespace varlen::cuda

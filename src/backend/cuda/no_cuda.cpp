@@ -18,11 +18,15 @@ DeviceInfo device_info(std::int32_t /*device*/) { refuse_device(); }
 PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuArchitecture /*architecture*/) {
   refuse_device();
 }
-std::shared_ptr<const DevicePlan> upload(const PlanData& /*plan*/, std::int32_t /*device*/) { refuse_device(); }
+std::shared_ptr<const ResidentPlan> upload(const PlanData& /*plan*/, std::int32_t /*device*/) { refuse_device(); }
 std::int32_t device_of(const Plan& /*plan*/) { refuse_device(); }
 std::int64_t workspace_bytes(const Plan& /*plan*/) { refuse_device(); }
 void execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/,
              GpuArchitecture /*architecture*/, void* /*stream*/) {
+  refuse_device();
+}
+std::unique_ptr<DevicePlanner> make_planner(RaggedBatch /*batch*/, const PlanTarget& /*target*/,
+                                            const Limits& /*limits*/, std::int32_t /*device*/) {
   refuse_device();
 }
 void* allocate(std::int64_t /*bytes*/, std::int32_t /*device*/) { refuse_device(); }

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
+#include "plan/device_planner.hpp"
 #include "varlen/attention.hpp"
 
 namespace varlen::emulator {
@@ -16,5 +18,11 @@ std::int64_t workspace_bytes(const Plan& plan);
 /// line for everything that a kernel does wrong.
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace,
              GpuArchitecture architecture = GpuArchitecture::kNewest);
+
+/// The same for plans made on the device, which here is the host. Throws Error(kUnsupported) for a batch that no kernel
+/// computes and for limits that are too high.
+std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits);
+/// Bytes that these need in their workspace, in every backend.
+std::int64_t workspace_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits);
 
 }  // namespace varlen::emulator

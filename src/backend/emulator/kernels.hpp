@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernel/parameters.hpp"
+#include "kernel/planning_parameters.hpp"
 #include "kernel/shapes.hpp"
 
 namespace varlen::emulator {
@@ -19,5 +20,9 @@ template <int kDimQk, int kDimVo>
 Kernel forward_kernel(kernel::Forward forward, Dtype input_dtype);
 
 Kernel merge_kernel();
+
+/// What each thread of the only block calls.
+void plan_on_device(const kernel::PlanningParameters<std::int32_t>& parameters);
+void plan_on_device(const kernel::PlanningParameters<std::int64_t>& parameters);
 
 }  // namespace varlen::emulator

@@ -12,14 +12,17 @@ namespace {
 
 /// Once each element, before it is read.
 bool is_written_once(Role role) { return role == Role::kOut || role == Role::kLse || role == Role::kPartials; }
-bool is_written_by_kernels(Role role) { return is_written_once(role) || role == Role::kCounter; }
+bool is_written_by_kernels(Role role) { return is_written_once(role) || role == Role::kCounter || role == Role::kPlan; }
+bool is_everybodys(Role role) {
+  return role == Role::kSinks || role == Role::kCounter || role == Role::kLengths || role == Role::kPlan;
+}
 bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::kLse; }
 
 }  // namespace
 
 const char* role_name(Role role) noexcept {
-  constexpr const char* kNames[] = {"query", "key",         "value",    "out",    "lse",
-                                    "sinks", "block_table", "partials", "counter"};
+  constexpr const char* kNames[] = {"query",       "key",      "value",   "out",     "lse", "sinks",
+                                    "block_table", "partials", "counter", "lengths", "plan"};
   return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -88,7 +91,7 @@ bool GlobalMemory::owns_slot(std::int64_t page, std::int64_t slot, std::int32_t 
 }
 
 bool GlobalMemory::owns(const Buffer& buffer, const Place& place, std::int32_t request) const {
-  if (buffer.role == Role::kSinks || buffer.role == Role::kCounter) return true;
+  if (is_everybodys(buffer.role)) return true;
   if (request < 0 || static_cast<std::size_t>(request) >= requests_.size()) return false;
   const RequestExtent& extent = requests_[static_cast<std::size_t>(request)];
   const std::int64_t token = place.index[1];

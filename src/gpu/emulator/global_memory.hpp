@@ -12,7 +12,19 @@
 
 namespace varlen::gpu::emulator {
 
-enum class Role : std::uint8_t { kQuery, kKey, kValue, kOut, kLse, kSinks, kBlockTable, kPartials, kCounter };
+enum class Role : std::uint8_t {
+  kQuery,
+  kKey,
+  kValue,
+  kOut,
+  kLse,
+  kSinks,
+  kBlockTable,
+  kPartials,
+  kCounter,
+  kLengths,
+  kPlan
+};
 const char* role_name(Role role) noexcept;
 
 /// One dimension of rows: how many, and how many elements apart.

@@ -61,7 +61,11 @@ const char* operation_name(Operation operation) noexcept {
                                     "sync_threads",
                                     "arrive_threads",
                                     "load_box",
-                                    "store_box"};
+                                    "store_box",
+                                    "shuffle",
+                                    "match_any",
+                                    "load_word",
+                                    "store_word"};
   static_assert(std::size(kNames) == kOperations);
   return kNames[static_cast<std::size_t>(operation)];
 }
@@ -136,6 +140,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   const auto threads = static_cast<std::size_t>(launch_.threads);
   const std::size_t warps = threads / kWarpThreads;
   shared_.reset(launch_.shared_bytes, static_cast<int>(warps));
+  words_.reset(launch_.shared_bytes, static_cast<int>(warps));
   warps_.assign(warps, {kAllLanes, 0, 0, Operation::kNone, Clock(warps, 0)});
   for (std::size_t w = 0; w < warps; ++w) warps_[w].clock[w] = 1;
   barriers_.clear();

@@ -20,6 +20,7 @@
 #include "gpu/emulator/global_memory.hpp"
 #include "gpu/emulator/shared_memory.hpp"
 #include "gpu/emulator/stack_arena.hpp"
+#include "gpu/emulator/word_memory.hpp"
 #include "gpu/operations.hpp"
 
 namespace varlen::gpu::emulator {
@@ -56,8 +57,12 @@ enum class Operation : std::uint8_t {
   kArriveThreads,
   kLoadBox,
   kStoreBox,
+  kShuffle,
+  kMatchAny,
+  kLoadWord,
+  kStoreWord,
 };
-inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::kStoreBox) + 1;
+inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::kStoreWord) + 1;
 const char* operation_name(Operation operation) noexcept;
 
 /// What a lane brings to an operation of its warp.
@@ -149,6 +154,7 @@ class Machine {
   int thread_index() const { return running_->index; }
   int block_index() const { return block_; }
   int block_count() const { return launch_.blocks; }
+  int thread_count() const { return launch_.threads; }
   void enter_item(std::int64_t item, std::int32_t request) {
     running_->item = item;
     running_->request = request;
@@ -161,6 +167,8 @@ class Machine {
   const Operands& join_warp(Operation operation, const Operands& operands);
   void store_shared(SharedAddress to, const Words4& value);
   Words4 load_shared(SharedAddress from);
+  void load_word(SharedAddress from, void* to, std::size_t bytes);
+  void store_word(SharedAddress to, const void* from, std::size_t bytes);
   void access_global(Operation operation, const void* address, std::int64_t bytes, std::int64_t alignment,
                      Direction direction);
   std::int64_t draw(std::int64_t* counter);
@@ -244,6 +252,7 @@ class Machine {
 
   GlobalMemory& global_;
   SharedMemory shared_;
+  WordMemory words_;
   StackArena stacks_;
   Launch launch_;
   int block_ = 0;

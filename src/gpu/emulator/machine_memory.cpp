@@ -172,4 +172,18 @@ void Machine::store_box_wait() {
   running_->stores.clear();
 }
 
+void Machine::load_word(SharedAddress from, void* to, std::size_t bytes) {
+  const Thread& self = *running_;
+  check_aligned(self, Operation::kLoadWord, from.value, static_cast<std::int64_t>(bytes), "shared");
+  const auto fault = words_.read(from.value, to, bytes, actor(self));
+  if (fault) fail(self, Operation::kLoadWord, *fault);
+}
+
+void Machine::store_word(SharedAddress to, const void* from, std::size_t bytes) {
+  const Thread& self = *running_;
+  check_aligned(self, Operation::kStoreWord, to.value, static_cast<std::int64_t>(bytes), "shared");
+  const auto fault = words_.write(to.value, from, bytes, actor(self));
+  if (fault) fail(self, Operation::kStoreWord, *fault);
+}
+
 }  // namespace varlen::gpu::emulator

@@ -134,6 +134,28 @@ void shuffle(Machine& machine, Thread* lanes) {
   }
 }
 
+void shuffle_words(Machine& machine, Thread* lanes) {
+  std::uint32_t values[kWarpThreads];
+  for (int lane = 0; lane < kWarpThreads; ++lane) values[lane] = lanes[lane].operands.stored[0];
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    Operands& operands = lanes[lane].operands;
+    if (operands.lane_mask < 0 || operands.lane_mask >= kWarpThreads) {
+      machine.fail(lanes[lane], Operation::kShuffle, fmt::format("asks lane {}", operands.lane_mask));
+    }
+    operands.stored[0] = values[operands.lane_mask];
+  }
+}
+
+void match_any(Thread* lanes) {
+  std::uint32_t values[kWarpThreads];
+  for (int lane = 0; lane < kWarpThreads; ++lane) values[lane] = lanes[lane].operands.stored[0];
+  for (int lane = 0; lane < kWarpThreads; ++lane) {
+    std::uint32_t same = 0;
+    for (int other = 0; other < kWarpThreads; ++other) same |= (values[other] == values[lane] ? 1U : 0U) << other;
+    lanes[lane].operands.stored[0] = same;
+  }
+}
+
 }  // namespace
 
 void execute_warp(Machine& machine, Operation operation, Thread* lanes) {
@@ -164,6 +186,12 @@ void execute_warp(Machine& machine, Operation operation, Thread* lanes) {
       break;
     case Operation::kBroadcast:
       broadcast(lanes);
+      break;
+    case Operation::kShuffle:
+      shuffle_words(machine, lanes);
+      break;
+    case Operation::kMatchAny:
+      match_any(lanes);
       break;
     default:
       break;

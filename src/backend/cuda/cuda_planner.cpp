@@ -1,0 +1,100 @@
+// DevicePlans on CUDA devices.
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "backend/cuda/cuda_backend.hpp"
+#include "backend/cuda/device_memory_check.hpp"
+#include "backend/cuda/launch.hpp"
+#include "backend/cuda/resident_plan.hpp"
+#include "backend/cuda/runtime.hpp"
+#include "kernel/launch_parameters.hpp"
+#include "kernel/planning.hpp"
+
+namespace varlen::cuda {
+namespace {
+
+std::int64_t shared_bytes_of_block(std::int32_t device) {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "asking for an attribute");
+  return bytes;
+}
+
+class CudaPlanner : public DevicePlanner {
+ public:
+  CudaPlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits, std::int32_t device)
+      : DevicePlanner(std::move(batch), target, limits),
+        planning_(this->batch(), target, limits, shared_bytes_of_block(device)) {
+    const CurrentDevice current(device);
+    plan_.device = device;
+    plan_.memory = allocate(planning_.layout().bytes, device);
+    // No plan before the first is made.
+    check(cudaMemset(plan_.memory, 0, static_cast<std::size_t>(planning_.layout().bytes)), "clearing memory");
+    plan_.view = planning_.view(memory());
+    plan_.merges = reinterpret_cast<const Merge*>(memory() + planning_.layout().merges);
+    plan_.counts = reinterpret_cast<const PlanCounts*>(memory() + planning_.layout().counts);
+    plan_.longest = {planning_.limits().query_length, planning_.limits().key_length};
+    choose_kernels(this->batch(), planning_.sizes().items + planning_.sizes().listed, planning_.sizes().merges, plan_);
+    const auto shared = static_cast<int>(planning_.shared_bytes());
+    check(planning_.is_narrow() ? prepare_plan_on_device<std::int32_t>(shared)
+                                : prepare_plan_on_device<std::int64_t>(shared),
+          "preparing a kernel");
+  }
+
+  Backend backend() const override { return Backend::kCuda; }
+  std::int32_t device() const override { return plan_.device; }
+  std::int64_t bytes() const override { return planning_.layout().bytes; }
+  std::int64_t workspace_bytes() const override {
+    return kernel::workspace_bytes(planning_.sizes().partial_rows, batch().head_dim_vo);
+  }
+
+  void plan(const DeviceLengths& lengths, void* stream) override {
+    const CurrentDevice current(plan_.device);
+    check(planning_.is_narrow() ? launch<std::int32_t>(lengths, stream) : launch<std::int64_t>(lengths, stream),
+          "launching plan_on_device");
+  }
+
+  void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
+    check_device_memory(tensors, workspace, plan_.device);
+    if (plan_.mma.blocks == 0) return;  // the limits allow no items
+    run_kernels(plan_, batch(), target(), tensors, workspace, options.architecture, options.stream);
+  }
+
+  LengthFault fault() const override {
+    const CurrentDevice current(plan_.device);
+    check(cudaDeviceSynchronize(), "waiting for the device");
+    kernel::PlanStatus status;
+    copy_to_host(&status, memory() + planning_.layout().status, sizeof(status));
+    return status.fault;
+  }
+
+  std::shared_ptr<PlanData> read() const override {
+    const CurrentDevice current(plan_.device);
+    return kernel::read_plan(planning_, batch(), target(), [&](void* to, std::int64_t offset, std::int64_t bytes) {
+      copy_to_host(to, memory() + offset, bytes);
+    });
+  }
+
+ private:
+  std::byte* memory() const { return static_cast<std::byte*>(plan_.memory); }
+
+  template <class Int>
+  cudaError_t launch(const DeviceLengths& lengths, void* stream) const {
+    return launch_plan_on_device(planning_.parameters<Int>(memory(), lengths), planning_.threads(),
+                                 static_cast<int>(planning_.shared_bytes()), static_cast<cudaStream_t>(stream));
+  }
+
+  kernel::Planning planning_;
+  ResidentPlan plan_;
+};
+
+}  // namespace
+
+std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits,
+                                            std::int32_t device) {
+  check_device(device);
+  return std::make_unique<CudaPlanner>(std::move(batch), target, limits, device);
+}
+
+}  // namespace varlen::cuda

@@ -1,0 +1,48 @@
+// A plan in memory of the device, copied there or made there, and the kernels that run it.
+#pragma once
+
+#include <cstdint>
+
+#include "backend/cuda/cuda_backend.hpp"
+#include "backend/cuda/launch.hpp"
+#include "kernel/boxes.hpp"
+#include "plan/cursor.hpp"
+#include "varlen/attention.hpp"
+
+namespace varlen {
+
+/// Its memory is one allocation.
+struct ResidentPlan {
+  ResidentPlan() = default;
+  ~ResidentPlan() { cuda::release(memory, device); }
+  ResidentPlan(const ResidentPlan&) = delete;
+  ResidentPlan& operator=(const ResidentPlan&) = delete;
+
+  std::int32_t device = 0;
+  void* memory = nullptr;
+  PlanView view{};
+  const Merge* merges = nullptr;
+  std::int64_t merge_count = 0;
+  const PlanCounts* counts = nullptr;  // of a plan that was made on the device: these and not the others
+  struct Forward {
+    cuda::Kernel kernel{};
+    int blocks = 0;
+  };
+  GpuArchitecture architecture = GpuArchitecture::kSm80;  // of the device
+  Forward mma;
+  Forward wgmma;  // of kSm90a
+  kernel::LongestRequest longest;
+  int merge_blocks = 0;
+};
+
+namespace cuda {
+
+/// Chooses the kernels for plans of at most so many items and merges on the plan's device, which is the current one.
+void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int64_t most_merges, ResidentPlan& plan);
+
+/// Launches them.
+void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
+                 Workspace workspace, GpuArchitecture architecture, void* stream);
+
+}  // namespace cuda
+}  // namespace varlen

@@ -1,0 +1,116 @@
+// DevicePlans in the emulator.
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "backend/emulator/emulator_backend.hpp"
+#include "backend/emulator/kernels.hpp"
+#include "backend/emulator/run_kernels.hpp"
+#include "gpu/emulator/operations.hpp"
+#include "kernel/launch_parameters.hpp"
+#include "kernel/planning.hpp"
+
+namespace varlen::emulator {
+namespace {
+
+using gpu::emulator::GlobalMemory;
+using gpu::emulator::Machine;
+using gpu::emulator::Role;
+
+/// Whose device memory is a vector.
+class EmulatorPlanner : public DevicePlanner {
+ public:
+  EmulatorPlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits)
+      : DevicePlanner(std::move(batch), target, limits),
+        planning_(this->batch(), target, limits, kSharedBytes),
+        words_(static_cast<std::size_t>(planning_.layout().bytes / kWordBytes)) {
+    kernel::select_shape(this->batch());  // throws if no kernel computes it
+  }
+
+  Backend backend() const override { return Backend::kEmulator; }
+  std::int32_t device() const override { return 0; }
+  std::int64_t bytes() const override { return planning_.layout().bytes; }
+  std::int64_t workspace_bytes() const override {
+    return kernel::workspace_bytes(planning_.sizes().partial_rows, batch().head_dim_vo);
+  }
+
+  void plan(const DeviceLengths& lengths, void* /*stream*/) override {
+    if (planning_.is_narrow()) {
+      plan_with<std::int32_t>(lengths);
+    } else {
+      plan_with<std::int64_t>(lengths);
+    }
+  }
+
+  void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
+    const auto* const counts = reinterpret_cast<const PlanCounts*>(data() + planning_.layout().counts);
+    const auto* const merges = reinterpret_cast<const Merge*>(data() + planning_.layout().merges);
+    const std::int64_t workers = target().workers;
+    const PlacedPlan placed{planning_.view(data()), merges, counts, workers,
+                            std::min(planning_.sizes().merges, workers)};
+    run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors, workspace,
+                options.architecture);
+  }
+
+  LengthFault fault() const override {
+    return reinterpret_cast<const kernel::PlanStatus*>(data() + planning_.layout().status)->fault;
+  }
+
+  std::shared_ptr<PlanData> read() const override {
+    return kernel::read_plan(planning_, batch(), target(), [&](void* to, std::int64_t offset, std::int64_t bytes) {
+      std::memcpy(to, data() + offset, static_cast<std::size_t>(bytes));
+    });
+  }
+
+ private:
+  static constexpr std::int64_t kSharedBytes = 227 * 1024;  // of a block, as on Hopper
+  static constexpr std::int64_t kWordBytes = 16;
+  struct alignas(kWordBytes) Word {
+    std::byte bytes[kWordBytes];
+  };
+
+  template <class Int>
+  void plan_with(const DeviceLengths& lengths) {
+    const kernel::PlanningParameters<Int> parameters = planning_.parameters<Int>(data(), lengths);
+    std::int64_t requests = limits().requests;
+    if (lengths.request_count != nullptr) requests = std::clamp<std::int64_t>(*lengths.request_count, 0, requests);
+    GlobalMemory memory({});
+    const auto add = [&](Role role, const void* begin, std::int64_t bytes) {
+      gpu::emulator::Buffer buffer;
+      buffer.role = role;
+      buffer.data = begin;
+      buffer.row_elements = bytes;
+      if (begin != nullptr) memory.add(buffer);
+    };
+    for (const kernel::LengthSide* side : {&parameters.query, &parameters.key}) {
+      add(Role::kLengths, side->indptr.data, (requests + 1) * (side->indptr.wide ? 8 : 4));
+      add(Role::kLengths, side->lengths.data, requests * (side->lengths.wide ? 8 : 4));
+    }
+    add(Role::kLengths, lengths.request_count, sizeof(*lengths.request_count));
+    add(Role::kPlan, data(), bytes());
+    Machine(memory).launch({1, planning_.threads(), planning_.shared_bytes()}, [&] { plan_on_device(parameters); });
+  }
+
+  std::byte* data() { return words_.data()->bytes; }
+  const std::byte* data() const { return words_.data()->bytes; }
+
+  kernel::Planning planning_;
+  std::vector<Word> words_;
+};
+
+}  // namespace
+
+std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits) {
+  return std::make_unique<EmulatorPlanner>(std::move(batch), target, limits);
+}
+
+std::int64_t workspace_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits) {
+  const Limits all = resolved(limits);
+  const PlanSizes sizes = plan_sizes(plan_problem<std::int64_t>(batch, target, all.key_length), target, all);
+  return kernel::workspace_bytes(sizes.partial_rows, batch.head_dim_vo);
+}
+
+}  // namespace varlen::emulator

@@ -1,0 +1,84 @@
+#include "backend/emulator/run_kernels.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "backend/emulator/describe_memory.hpp"
+#include "backend/emulator/kernels.hpp"
+#include "gpu/emulator/operations.hpp"
+#include "gpu/emulator/tensor_map.hpp"
+#include "kernel/launch_parameters.hpp"
+#include "kernel/shapes.hpp"
+
+namespace varlen::emulator {
+namespace {
+
+using gpu::emulator::GlobalMemory;
+using gpu::emulator::Machine;
+using gpu::emulator::Role;
+
+using ForwardKernel = Kernel (*)(kernel::Forward, Dtype);
+
+template <int... kShapes>
+constexpr std::array<ForwardKernel, sizeof...(kShapes)> forward_kernels(
+    std::integer_sequence<int, kShapes...> /*shapes*/) {
+  return {forward_kernel<kernel::kHeadDims[kShapes].qk, kernel::kHeadDims[kShapes].vo>...};
+}
+constexpr auto kForwardKernels = forward_kernels(std::make_integer_sequence<int, kernel::kShapes>());
+
+Kernel select_forward_kernel(const RaggedBatch& batch, kernel::Forward forward) {
+  return kForwardKernels[static_cast<std::size_t>(kernel::select_shape(batch))](forward, batch.input_dtype);
+}
+
+bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
+  map = gpu::emulator::encode_tensor_map(box);
+  return true;
+}
+
+void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, std::int64_t draws,
+            const kernel::ForwardParameters& parameters) {
+  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws},
+                 [&kernel, &parameters] { kernel.run(parameters); });
+}
+
+void expect_written(const GlobalMemory& memory, Role role) {
+  const auto unwritten = memory.first_unwritten(role);
+  if (unwritten) throw Error(ErrorCode::kInternal, "kernel", Error::kNoIndex, "", *unwritten);
+}
+
+}  // namespace
+
+void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
+                 const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
+                 GpuArchitecture architecture) {
+  kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
+  std::optional<kernel::Boxes> boxes;
+  if (architecture != GpuArchitecture::kSm80) {
+    boxes = kernel::make_boxes(batch, data.target, tensors, parameters, longest, encode_tensor_map);
+  }
+  if (boxes) parameters.boxes = *boxes;
+  const Kernel forward = select_forward_kernel(batch, boxes ? kernel::Forward::kWgmma : kernel::Forward::kMma);
+  parameters.plan = plan.view;
+  parameters.requests = plan.view.requests;
+  parameters.merges = plan.merges;
+  parameters.merge_count = std::ssize(data.merges);
+  parameters.counts = plan.counts;
+  kernel::place_workspace(workspace, parameters);
+
+  GlobalMemory memory = describe_memory(data, tensors, parameters);
+  Machine machine(memory);
+  const std::int64_t items = item_count(data.view());
+  *parameters.counter = 0;
+  launch(machine, forward, plan.blocks, std::max<std::int64_t>(0, items - plan.blocks), parameters);
+  if (plan.merge_blocks > 0) {
+    expect_written(memory, Role::kPartials);
+    launch(machine, merge_kernel(), plan.merge_blocks, 0, parameters);
+  }
+  expect_written(memory, Role::kOut);
+  expect_written(memory, Role::kLse);
+}
+
+}  // namespace varlen::emulator

@@ -1,0 +1,104 @@
+// Plans made on the device: the public side of DevicePlanner.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "backend/cuda/cuda_backend.hpp"
+#include "backend/emulator/emulator_backend.hpp"
+#include "batch/ragged_batch.hpp"
+#include "batch/refuse.hpp"
+#include "dispatch/select.hpp"
+#include "dispatch/workspace.hpp"
+#include "plan/device_planner.hpp"
+#include "plan/target.hpp"
+#include "varlen/device.hpp"
+
+namespace varlen {
+namespace {
+
+RaggedBatch without_lengths(const Batch& batch, const Limits& limits) {
+  const std::pair<const char*, const IndexView*> arrays[] = {{"query_indptr", &batch.query_indptr},
+                                                             {"query_lengths", &batch.query_lengths},
+                                                             {"key_indptr", &batch.key_indptr},
+                                                             {"key_lengths", &batch.key_lengths}};
+  for (const auto& [name, array] : arrays) {
+    if (!array->present()) continue;
+    refuse(name, Error::kNoIndex, "present", "but the lengths of a plan on the device come with plan_on_device()");
+  }
+  RaggedBatch result = canonical_without_lengths(batch);
+  result.most_requests = limits.requests;
+  result.query_tokens = limits.query_tokens;
+  result.key_tokens = limits.key_tokens;
+  return result;
+}
+
+}  // namespace
+
+DevicePlan::DevicePlan(const Batch& batch, const Limits& limits, const PlanTarget& target, Backend backend,
+                       std::int32_t device) {
+  validate(target);
+  RaggedBatch ragged = without_lengths(batch, limits);
+  switch (backend) {
+    case Backend::kAuto:
+    case Backend::kCuda:
+      planner_ = cuda::make_planner(std::move(ragged), target, limits, device);
+      break;
+    case Backend::kEmulator:
+      planner_ = emulator::make_planner(std::move(ragged), target, limits);
+      break;
+    default:
+      refuse(ErrorCode::kUnsupported, "backend", Error::kNoIndex, backend_name(backend),
+             "makes no plans on a device: cuda and emulator do");
+  }
+}
+
+const Limits& DevicePlan::limits() const noexcept { return planner_->limits(); }
+const PlanTarget& DevicePlan::target() const noexcept { return planner_->target(); }
+std::int64_t DevicePlan::bytes() const noexcept { return planner_->bytes(); }
+
+std::optional<Error> DevicePlan::status() const {
+  const LengthFault fault = planner_->fault();
+  if (fault.rule == LengthRule::kNone) return std::nullopt;
+  try {
+    refuse(fault);
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+Plan DevicePlan::to_host() const {
+  if (std::optional<Error> error = status()) throw Error(*error);
+  return Plan(planner_->read());
+}
+
+void plan_on_device(const DevicePlan& plan, const DeviceLengths& lengths, void* stream) {
+  DevicePlanner& planner = plan.planner();
+  check_presence(planner.batch().page_size, {lengths.query_indptr.present(), lengths.query_lengths.present(),
+                                             lengths.key_indptr.present(), lengths.key_lengths.present()});
+  planner.plan(lengths, stream);
+}
+
+std::int64_t workspace_bytes(const DevicePlan& plan) { return plan.planner().workspace_bytes(); }
+
+std::int64_t workspace_bytes(const Batch& batch, const Limits& limits, const PlanTarget& target) {
+  validate(target);
+  return emulator::workspace_bytes(without_lengths(batch, limits), target, limits);
+}
+
+void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
+  DevicePlanner& planner = plan.planner();
+  if (options.backend != Backend::kAuto && options.backend != planner.backend()) {
+    refuse("options.backend", Error::kNoIndex, backend_name(options.backend), "is not the plan's, {}",
+           backend_name(planner.backend()));
+  }
+  validate_tensors(planner.batch(), tensors);
+  dispatch::select(planner.backend(), tensors);
+  if (tensors.query.present() && tensors.query.device_index != planner.device()) {
+    refuse("query.device_index", Error::kNoIndex, tensors.query.device_index, "is not the plan's device {}",
+           planner.device());
+  }
+  dispatch::check_workspace(workspace, planner.workspace_bytes());
+  planner.run(tensors, workspace, options);
+}
+
+}  // namespace varlen

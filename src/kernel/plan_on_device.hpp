@@ -1,0 +1,57 @@
+// A plan made on the device from lengths in its memory, by one block: the planner of the host with a block as its team.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+#include "kernel/block_team.hpp"
+#include "kernel/device_requests.hpp"
+#include "kernel/planning_parameters.hpp"
+#include "plan/planner.hpp"
+
+namespace varlen::kernel {
+
+/// A plan's arrays in memory of the device.
+template <class Int>
+class DeviceOutput {
+ public:
+  VARLEN_DEVICE explicit DeviceOutput(const PlanningParameters<Int>& parameters) : parameters_(parameters) {}
+
+  VARLEN_DEVICE Run* runs(std::int32_t /*count*/) const { return parameters_.runs; }
+  VARLEN_DEVICE WorkItem* listed(std::int32_t /*count*/) const { return parameters_.listed; }
+  VARLEN_DEVICE Merge* merges(std::int32_t /*count*/) const { return parameters_.merges; }
+  VARLEN_DEVICE bool has_room(std::int64_t items, std::int64_t merges) {
+    lacks_room_ |= items > parameters_.most_listed || merges > parameters_.most_merges;
+    return !lacks_room_;
+  }
+  VARLEN_DEVICE bool lacks_room() const { return lacks_room_; }
+
+ private:
+  const PlanningParameters<Int>& parameters_;
+  bool lacks_room_ = false;
+};
+
+/// Every thread of the only block. `kInShared`: arrays that it works with are in shared memory.
+template <class Int, bool kInShared>
+VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
+  using Team = BlockTeam<kInShared>;
+  using Requests = DeviceRequests<Int, Team>;
+  Team team(sort_classes(parameters.problem), parameters.scratch);
+  Requests requests(parameters, team);
+  requests.prepare();
+  DeviceOutput<Int> output(parameters);
+  Planner<Team, Requests, DeviceOutput<Int>> planner(team, parameters.problem, requests, output);
+  const PlanCounts counts = planner.plan();
+  if (!team.leads()) return;
+  team.store(parameters.counts, counts);
+  LengthFault fault{};
+  if (planner.fault() != kNoFault) {
+    fault = requests.describe(planner.fault());
+  } else if (output.lacks_room()) {
+    fault.rule = LengthRule::kNoRoom;
+  }
+  team.store(&parameters.status->fault, fault);
+  gpu::store_global(&parameters.status->requests, std::int64_t{requests.count()});
+}
+
+}  // namespace varlen::kernel

@@ -1,0 +1,46 @@
+// A backend's side of a DevicePlan (varlen/device.hpp).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "batch/length_fault.hpp"
+#include "plan/plan_data.hpp"
+#include "varlen/device.hpp"
+
+namespace varlen {
+
+class DevicePlanner {
+ public:
+  /// `batch` has no requests: its numbers of requests and tokens are the limits.
+  DevicePlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits)
+      : batch_(std::move(batch)), target_(target), limits_(limits) {}
+  virtual ~DevicePlanner() = default;
+  DevicePlanner(const DevicePlanner&) = delete;
+  DevicePlanner& operator=(const DevicePlanner&) = delete;
+
+  const RaggedBatch& batch() const { return batch_; }
+  const PlanTarget& target() const { return target_; }
+  const Limits& limits() const { return limits_; }
+
+  virtual Backend backend() const = 0;
+  virtual std::int32_t device() const = 0;
+  virtual std::int64_t bytes() const = 0;
+  virtual std::int64_t workspace_bytes() const = 0;
+  /// The arrays' presence has been checked.
+  virtual void plan(const DeviceLengths& lengths, void* stream) = 0;
+  /// Workspace and tensors have been validated.
+  virtual void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const = 0;
+  /// What plan() found wrong last.
+  virtual LengthFault fault() const = 0;
+  /// What it made; nothing if something was wrong.
+  virtual std::shared_ptr<PlanData> read() const = 0;
+
+ private:
+  RaggedBatch batch_;
+  PlanTarget target_;
+  Limits limits_;
+};
+
+}  // namespace varlen

@@ -1,0 +1,253 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "check/random_bits.hpp"
+#include "checks.hpp"
+#include "placed_case.hpp"
+#include "plan/device_plan_check.hpp"
+#include "score.hpp"
+#include "varlen/device.hpp"
+
+namespace varlen::gpu_check {
+namespace {
+
+constexpr std::int64_t kArenaBytes = std::int64_t{1} << 28;
+
+/// What all batches of one graph have in common. Its tensors hold what the limits allow.
+struct GraphCase {
+  std::string name;
+  Limits limits;
+  std::int64_t page_size = 0;
+  bool batch_invariant = false;
+};
+
+std::vector<GraphCase> graph_cases(std::int64_t shrink_by) {
+  const std::int64_t tokens = 64 * std::max<std::int64_t>(1, 100 / shrink_by);
+  return {{"lengths of any size", {40, tokens, 2 * tokens, 0, 0}},
+          {"limited lengths, on pages", {40, tokens, 2 * tokens, tokens / 4, tokens / 2}, 16},
+          {"batch-invariant", {40, tokens, 2 * tokens, 0, 0}, 0, true}};
+}
+
+/// The tensors of a graph, as those of one request that is as long as the limits allow.
+check::Case tensors_case(const GraphCase& graph) {
+  check::Case test;
+  test.name = graph.name;
+  test.query_lengths = {graph.limits.query_tokens};
+  test.key_lengths = {graph.limits.key_tokens};
+  test.page_size = graph.page_size;
+  test.query_heads = 8;
+  test.kv_heads = 2;
+  test.head_dim_qk = test.head_dim_vo = 128;
+  test.input_dtype = test.output_dtype = Dtype::kBFloat16;
+  test.mask = Mask::causal();
+  test.batch_invariant = graph.batch_invariant;
+  test.layout.spare_pages = 0;
+  test.seed = 1;
+  return test;
+}
+
+/// Offsets of both sides; of paged keys, lengths.
+struct Lengths {
+  std::vector<std::int32_t> query;
+  std::vector<std::int32_t> key;
+};
+
+/// A random batch within the limits, some empty. Rows past its end are nobody's.
+Lengths random_lengths(const GraphCase& graph, check::RandomBits& random) {
+  const Limits& limits = graph.limits;
+  const std::int64_t requests = random.one_in(12) ? 0 : random.log_between(1, limits.requests);
+  const auto longest = [&](std::int64_t tokens, std::int64_t limit) {
+    return std::min(limit > 0 ? limit : tokens, tokens / std::max<std::int64_t>(1, requests / 4));
+  };
+  const bool decode = random.one_in(3);
+  Lengths lengths{{0}, {}};
+  if (graph.page_size == 0) lengths.key = {0};
+  std::int64_t queries_left = limits.query_tokens;
+  std::int64_t keys_left = limits.key_tokens;
+  for (std::int64_t r = 0; r < requests; ++r) {
+    const auto draw = [&](std::int64_t most, std::int64_t left) {
+      return std::min(left, random.one_in(8) ? 0 : random.log_between(1, std::max<std::int64_t>(1, most)));
+    };
+    const std::int64_t keys = draw(longest(limits.key_tokens, limits.key_length), keys_left);
+    const std::int64_t queries =
+        decode ? std::min<std::int64_t>(1, queries_left)
+               : std::min(keys, draw(longest(limits.query_tokens, limits.query_length), queries_left));
+    queries_left -= queries;
+    keys_left -= keys;
+    lengths.query.push_back(lengths.query.back() + static_cast<std::int32_t>(queries));
+    lengths.key.push_back((graph.page_size > 0 ? 0 : lengths.key.back()) + static_cast<std::int32_t>(keys));
+  }
+  return lengths;
+}
+
+class GraphCheck {
+ public:
+  GraphCheck(Machine& machine, Memory& memory, const GraphCase& graph, GpuArchitecture architecture)
+      : machine_(machine),
+        memory_(memory),
+        graph_(graph),
+        architecture_(architecture),
+        placed_(tensors_case(graph), machine, memory, 2),
+        shape_(placed_.batch()),
+        random_(static_cast<std::uint64_t>(graph.limits.key_length) + 1) {
+    shape_.query_indptr = shape_.query_lengths = shape_.key_indptr = shape_.key_lengths = {};
+    target_ = machine.target(placed_.batch(), architecture);
+    plan_.emplace(shape_, graph.limits, target_, machine.backend(), machine.device());
+    placed_.write_inputs(oracle::Pattern::kPoison);
+    place_block_table();
+    const std::int64_t requests = graph.limits.requests;
+    query_ = place<std::int32_t>(requests + 1);
+    key_ = place<std::int32_t>(requests + 1);
+    count_ = place<std::int32_t>(1);
+    workspace_ = place_workspace(workspace_bytes(*plan_));
+  }
+
+  /// Replays one graph `count` times.
+  std::string run(std::int64_t count) {
+    const auto replays = static_cast<int>(count);
+    std::string finding;
+    const std::string failure = machine_.captured([&](void* stream) { launch(stream); }, replays,
+                                                  [&](int replay) {
+                                                    if (replay > 0 && finding.empty())
+                                                      finding = check_replay(replay - 1);
+                                                    prepare(replay == replays / 2);
+                                                  });
+    if (!failure.empty()) return "as a graph: " + failure;
+    return finding.empty() ? check_replay(replays - 1) : finding;
+  }
+
+ private:
+  template <class T>
+  T* place(std::int64_t count) {
+    return reinterpret_cast<T*>(memory_.place(count * static_cast<std::int64_t>(sizeof(T)), sizeof(T)).data);
+  }
+  Workspace place_workspace(std::int64_t bytes) {
+    constexpr std::int64_t kAlignment = 64;
+    return {memory_.place(bytes, kAlignment).data, bytes};
+  }
+
+  /// Any pages of the pool, of every request.
+  void place_block_table() {
+    if (graph_.page_size == 0) return;
+    const std::int64_t pages = graph_.limits.key_length / graph_.page_size + 1;
+    std::vector<std::int32_t> table(static_cast<std::size_t>(graph_.limits.requests * pages));
+    for (std::int32_t& page : table) {
+      page = static_cast<std::int32_t>(random_.below(graph_.limits.key_tokens / graph_.page_size));
+    }
+    auto* const there = place<std::int32_t>(std::ssize(table));
+    machine_.upload(there, table.data(), std::ssize(table) * 4);
+    table_ = machine_.here(TensorView::dense(there, Dtype::kInt32, {graph_.limits.requests, pages}));
+  }
+  Tensors tensors(int output) const {
+    Tensors tensors = placed_.tensors(output);
+    if (table_.present()) tensors.block_table = table_;
+    return tensors;
+  }
+  RunOptions options(void* stream = nullptr) const {
+    return {.backend = machine_.backend(), .architecture = architecture_, .stream = stream};
+  }
+
+  void launch(void* stream) const {
+    DeviceLengths lengths;
+    lengths.query_indptr = query_;
+    (graph_.page_size > 0 ? lengths.key_lengths : lengths.key_indptr) = key_;
+    lengths.request_count = count_;
+    plan_on_device(*plan_, lengths, stream);
+    varlen::run(*plan_, tensors(0), workspace_, options(stream));
+  }
+
+  /// The next batch for launch(). `spoiled`: with an offset that is wrong.
+  void prepare(bool spoiled) {
+    lengths_ = random_lengths(graph_, random_);
+    if (spoiled) lengths_.query = {0, 5, 4};
+    if (spoiled) lengths_.key = graph_.page_size > 0 ? std::vector<std::int32_t>{5, 5} : lengths_.query;
+    const auto requests = static_cast<std::int32_t>(lengths_.query.size() - 1);
+    machine_.upload(query_, lengths_.query.data(), std::ssize(lengths_.query) * 4);
+    machine_.upload(key_, lengths_.key.data(), std::ssize(lengths_.key) * 4);
+    machine_.upload(count_, &requests, 4);
+    for (const int output : {0, 1}) placed_.clear_output(output);
+  }
+
+  /// What is wrong with the outputs of the batch that was prepared last; empty if nothing is.
+  std::string check_replay(int replay) {
+    Batch batch = shape_;
+    batch.query_indptr = std::span<const std::int32_t>(lengths_.query);
+    (graph_.page_size > 0 ? batch.key_lengths : batch.key_indptr) = std::span<const std::int32_t>(lengths_.key);
+    const std::optional<Error> status = plan_->status();
+    std::string finding;
+    try {
+      const Plan host = make_plan(batch, target_);
+      finding = status ? std::string("refused: ") + status->what() : plan_test::difference(*plan_, host);
+      compute_on_second_output(host);
+    } catch (const Error& error) {  // then the second output stays as it is, too
+      if (!status || std::string(status->what()) != error.what())
+        finding = "not refused with " + std::string(error.what());
+    }
+    for (const bool lse : {false, true}) {
+      if (finding.empty() && bytes_of(0, lse) != bytes_of(1, lse)) {
+        finding = fmt::format("{} differs from that of the host's plan", lse ? "lse" : "out");
+      }
+    }
+    if (finding.empty()) return finding;
+    return fmt::format("replay {}, {} requests: {}", replay, lengths_.query.size() - 1, finding);
+  }
+
+  void compute_on_second_output(const Plan& host) {
+    const Plan plan = machine_.prepared(host);
+    const std::int64_t bytes = workspace_bytes(plan, machine_.backend());
+    if (bytes > workspace_.bytes) throw std::runtime_error("the workspace of the limits is too small");
+    Tensors tensors = this->tensors(1);
+    if (table_.present()) tensors.block_table.shape[0] = std::ssize(lengths_.query) - 1;
+    varlen::run(plan, tensors, workspace_, options());
+    machine_.wait();
+  }
+
+  /// An output and all around it. Both outputs were laid out and filled alike.
+  std::vector<std::byte> bytes_of(int output, bool lse) {
+    const oracle::Region& region = placed_.output_region(output, lse);
+    std::vector<std::byte> bytes(static_cast<std::size_t>(region.elements * dtype_size(region.dtype)));
+    machine_.download(bytes.data(), region.data, std::ssize(bytes));
+    return bytes;
+  }
+
+  Machine& machine_;
+  Memory& memory_;
+  const GraphCase graph_;
+  const GpuArchitecture architecture_;
+  PlacedCase placed_;
+  Batch shape_;
+  PlanTarget target_;
+  check::RandomBits random_;
+  std::optional<DevicePlan> plan_;
+  TensorView table_;
+  std::int32_t* query_ = nullptr;
+  std::int32_t* key_ = nullptr;
+  std::int32_t* count_ = nullptr;
+  Workspace workspace_;
+  Lengths lengths_;
+};
+
+}  // namespace
+
+Outcome check_graph(Machine& machine, const Options& options) {
+  Score score(options);
+  Arena arena(machine, kArenaBytes);
+  for (const GraphCase& graph : graph_cases(options.shrink_by)) {
+    for (const GpuArchitecture architecture : options.architectures) {
+      const bool usable = score.attempt(fmt::format("graph: {} on {}", graph.name, name_of(architecture)), [&] {
+        arena.clear();
+        return GraphCheck(machine, arena, graph, architecture).run(options.count);
+      });
+      if (!usable) return score.finish();
+    }
+  }
+  return score.finish();
+}
+
+}  // namespace varlen::gpu_check

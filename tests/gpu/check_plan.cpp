@@ -1,0 +1,105 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "check/random_bits.hpp"
+#include "checks.hpp"
+#include "memory.hpp"
+#include "plan/device_plan_check.hpp"
+#include "score.hpp"
+#include "varlen/device.hpp"
+
+namespace varlen::gpu_check {
+namespace {
+
+constexpr std::int64_t kArenaBytes = std::int64_t{1} << 24;
+
+plan_test::Upload upload_to(Machine& machine, Memory& memory) {
+  return [&](const void* data, std::int64_t bytes) -> const void* {
+    std::byte* const there = memory.place(bytes, 8).data;
+    machine.upload(there, data, bytes);
+    return there;
+  };
+}
+
+/// Prompts whose lengths are log-uniform, with a median of about 350 tokens.
+std::vector<std::int32_t> prompt_offsets(std::int64_t requests) {
+  check::RandomBits random(static_cast<std::uint64_t>(requests));
+  std::vector<std::int32_t> offsets = {0};
+  for (std::int64_t r = 0; r < requests; ++r) {
+    offsets.push_back(offsets.back() + static_cast<std::int32_t>(random.log_between(30, 4000)));
+  }
+  return offsets;
+}
+
+struct Timing {
+  const char* name;
+  std::int64_t requests;
+  bool decode;
+  std::int64_t most_length;  // as of Limits
+};
+
+double plan_time(Machine& machine, Memory& memory, const Timing& timing) {
+  memory.clear();
+  const std::vector<std::int32_t> keys = prompt_offsets(timing.requests);
+  std::vector<std::int32_t> queries = keys;
+  for (std::size_t r = 0; timing.decode && r < queries.size(); ++r) queries[r] = static_cast<std::int32_t>(r);
+  Batch batch;
+  batch.query_heads = 32;
+  batch.kv_heads = 8;
+  batch.head_dim_qk = batch.head_dim_vo = 128;
+  batch.input_dtype = Dtype::kBFloat16;
+  batch.mask = Mask::causal();
+  const Limits limits{timing.requests, queries.back(), keys.back(),
+                      std::min<std::int64_t>(timing.most_length, queries.back()), timing.most_length};
+  const DevicePlan plan(batch, limits, PlanTarget::h100(), machine.backend(), machine.device());
+  const auto upload = upload_to(machine, memory);
+  const auto place = [&](const std::vector<std::int32_t>& offsets) {
+    return static_cast<const std::int32_t*>(upload(offsets.data(), std::ssize(offsets) * 4));
+  };
+  DeviceLengths lengths;
+  lengths.query_indptr = place(queries);
+  lengths.key_indptr = place(keys);
+  const double time = machine.microseconds([&](void* stream) { plan_on_device(plan, lengths, stream); });
+  const std::optional<Error> error = plan.status();
+  if (error) throw Error(*error);
+  return time;
+}
+
+}  // namespace
+
+Outcome check_plan(Machine& machine, const Options& options) {
+  Score score(options);
+  Arena arena(machine, kArenaBytes);
+  const plan_test::PlanningDevice device{machine.backend(), machine.device(), upload_to(machine, arena)};
+  score.attempt_seeds(options, "plan", [&](std::uint64_t seed) {
+    arena.clear();
+    const bool wide = seed % 8 == 0;
+    return plan_test::check_device_plan(device, seed, seed % 4 == 1 ? 20'000 : 1'000, wide);
+  });
+  return score.finish();
+}
+
+Outcome time_plan(Machine& machine, const Options& options) {
+  Score score(options);
+  Arena arena(machine, kArenaBytes);
+  const std::byte* const word = arena.place(4, 4).data;
+  const oracle::Region nearly_nothing{const_cast<std::byte*>(word), Dtype::kFloat32, 1};
+  const double least = machine.microseconds([&](void*) { machine.fill(nearly_nothing, oracle::Pattern::kOnes); });
+  fmt::print("{:.2f} us: a kernel that writes one number, for comparison\n", least);
+  for (const Timing& timing :
+       {Timing{"prompts", 64, false, 4096}, Timing{"decodes", 64, true, 4096}, Timing{"prompts", 4096, false, 4096},
+        Timing{"decodes", 4096, true, 4096}, Timing{"prompts, lengths unlimited", 4096, false, 0},
+        Timing{"prompts, beyond shared memory", 16384, false, 4096}}) {
+    score.attempt(fmt::format("plan-time: {} {}", timing.requests, timing.name), [&] {
+      fmt::print("{:.2f} us: {} {}\n", plan_time(machine, arena, timing), timing.requests, timing.name);
+      return std::string();
+    });
+  }
+  return score.finish();
+}
+
+}  // namespace varlen::gpu_check
