@@ -159,18 +159,38 @@ VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const Ti
   return result;
 }
 
-/// A finished row to out and LSE.
+/// A finished row to out and LSE, if it `exists`. By the whole warp.
 template <int kColumnTiles>
 VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const TileWork& work,
-                                   const Band<kColumnTiles>& band, int half, std::int32_t row,
+                                   const Band<kColumnTiles>& band, int half, std::int32_t row, bool exists,
                                    std::int32_t first_column, const RowState& state) {
-  const RowResult result = finish_row(parameters, work, row, first_column, state);
-  const std::int64_t offset = work.query_offset(parameters.out, row) + first_column + gpu::lane_index() % 4 * 2;
+  const float factor = exists ? finish_row(parameters, work, row, first_column, state).out_factor : 0.0F;
+  const std::int64_t offset = work.query_offset(parameters.out, row) + first_column;
+  const std::int32_t columns = exists ? parameters.head_dim_vo - first_column : 0;
+  const int lane = gpu::lane_index() % 4;
+  if (parameters.output_dtype == Dtype::kFloat32 || !parameters.out.in_chunks) {
+    VARLEN_UNROLL
+    for (int tile = 0; tile < kColumnTiles; ++tile) {
+      if (tile * 8 >= columns) break;
+      const float* const pair = &band.out[tile][2 * half];
+      store_out_pair(parameters, offset + tile * 8 + lane * 2, pair[0] * factor, pair[1] * factor);
+    }
+    return;
+  }
+  // Whole chunks of sixteen bytes: each lane gets one of four tiles' eight columns.
+  static_assert(kColumnTiles % 4 == 0);
+  auto* const to = static_cast<std::uint16_t*>(parameters.out.data) + offset;
   VARLEN_UNROLL
-  for (int tile = 0; tile < kColumnTiles; ++tile) {
-    if (first_column + tile * 8 >= parameters.head_dim_vo) break;
-    const float* const pair = &band.out[tile][2 * half];
-    store_out_pair(parameters, offset + tile * 8, pair[0] * result.out_factor, pair[1] * result.out_factor);
+  for (int tile = 0; tile < kColumnTiles; tile += 4) {
+    gpu::Words4 chunk;
+    VARLEN_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const float* const pair = &band.out[tile + i][2 * half];
+      chunk.word[i] = pack_out(parameters, pair[0] * factor, pair[1] * factor);
+    }
+    exchange_among_four_lanes(chunk.word);
+    const std::int32_t column = (tile + lane) * 8;
+    if (column < columns) gpu::store_global(reinterpret_cast<gpu::Words4*>(to + column), chunk);
   }
 }
 
@@ -185,9 +205,8 @@ VARLEN_DEVICE void write_partial_row(const ForwardParameters& parameters, const 
   for (int tile = 0; tile < kColumnTiles; ++tile) {
     const std::int32_t column = first_column + tile * 8;
     if (column >= head_dim) break;
-    for (int i = 0; i < 2; ++i) {
-      gpu::store_global(to + column + gpu::lane_index() % 4 * 2 + i, band.out[tile][2 * half + i]);
-    }
+    const float* const pair = &band.out[tile][2 * half];
+    store_pair(to + column + gpu::lane_index() % 4 * 2, pair[0], pair[1]);
   }
   if (gpu::lane_index() % 4 == 0 && first_column == 0) {
     gpu::store_global(to + head_dim, state.reference);
@@ -204,11 +223,11 @@ VARLEN_DEVICE void write_rows(const ForwardParameters& parameters, const TileWor
   for (int half = 0; half < 2; ++half) {
     const RowState state = whole_row(band, half);
     const std::int32_t row = first_row + half * 8 + gpu::lane_index() / 4;
-    if (row >= work.rows) continue;
-    if (work.partial_row >= 0) {
+    const bool exists = row < work.rows;
+    if (work.partial_row < 0) {
+      write_whole_row(parameters, work, band, half, row, exists, first_column, state);
+    } else if (exists) {
       write_partial_row(parameters, work, band, half, row, first_column, state);
-    } else {
-      write_whole_row(parameters, work, band, half, row, first_column, state);
     }
   }
 }

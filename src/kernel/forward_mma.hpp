@@ -114,6 +114,15 @@ class ForwardMmaSlice {
   }
 
   VARLEN_DEVICE void load_queries(const TileWork& work) {
+    if constexpr (kThreads % Shape::Queries::kChunks == 0) {
+      if (parameters_.query.in_chunks && work.heads == 1) {
+        load_strided_rows<kThreads>(
+            queries(),
+            static_cast<const std::uint16_t*>(parameters_.query.data) + work.query_offset(parameters_.query, row_begin_),
+            parameters_.query.token_stride, work.rows - row_begin_, parameters_.head_dim_qk);
+        return;
+      }
+    }
     load_rows<kThreads>(queries(), parameters_.query, work.rows - row_begin_, parameters_.head_dim_qk,
                         [&](int row) { return work.query_offset(parameters_.query, row_begin_ + row); });
   }
@@ -128,7 +137,7 @@ class ForwardMmaSlice {
     const TileWork work = load_work(work_);
     const int rows = work.keys - begin;
     if constexpr (kThreads % Matrix::kChunks == 0) {
-      if (tensor.in_chunks && parameters_.page_size == 0) {
+      if (tensor.in_chunks && !parameters_.is_paged) {
         load_strided_rows<kThreads>(
             matrix, static_cast<const std::uint16_t*>(tensor.data) + work.key_offset(parameters_, tensor, begin),
             tensor.token_stride, rows, head_dim);
@@ -147,7 +156,10 @@ class ForwardMmaSlice {
     if (more) load_keys(begin + kKeys, buffer(2));
     gpu::copy_async_commit();
     std::uint32_t weights[kBands][kKeys / 16][4];
-    if (!idle_) {
+    if (idle_) {
+      // Or, for all that the compiler knows, weights of the step before could be used, and would be kept until here.
+      __builtin_memset(weights, 0, sizeof(weights));
+    } else {
       BandSums<kKeyTiles> scores[kBands];
       multiply_queries_and_keys(typename Shape::Keys{buffer(0)}, scores);
       const bool all_seen = begin >= seen_by_all_.begin && begin + kKeys <= seen_by_all_.end;

@@ -31,6 +31,7 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
   constexpr double kLog2E = 1.4426950408889634;
   const bool paged = batch.page_size > 0;
   ForwardParameters parameters{};
+  parameters.is_paged = paged;
   parameters.query = row_addresses(tensors.query, false);
   parameters.key = row_addresses(tensors.key, paged);
   parameters.value = row_addresses(tensors.value, paged);
@@ -44,7 +45,7 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
     parameters.block_table = static_cast<const std::int32_t*>(tensors.block_table.data);
     parameters.block_table_strides[0] = tensors.block_table.strides[0];
     parameters.block_table_strides[1] = tensors.block_table.strides[1];
-    parameters.page_size = batch.page_size;
+    parameters.page_size = static_cast<std::int32_t>(batch.page_size);
   }
   parameters.head_dim_qk = batch.head_dim_qk;
   parameters.head_dim_vo = batch.head_dim_vo;

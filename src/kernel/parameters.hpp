@@ -67,7 +67,8 @@ struct ForwardParameters {
   std::int64_t sinks_stride;
   const std::int32_t* block_table;  // [requests, max_pages], or null
   std::int64_t block_table_strides[2];
-  std::int64_t page_size;  // 0: ragged keys
+  bool is_paged;
+  Divisor<std::int32_t> page_size;  // in 32 bits: a division of 64 would be a call that takes registers from the sums
   Boxes boxes;             // of forward_wgmma
   std::int64_t* counter;   // of items drawn after each block's first, 0 at first; null: there are none
   float* partials;         // [partial rows, partial_row_floats()]: see there

@@ -1,28 +1,61 @@
 // Finished numbers on their way to global memory.
 #pragma once
 
+#include <cstdint>
+
 #include "gpu/operations.hpp"
 #include "kernel/parameters.hpp"
 
 namespace varlen::kernel {
 
+struct alignas(8) FloatPair {
+  float first;
+  float second;
+};
+/// 8-byte aligned.
+VARLEN_DEVICE void store_pair(float* to, float first, float second) {
+  gpu::store_global(reinterpret_cast<FloatPair*>(to), FloatPair{first, second});
+}
+
+VARLEN_DEVICE std::uint32_t pack_out(const ForwardParameters& parameters, float first, float second) {
+  return parameters.output_dtype == Dtype::kBFloat16 ? gpu::pack<gpu::BFloat16>(first, second)
+                                                     : gpu::pack<gpu::Float16>(first, second);
+}
+
 /// Two elements of a row of `out` beside each other, at an even column.
 VARLEN_DEVICE void store_out_pair(const ForwardParameters& parameters, std::int64_t offset, float first, float second) {
   if (parameters.output_dtype == Dtype::kFloat32) {
     auto* const to = static_cast<float*>(parameters.out.data) + offset;
+    if (parameters.out.in_chunks) return store_pair(to, first, second);
     gpu::store_global(to, first);
     gpu::store_global(to + 1, second);
     return;
   }
-  const std::uint32_t pair = parameters.output_dtype == Dtype::kBFloat16 ? gpu::pack<gpu::BFloat16>(first, second)
-                                                                         : gpu::pack<gpu::Float16>(first, second);
+  const std::uint32_t pair = pack_out(parameters, first, second);
   auto* const to = static_cast<std::uint16_t*>(parameters.out.data) + offset;
-  if (parameters.out.in_chunks) {
-    gpu::store_global(reinterpret_cast<std::uint32_t*>(to), pair);
-  } else {
-    gpu::store_global(to, static_cast<std::uint16_t>(pair));
-    gpu::store_global(to + 1, static_cast<std::uint16_t>(pair >> 16));
-  }
+  gpu::store_global(to, static_cast<std::uint16_t>(pair));
+  gpu::store_global(to + 1, static_cast<std::uint16_t>(pair >> 16));
+}
+
+/// In lanes whose bit `distance` is 0 `high` and in the others `low` becomes the other one's counterpart.
+VARLEN_DEVICE void exchange(std::uint32_t& low, std::uint32_t& high, int distance) {
+  const bool upper = (gpu::lane_index() & distance) != 0;
+  const std::uint32_t given = upper ? low : high;
+  float bits;
+  __builtin_memcpy(&bits, &given, sizeof(bits));
+  bits = gpu::shuffle_xor(bits, distance);
+  std::uint32_t got;
+  __builtin_memcpy(&got, &bits, sizeof(got));
+  low = upper ? got : low;
+  high = upper ? high : got;
+}
+
+/// Lane i of four, by lane_index() % 4, gives words[j] to lane j, which has it as words[i]. By the whole warp.
+VARLEN_DEVICE void exchange_among_four_lanes(std::uint32_t (&words)[4]) {
+  exchange(words[0], words[1], 1);
+  exchange(words[2], words[3], 1);
+  exchange(words[0], words[2], 2);
+  exchange(words[1], words[3], 2);
 }
 
 /// `token` and `head` of the tensor.

@@ -20,11 +20,18 @@ inline constexpr HeadDims kHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256,
 inline constexpr int kShapes = static_cast<int>(sizeof(kHeadDims) / sizeof(HeadDims));
 inline constexpr int kWgmmaShapes = 4;
 
+/// Kernels count within pages in 32 bits.
+inline constexpr std::int64_t kMostPageSize = std::int64_t{1} << 30;
+
 /// Index into kHeadDims. Throws Error(kUnsupported) for what no kernel computes.
 inline int select_shape(const RaggedBatch& batch) {
   if (batch.input_dtype != Dtype::kFloat16 && batch.input_dtype != Dtype::kBFloat16) {
     refuse(ErrorCode::kUnsupported, "input_dtype", Error::kNoIndex, dtype_name(batch.input_dtype),
            "is not supported by this backend: it computes fp16 and bf16");
+  }
+  if (batch.page_size > kMostPageSize) {
+    refuse(ErrorCode::kUnsupported, "page_size", Error::kNoIndex, batch.page_size,
+           "is more than {}, the largest that this backend supports", kMostPageSize);
   }
   for (int shape = 0; shape < kShapes; ++shape) {
     if (batch.head_dim_qk <= kHeadDims[shape].qk && batch.head_dim_vo <= kHeadDims[shape].vo) return shape;

@@ -70,7 +70,7 @@ VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const Ro
     }
   }
   if (denominator == 0.0F) return {0.0F, minus_infinity()};
-  return {seen ? factor / denominator : 0.0F, natural_max + gpu::natural_log(denominator)};
+  return {seen ? factor * gpu::reciprocal_fast(denominator) : 0.0F, natural_max + gpu::natural_log(denominator)};
 }
 
 }  // namespace varlen::kernel

@@ -34,15 +34,15 @@ struct TileWork {
   std::int16_t boxed_out;  // 1: the results are stored as a box
 
   std::int64_t query_token;  // first, in the tensors
-  std::int64_t key_token;    // first, in the tensors; of paged keys, in the request
+  std::int64_t key_token;    // first, in the tensors; of paged keys, the first one's page of the request's
 
   std::int32_t first_seen_begin;  // the keys that the first token would see if there were any number of them; each
   std::int32_t first_seen_end;    // further token sees those one further on
   std::int64_t partial_row;       // first, in the workspace; −1: results go to out
 
   std::int64_t item;  // its index in the plan
-  std::int32_t run;   // where to look for the block's next item
-  std::int32_t unused;
+  std::int32_t run;         // where to look for the block's next item
+  std::int32_t first_slot;  // of paged keys, where in its page the first one is
 
   static constexpr int kReciprocalBits = 28;  // rows and heads of a tile are at most 2^12
 
@@ -76,7 +76,7 @@ struct TileWork {
   /// Element offset of a key's data, ragged or paged. `key` counts from the item's first.
   VARLEN_DEVICE std::int64_t key_offset(const ForwardParameters& parameters, const RowAddresses& tensor,
                                         std::int32_t key) const {
-    if (parameters.page_size == 0) return (key_token + key) * tensor.token_stride + kv_head * tensor.head_stride;
+    if (!parameters.is_paged) return (key_token + key) * tensor.token_stride + kv_head * tensor.head_stride;
     const PagedKey at = paged_key(parameters, key);
     return at.page * tensor.page_stride + at.slot * tensor.token_stride + kv_head * tensor.head_stride;
   }
@@ -87,13 +87,12 @@ struct TileWork {
     std::int32_t slots;  // of the page that the item has
   };
   VARLEN_DEVICE PagedKey paged_key(const ForwardParameters& parameters, std::int32_t key) const {
-    const std::int64_t place = quotient(key_token + key, parameters.page_size);
-    const std::int64_t page_begin = place * parameters.page_size;
-    const std::int64_t left = key_token + keys - page_begin;
+    const std::int32_t slot = first_slot + key;
+    const std::int32_t pages = quotient(slot, parameters.page_size);
+    const std::int32_t page_begin = pages * parameters.page_size;
     return {gpu::load_global(parameters.block_table + request * parameters.block_table_strides[0] +
-                             place * parameters.block_table_strides[1]),
-            static_cast<std::int32_t>(key_token + key - page_begin),
-            static_cast<std::int32_t>(left < parameters.page_size ? left : parameters.page_size)};
+                             (key_token + pages) * parameters.block_table_strides[1]),
+            slot - page_begin, least<std::int32_t>(first_slot + keys - page_begin, parameters.page_size)};
   }
 };
 inline constexpr int kWorkChunks = sizeof(TileWork) / sizeof(gpu::Words4);
@@ -138,7 +137,12 @@ VARLEN_DEVICE TileWork describe_work(const ForwardParameters& parameters, const 
   work.boxed_out =
       item.partial_row < 0 && parameters.boxes.stores_out && parameters.boxes.queries.heads[work.box] == work.heads;
   work.query_token = extent.query_start + item.query_begin;
-  work.key_token = extent.key_start + item.key_begin;
+  if (parameters.is_paged) {
+    work.key_token = quotient<std::int64_t>(item.key_begin, parameters.page_size.value);
+    work.first_slot = static_cast<std::int32_t>(item.key_begin - work.key_token * parameters.page_size);
+  } else {
+    work.key_token = extent.key_start + item.key_begin;
+  }
   // The first token stands at this key of the item (bottom-right alignment).
   const std::int64_t stand = extent.key_length - extent.query_length + item.query_begin - item.key_begin;
   constexpr std::int64_t kNoLimit = std::int64_t{1} << 62;

@@ -185,8 +185,7 @@ class WgmmaConsumer {
       VARLEN_UNROLL
       for (int i = 0; i < 4; ++i) {
         const float* const pair = &band.out[tile + i / 2][i % 2 * 2];
-        matrices[i] = parameters_.output_dtype == Dtype::kBFloat16 ? gpu::pack<gpu::BFloat16>(pair[0], pair[1])
-                                                                   : gpu::pack<gpu::Float16>(pair[0], pair[1]);
+        matrices[i] = pack_out(parameters_, pair[0], pair[1]);
       }
       gpu::store_matrices(lane.chunk(tile), matrices);
     }

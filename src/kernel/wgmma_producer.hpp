@@ -89,7 +89,7 @@ class WgmmaLoader {
     std::int32_t key = begin + row;
     if (key >= work.keys) key = (work.keys - 1) / keys_.rows * keys_.rows;
     gpu::BoxPlace place = {0, work.kv_head, 0, 0, 0};
-    if (parameters_.page_size == 0) {
+    if (!parameters_.is_paged) {
       // As if the request ended with the item's keys.
       place[2] = keys_.bound - work.keys + key;
       place[3] = static_cast<std::int32_t>(work.key_token) + work.keys;
