@@ -239,12 +239,20 @@ class BlockTeam {
     for (std::int32_t begin = 0; begin < classes; begin += threads()) {
       const std::int32_t c = begin + thread();
       std::uint32_t sum = 0;
-      VARLEN_UNROLL_BY(8)
-      for (int row = 0; row < rows && c < classes; ++row) {
-        const gpu::SharedAddress counter = counters_of(row) + 4 * static_cast<std::uint32_t>(c);
-        const std::uint32_t value = gpu::load_word<std::uint32_t>(counter);
-        gpu::store_word(counter, sum);
-        sum += value;
+      constexpr int kAtOnce = 8;  // loads
+      VARLEN_UNROLL_BY(1)
+      for (int first = 0; first < rows && c < classes; first += kAtOnce) {
+        const auto counter = [&](int i) { return counters_of(first + i) + 4 * static_cast<std::uint32_t>(c); };
+        std::uint32_t values[kAtOnce];
+        VARLEN_UNROLL
+        for (int i = 0; i < kAtOnce; ++i) {
+          values[i] = first + i < rows ? gpu::load_word<std::uint32_t>(counter(i)) : 0;
+        }
+        VARLEN_UNROLL
+        for (int i = 0; i < kAtOnce; ++i) {
+          if (first + i < rows) gpu::store_word(counter(i), sum);
+          sum += values[i];
+        }
       }
       const Scanned<std::uint32_t> scanned = scan_threads(sum);
       if (c < classes) gpu::store_word(sums + 4 * static_cast<std::uint32_t>(c), placed + scanned.before);

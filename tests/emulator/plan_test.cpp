@@ -3,9 +3,13 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "effort.hpp"
 #include "plan/device_plan_check.hpp"
+#include "plan/device_planner.hpp"
 
 namespace varlen::emulator::test {
 namespace {
@@ -24,6 +28,80 @@ void check_plans(std::int64_t first, std::int64_t count, std::int64_t max_items,
 TEST(PlanOnDevice, SmallBatches) { check_plans(40'000'000, ::varlen::test::scaled_by_effort(1500), 300, false); }
 TEST(PlanOnDevice, MiddlingBatches) { check_plans(41'000'000, ::varlen::test::scaled_by_effort(300), 5000, false); }
 TEST(PlanOnDevice, WithLengthsOf64Bits) { check_plans(42'000'000, ::varlen::test::scaled_by_effort(300), 1000, true); }
+
+Batch batch_without_lengths() {
+  Batch batch;
+  batch.query_heads = batch.kv_heads = 2;
+  batch.head_dim_qk = batch.head_dim_vo = 64;
+  batch.input_dtype = Dtype::kBFloat16;
+  return batch;
+}
+
+DevicePlan plan_within(const Limits& limits, const Batch& batch = batch_without_lengths(),
+                       Backend backend = Backend::kEmulator) {
+  return DevicePlan(batch, limits, PlanTarget::h100(), backend);
+}
+
+/// The field that an Error of `call` names; empty if it throws none.
+template <class Call>
+std::string refused_field(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.field();
+  }
+  return "";
+}
+
+TEST(PlanOnDevice, RefusesWhatItCannotMake) {
+  const Limits limits{4, 100, 100};
+  const std::vector<std::int32_t> offsets = {0, 10};
+  Batch with_lengths = batch_without_lengths();
+  with_lengths.query_indptr = std::span<const std::int32_t>(offsets);
+  EXPECT_EQ(refused_field([&] { plan_within(limits, with_lengths); }), "query_indptr");
+  EXPECT_EQ(refused_field([&] { plan_within(limits, batch_without_lengths(), Backend::kCpu); }), "backend");
+  EXPECT_EQ(refused_field([&] { plan_within({-1, 100, 100}); }), "limits.requests");
+  EXPECT_EQ(refused_field([&] { plan_within({4, std::int64_t{1} << 50, 100}); }), "limits.query_tokens");
+  EXPECT_EQ(refused_field([&] { plan_within({4, std::int64_t{1} << 40, std::int64_t{1} << 40}); }), "limits");
+  EXPECT_EQ(refused_field([&] { plan_on_device(plan_within(limits), {.query_indptr = offsets.data()}); }),
+            "key_indptr");
+}
+
+TEST(PlanOnDevice, IsEmptyUntilItIsMade) {
+  const DevicePlan plan = plan_within({4, 100, 100});
+  EXPECT_FALSE(plan.status());
+  EXPECT_EQ(plan.to_host().item_count(), 0);
+}
+
+TEST(PlanOnDevice, IsEmptyAfterAFaultAndWholeAgainAfterTheNextBatch) {
+  const DevicePlan plan = plan_within({4, 100, 100});
+  std::vector<std::int32_t> offsets = {0, 10, 60};
+  std::int32_t requests = 2;
+  const DeviceLengths lengths{.query_indptr = offsets.data(), .key_indptr = offsets.data(), .request_count = &requests};
+  plan_on_device(plan, lengths);
+  EXPECT_GT(plan.to_host().item_count(), 0);
+
+  offsets[1] = 70;
+  plan_on_device(plan, lengths);
+  ASSERT_TRUE(plan.status());
+  EXPECT_STREQ(plan.status()->what(),
+               "query_indptr[2] = 60 is less than query_indptr[1] = 70: offsets must not decrease");
+  EXPECT_EQ(plan.planner().read()->runs.size(), 0U);
+
+  requests = 5;
+  plan_on_device(plan, lengths);
+  ASSERT_TRUE(plan.status());
+  EXPECT_STREQ(plan.status()->what(), "requests = 5 exceeds limits.requests = 4");
+
+  requests = 0;
+  plan_on_device(plan, lengths);
+  EXPECT_FALSE(plan.status());
+  EXPECT_EQ(plan.to_host().item_count(), 0);
+
+  requests = 1;
+  plan_on_device(plan, lengths);
+  EXPECT_GT(plan.to_host().item_count(), 0);
+}
 
 }  // namespace
 }  // namespace varlen::emulator::test

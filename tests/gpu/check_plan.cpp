@@ -90,10 +90,11 @@ Outcome time_plan(Machine& machine, const Options& options) {
   const oracle::Region nearly_nothing{const_cast<std::byte*>(word), Dtype::kFloat32, 1};
   const double least = machine.microseconds([&](void*) { machine.fill(nearly_nothing, oracle::Pattern::kOnes); });
   fmt::print("{:.2f} us: a kernel that writes one number, for comparison\n", least);
-  for (const Timing& timing :
+  for (Timing timing :
        {Timing{"prompts", 64, false, 4096}, Timing{"decodes", 64, true, 4096}, Timing{"prompts", 4096, false, 4096},
         Timing{"decodes", 4096, true, 4096}, Timing{"prompts, lengths unlimited", 4096, false, 0},
         Timing{"prompts, beyond shared memory", 16384, false, 4096}}) {
+    timing.requests /= options.shrink_by;
     score.attempt(fmt::format("plan-time: {} {}", timing.requests, timing.name), [&] {
       fmt::print("{:.2f} us: {} {}\n", plan_time(machine, arena, timing), timing.requests, timing.name);
       return std::string();

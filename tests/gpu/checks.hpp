@@ -15,7 +15,7 @@ struct Options {
   double seconds = 1e9;    // stop after these
   std::vector<GpuArchitecture> architectures;
   Effort effort;               // of one random case
-  std::int64_t shrink_by = 1;  // large: divides numbers of requests and tokens, to try it on a small machine
+  std::int64_t shrink_by = 1;  // divides what is large, requests and tokens, to try it on a small machine
 };
 
 struct Outcome {
@@ -40,7 +40,7 @@ Outcome check_bad_input(Machine& machine, const Options& options);
 Outcome check_plan(Machine& machine, const Options& options);
 /// One graph, captured once, that plans and computes `count` batches: the same bits as with the host's plans.
 Outcome check_graph(Machine& machine, const Options& options);
-/// How long the planner takes.
+/// How long the planner takes: medians in microseconds.
 Outcome time_plan(Machine& machine, const Options& options);
 
 }  // namespace varlen::gpu_check

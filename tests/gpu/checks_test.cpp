@@ -82,6 +82,13 @@ TEST(GpuChecks, Graph) {
   EXPECT_EQ(outcome.failed, 0);
 }
 
+TEST(GpuChecks, PlanTime) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  Options options = options_for(*emulator, 1);
+  options.shrink_by = 16;
+  EXPECT_EQ(time_plan(*emulator, options).passed, 6);
+}
+
 TEST(GpuChecks, TimeEnds) {
   const std::unique_ptr<Machine> cpu = host_machine(true);
   Options options = options_for(*cpu, 1'000'000);

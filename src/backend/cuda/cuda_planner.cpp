@@ -31,14 +31,15 @@ class CudaPlanner : public DevicePlanner {
     plan_.memory = allocate(planning_.layout().bytes, device);
     // No plan before the first is made.
     check(cudaMemset(plan_.memory, 0, static_cast<std::size_t>(planning_.layout().bytes)), "clearing memory");
+    check(cudaStreamSynchronize(nullptr), "clearing memory");  // other streams need not wait for this one
     plan_.view = planning_.view(memory());
     plan_.merges = reinterpret_cast<const Merge*>(memory() + planning_.layout().merges);
     plan_.counts = reinterpret_cast<const PlanCounts*>(memory() + planning_.layout().counts);
     plan_.longest = {planning_.limits().query_length, planning_.limits().key_length};
     choose_kernels(this->batch(), planning_.sizes().items + planning_.sizes().listed, planning_.sizes().merges, plan_);
-    const auto shared = static_cast<int>(planning_.shared_bytes());
-    check(planning_.is_narrow() ? prepare_plan_on_device<std::int32_t>(shared)
-                                : prepare_plan_on_device<std::int64_t>(shared),
+    const auto most_shared = static_cast<int>(shared_bytes_of_block(device));
+    check(planning_.is_narrow() ? prepare_plan_on_device<std::int32_t>(most_shared)
+                                : prepare_plan_on_device<std::int64_t>(most_shared),
           "preparing a kernel");
   }
 
@@ -50,6 +51,7 @@ class CudaPlanner : public DevicePlanner {
   }
 
   void plan(const DeviceLengths& lengths, void* stream) override {
+    check_device_memory(lengths, plan_.device);
     const CurrentDevice current(plan_.device);
     check(planning_.is_narrow() ? launch<std::int32_t>(lengths, stream) : launch<std::int64_t>(lengths, stream),
           "launching plan_on_device");

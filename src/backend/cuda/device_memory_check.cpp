@@ -51,4 +51,15 @@ void check_device_memory(const Tensors& tensors, const Workspace& workspace, std
   if (workspace.bytes > 0) check_address("workspace.data", workspace.data, device);
 }
 
+void check_device_memory(const DeviceLengths& lengths, std::int32_t device) {
+  const std::pair<const char*, const void*> arrays[] = {{"lengths.query_indptr", lengths.query_indptr.data()},
+                                                        {"lengths.query_lengths", lengths.query_lengths.data()},
+                                                        {"lengths.key_indptr", lengths.key_indptr.data()},
+                                                        {"lengths.key_lengths", lengths.key_lengths.data()},
+                                                        {"lengths.request_count", lengths.request_count}};
+  for (const auto& [field, data] : arrays) {
+    if (data != nullptr) check_address(field, data, device);
+  }
+}
+
 }  // namespace varlen::cuda

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "varlen/attention.hpp"
+#include "varlen/device.hpp"
 
 namespace varlen::cuda {
 
@@ -11,5 +12,7 @@ namespace varlen::cuda {
 /// `device`: an address of the host, say, or of another device. Asks CUDA about addresses only: it waits for nothing,
 /// and may be called while a graph is captured.
 void check_device_memory(const Tensors& tensors, const Workspace& workspace, std::int32_t device);
+/// The same for the arrays that are present.
+void check_device_memory(const DeviceLengths& lengths, std::int32_t device);
 
 }  // namespace varlen::cuda

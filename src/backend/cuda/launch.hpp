@@ -30,8 +30,8 @@ cudaError_t launch_merge_partials(const kernel::ForwardParameters& parameters, i
 template <class Int>
 cudaError_t launch_plan_on_device(const kernel::PlanningParameters<Int>& parameters, int threads, int shared_bytes,
                                   cudaStream_t stream);
-/// Lets it have its shared memory on the current device. Once, before the first launch there.
+/// Lets it have so much shared memory on the current device: as much as any launch there takes.
 template <class Int>
-cudaError_t prepare_plan_on_device(int shared_bytes);
+cudaError_t prepare_plan_on_device(int most_shared_bytes);
 
 }  // namespace varlen::cuda

@@ -1,7 +1,7 @@
 #define VARLEN_DIVIDE_OUT_OF_LINE
 #include "backend/cuda/launch.hpp"
-#include "gpu/ptx/operations.hpp"
 #include "gpu/ptx/block_operations.hpp"
+#include "gpu/ptx/operations.hpp"
 #include "kernel/plan_on_device.hpp"
 
 namespace varlen::cuda {
@@ -14,26 +14,27 @@ __global__ void __launch_bounds__(kernel::TeamMemory::kMaxWarps* gpu::kWarpThrea
 }
 
 template <class Int, bool kInShared>
-cudaError_t launch(const kernel::PlanningParameters<Int>& parameters, int threads, int shared_bytes, cudaStream_t stream) {
+cudaError_t launch(const kernel::PlanningParameters<Int>& parameters, int threads, int shared_bytes,
+                   cudaStream_t stream) {
   plan_on_device_kernel<Int, kInShared><<<1, threads, shared_bytes, stream>>>(parameters);
   return cudaGetLastError();
 }
 
 template <class Int, bool kInShared>
-cudaError_t allow_shared(int shared_bytes) {
+cudaError_t allow_shared(int most_shared_bytes) {
   return cudaFuncSetAttribute(plan_on_device_kernel<Int, kInShared>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              shared_bytes);
+                              most_shared_bytes);
 }
 
 }  // namespace
 
 template <>
-cudaError_t prepare_plan_on_device<std::int32_t>(int shared_bytes) {
-  return allow_shared<std::int32_t, true>(shared_bytes);
+cudaError_t prepare_plan_on_device<std::int32_t>(int most_shared_bytes) {
+  return allow_shared<std::int32_t, true>(most_shared_bytes);
 }
 template <>
-cudaError_t prepare_plan_on_device<std::int64_t>(int shared_bytes) {
-  return allow_shared<std::int64_t, false>(shared_bytes);
+cudaError_t prepare_plan_on_device<std::int64_t>(int most_shared_bytes) {
+  return allow_shared<std::int64_t, false>(most_shared_bytes);
 }
 
 template <>
