@@ -214,18 +214,22 @@ class BlockTeam {
     const Segment own = segment(count);
     const gpu::SharedAddress counters = counters_of(warp_);
     VARLEN_UNROLL_BY(1)
-    for (std::int32_t c = lane_; c < classes; c += gpu::kWarpThreads) gpu::store_word(counters + 4 * c, 0U);
+    for (std::int32_t c = lane_; c < classes; c += gpu::kWarpThreads) {
+      gpu::store_word(counters + 4 * static_cast<std::uint32_t>(c), 0U);
+    }
     gpu::sync_warp();
     VARLEN_UNROLL_BY(1)
     for (std::int32_t begin = own.begin; begin < own.end; begin += gpu::kWarpThreads) {
       const std::int32_t i = begin + lane_;
       const std::int32_t own_key = i < own.end ? key(i) : -1;
       const std::uint32_t same = gpu::match_any(static_cast<std::uint32_t>(own_key));
-      const int rank = gpu::count_ones(same & lanes_below());
+      const auto rank = static_cast<std::uint32_t>(gpu::count_ones(same & lanes_below()));
       const gpu::SharedAddress counter = counters + 4 * static_cast<std::uint32_t>(own_key);
       const std::uint32_t before = own_key >= 0 ? gpu::load_word<std::uint32_t>(counter) : 0;
       gpu::sync_warp();  // all have read their counters
-      if (own_key >= 0 && rank == 0) gpu::store_word(counter, before + gpu::count_ones(same));
+      if (own_key >= 0 && rank == 0) {
+        gpu::store_word(counter, before + static_cast<std::uint32_t>(gpu::count_ones(same)));
+      }
       if (i < own.end) entries.put(i, own_key < 0 ? -1 : own_key << kRankBits | static_cast<int>(before + rank));
       gpu::sync_warp();  // counters are there
     }
@@ -234,7 +238,7 @@ class BlockTeam {
     // Counters become sums over the warps before; the sums over lower keys stand in a row of their own.
     const int rows = own.used_warps;
     const gpu::SharedAddress sums = counters_of(warps_);
-    std::int32_t placed = 0;
+    std::uint32_t placed = 0;
     VARLEN_UNROLL_BY(1)
     for (std::int32_t begin = 0; begin < classes; begin += threads()) {
       const std::int32_t c = begin + thread();
@@ -256,7 +260,7 @@ class BlockTeam {
       }
       const Scanned<std::uint32_t> scanned = scan_threads(sum);
       if (c < classes) gpu::store_word(sums + 4 * static_cast<std::uint32_t>(c), placed + scanned.before);
-      placed += static_cast<std::int32_t>(scanned.all);
+      placed += scanned.all;
     }
     gpu::sync_block();  // sums are there
     VARLEN_UNROLL_BY(1)
@@ -269,7 +273,7 @@ class BlockTeam {
                    (entry & ((1 << kRankBits) - 1)));
     }
     release(free);
-    return placed;
+    return static_cast<std::int32_t>(placed);
   }
   /// stable_sort() takes so many elements.
   static constexpr std::int32_t kMostSorted = 1 << 22;
@@ -305,8 +309,7 @@ class BlockTeam {
         if (lane_ >= first && lane_ < first + left) {
           VARLEN_UNROLL
           for (int i = 0; i < kPieces; ++i) {
-            gpu::store_word(stage + static_cast<std::uint32_t>((lane_ - first) * sizeof(T) + i * sizeof(Piece)),
-                            record[i]);
+            gpu::store_word(element<Piece>(element<T>(stage, lane_ - first), i), record[i]);
           }
         }
         gpu::sync_warp();  // records are there
@@ -315,8 +318,7 @@ class BlockTeam {
         for (int i = 0; i < kPieces; ++i) {
           const int piece = i * gpu::kWarpThreads + lane_;
           if (piece < left * kPieces) {
-            gpu::store_global(pieces + piece,
-                              gpu::load_word<Piece>(stage + static_cast<std::uint32_t>(piece * sizeof(Piece))));
+            gpu::store_global(pieces + piece, gpu::load_word<Piece>(element<Piece>(stage, piece)));
           }
         }
       }

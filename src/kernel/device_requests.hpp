@@ -179,7 +179,7 @@ class DeviceRequests {
           if (before <= side.most_tokens && before + own > side.most_tokens) {
             report(LengthRule::kMostTokens, of_keys, request);
           }
-          gpu::store_global(start_of(request, of_keys), side.laid_out ? before : 0);
+          if (side.laid_out) gpu::store_global(start_of(request, of_keys), before);
         });
     if (team_.leads()) note_tokens(of_keys, tokens);
     team_.sync();
@@ -217,7 +217,7 @@ class DeviceRequests {
       numbers.begin = load_length(side.indptr, request);
       numbers.end = load_length(side.indptr, request + 1);
       numbers.length = numbers.range();
-    } else {
+    } else if (side.laid_out) {
       numbers.begin = gpu::load_global(start_of(request, of_keys));
     }
     if (side.lengths.data != nullptr) numbers.length = load_length(side.lengths, request);

@@ -142,7 +142,8 @@ class Planning {
   PlanLayout layout_{};
 };
 
-/// The plan that was made last, empty if lengths were wrong. `copy` brings bytes to the host: copy(to, offset in the piece of memory, bytes).
+/// The plan that was made last, empty if lengths were wrong. `copy` brings bytes to the host: copy(to, offset in the
+/// piece of memory, bytes).
 template <class Copy>
 std::shared_ptr<PlanData> read_plan(const Planning& planning, const RaggedBatch& batch, const PlanTarget& target,
                                     const Copy& copy) {

@@ -41,7 +41,7 @@ void LengthArrays::spoil(const std::function<std::int64_t(std::int64_t)>& below)
   const bool of_indptr = side.has_indptr && (!side.has_lengths || below(2) == 0);
   std::vector<std::int64_t>& numbers = of_indptr ? side.indptr : side.lengths;
   if (numbers.empty()) return;
-  const std::int64_t places = static_cast<std::int64_t>(numbers.size());
+  const std::int64_t places = std::ssize(numbers);
   std::int64_t& number = numbers[static_cast<std::size_t>(below(4) == 0 ? places - 1 : below(places))];
   const std::int64_t by = 1 + below(std::int64_t{1} << below(20));
   number = below(4) == 0 ? -by : number + (below(2) == 0 ? by : -by);

@@ -51,8 +51,8 @@ class EmulatorPlanner : public DevicePlanner {
     const std::int64_t workers = target().workers;
     const PlacedPlan placed{planning_.view(data()), merges, counts, workers,
                             std::min(planning_.sizes().merges, workers)};
-    run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors, workspace,
-                options.architecture);
+    run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
+                workspace, options.architecture);
   }
 
   LengthFault fault() const override {
