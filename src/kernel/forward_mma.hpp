@@ -116,10 +116,10 @@ class ForwardMmaSlice {
   VARLEN_DEVICE void load_queries(const TileWork& work) {
     if constexpr (kThreads % Shape::Queries::kChunks == 0) {
       if (parameters_.query.in_chunks && work.heads == 1) {
-        load_strided_rows<kThreads>(
-            queries(),
-            static_cast<const std::uint16_t*>(parameters_.query.data) + work.query_offset(parameters_.query, row_begin_),
-            parameters_.query.token_stride, work.rows - row_begin_, parameters_.head_dim_qk);
+        load_strided_rows<kThreads>(queries(),
+                                    static_cast<const std::uint16_t*>(parameters_.query.data) +
+                                        work.query_offset(parameters_.query, row_begin_),
+                                    parameters_.query.token_stride, work.rows - row_begin_, parameters_.head_dim_qk);
         return;
       }
     }

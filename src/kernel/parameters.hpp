@@ -69,10 +69,10 @@ struct ForwardParameters {
   std::int64_t block_table_strides[2];
   bool is_paged;
   Divisor<std::int32_t> page_size;  // in 32 bits: a division of 64 would be a call that takes registers from the sums
-  Boxes boxes;             // of forward_wgmma
-  std::int64_t* counter;   // of items drawn after each block's first, 0 at first; null: there are none
-  float* partials;         // [partial rows, partial_row_floats()]: see there
-  const Merge* merges;     // [merge_count]
+  Boxes boxes;                      // of forward_wgmma
+  std::int64_t* counter;            // of items drawn after each block's first, 0 at first; null: there are none
+  float* partials;                  // [partial rows, partial_row_floats()]: see there
+  const Merge* merges;              // [merge_count]
   std::int64_t merge_count;
   const PlanCounts*
       counts;  // of a plan made on the device: read them (device_view.hpp), not those here. Null: those here

@@ -40,7 +40,7 @@ struct TileWork {
   std::int32_t first_seen_end;    // further token sees those one further on
   std::int64_t partial_row;       // first, in the workspace; −1: results go to out
 
-  std::int64_t item;  // its index in the plan
+  std::int64_t item;        // its index in the plan
   std::int32_t run;         // where to look for the block's next item
   std::int32_t first_slot;  // of paged keys, where in its page the first one is
 

@@ -73,7 +73,7 @@ TEST(ExecuteFaults, RowsWrittenTwice) {
     });
   };
   std::string fault = fault_of();
-  EXPECT_NE(fault.find("request 0: store_global of 4 bytes is at out[token"), std::string::npos) << fault;
+  EXPECT_NE(fault.find("request 0: store_global of 8 bytes is at out[token"), std::string::npos) << fault;
   EXPECT_NE(fault.find("which was written before"), std::string::npos) << fault;
   test.architecture = GpuArchitecture::kSm90a;
   test.output_dtype = Dtype::kBFloat16;
