@@ -8,6 +8,7 @@
 
 #include "backend/emulator/emulator_backend.hpp"
 #include "emulator/attention_case.hpp"
+#include "kernel/shapes.hpp"
 
 namespace varlen::emulator::test {
 namespace {
@@ -119,6 +120,18 @@ TEST(ExecuteFaults, WhatNoKernelComputes) {
   test.head_dim_vo = 520;
   EXPECT_EQ(fault_of_plan(test, [](PlanData&) {}),
             "head_dim_vo = 520 is more than 512, the largest that this backend supports");
+  RaggedBatch pages;
+  pages.input_dtype = Dtype::kFloat16;
+  pages.page_size = kernel::kMostPageSize;
+  EXPECT_EQ(kernel::select_shape(pages), 0);
+  pages.page_size += 1;
+  try {
+    kernel::select_shape(pages);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "page_size = 1073741825 is more than 1073741824, the largest that this backend supports");
+  }
 }
 
 TEST(ExecuteFaults, WorkspaceTooSmall) {

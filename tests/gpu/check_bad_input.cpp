@@ -131,6 +131,8 @@ void check_unsupported(Score& score, const Batch& good) {
   add("fp8 inputs", {kUnsupported, "input_dtype", "fp8_e4m3"},
       [](Batch& batch) { batch.input_dtype = Dtype::kFloat8E4M3; });
   add("a head_dim_vo of 520", {kUnsupported, "head_dim_vo", "520"}, [](Batch& batch) { batch.head_dim_vo = 520; });
+  add("pages of 2^31 tokens", {kUnsupported, "page_size", "2147483648"},
+      [](Batch& batch) { batch.page_size = std::int64_t{1} << 31; });
   add("a head_dim_qk of 100", {ErrorCode::kInvalidArgument, "head_dim_qk", "100"},
       [](Batch& batch) { batch.head_dim_qk = 100; });
   const Refusal no_such_device{ErrorCode::kInvalidArgument, "device", "99"};
