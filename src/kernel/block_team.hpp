@@ -156,24 +156,35 @@ class BlockTeam {
     return value;
   }
 
+  VARLEN_DEVICE bool any(bool own) {
+    const gpu::SharedAddress slots = next_slots();
+    const int of_warp = gpu::count_votes(own);
+    if (lane_ == 0) store_value(element<std::int32_t>(slots, warp_), of_warp);
+    gpu::sync_block();  // slots are there
+    return gpu::count_votes(load_value<std::int32_t>(element<std::int32_t>(slots, lane_ & (warps_ - 1))) > 0) > 0;
+  }
+
   template <class Visit>
   VARLEN_DEVICE void for_each(std::int32_t count, const Visit& visit) {
     VARLEN_UNROLL_BY(1)
     for (std::int32_t i = thread(); i < count; i += threads()) visit(i);
   }
 
-  // Twice over the warp's own indices: for their sum, and once what comes before is known.
+  // Twice over the warp's own indices, unless each lane has just one: for their sum, and once what comes before is
+  // known.
   template <class Sum, class Load, class Use>
   VARLEN_DEVICE Sum scan(std::int32_t count, const Load& load, const Use& use) {
     const Segment own = segment(count);
+    const bool has_one = own.end - own.begin <= gpu::kWarpThreads;
     Sum before{};
     Sum all{};
+    Sum value{};
     VARLEN_UNROLL_BY(1)
     for (int pass = 0; pass < 2; ++pass) {  // one copy of `load`
       VARLEN_UNROLL_BY(1)
       for (std::int32_t begin = own.begin; begin < own.end; begin += gpu::kWarpThreads) {
         const std::int32_t i = begin + lane_;
-        const Sum value = i < own.end ? load(i) : Sum{};
+        if (pass == 0 || !has_one) value = i < own.end ? load(i) : Sum{};
         if (pass == 0) {
           all += value;
         } else {
@@ -207,12 +218,15 @@ class BlockTeam {
     }
   }
 
-  template <class Key, class Place>
-  VARLEN_DEVICE std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Key& key, const Place& place) {
+  template <class Load, class Key, class Place>
+  VARLEN_DEVICE std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
+                                         const Place& place) {
     const std::int64_t free = mark();
     const auto entries = array<std::int32_t>(count);  // key and rank among the warp's own of this key; −1: none
     const Segment own = segment(count);
     const gpu::SharedAddress counters = counters_of(warp_);
+    using Loaded = decltype(load(0));
+    Loaded next = own.begin + lane_ < own.end ? load(own.begin + lane_) : Loaded{};
     VARLEN_UNROLL_BY(1)
     for (std::int32_t c = lane_; c < classes; c += gpu::kWarpThreads) {
       gpu::store_word(counters + 4 * static_cast<std::uint32_t>(c), 0U);
@@ -221,7 +235,9 @@ class BlockTeam {
     VARLEN_UNROLL_BY(1)
     for (std::int32_t begin = own.begin; begin < own.end; begin += gpu::kWarpThreads) {
       const std::int32_t i = begin + lane_;
-      const std::int32_t own_key = i < own.end ? key(i) : -1;
+      const Loaded loaded = next;
+      if (i + gpu::kWarpThreads < own.end) next = load(i + gpu::kWarpThreads);
+      const std::int32_t own_key = i < own.end ? key(i, loaded) : -1;
       const std::uint32_t same = gpu::match_any(static_cast<std::uint32_t>(own_key));
       const auto rank = static_cast<std::uint32_t>(gpu::count_ones(same & lanes_below()));
       const gpu::SharedAddress counter = counters + 4 * static_cast<std::uint32_t>(own_key);

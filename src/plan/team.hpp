@@ -67,15 +67,19 @@ class HostTeam {
     }
   }
 
-  /// Counting sort: place(i, its place) for every i whose key(i), called once, is not negative. By keys below
-  /// `classes`, equal ones by i. Returns how many there are.
-  template <class Key, class Place>
-  std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Key& key, const Place& place) {
+  /// Any thread's?
+  bool any(bool own) { return own; }
+
+  /// Counting sort: place(i, its place) for every i whose key(i, load(i)), called once, is not negative. By keys below
+  /// `classes`, equal ones by i. Returns how many there are. `load` may be called ahead, to have its loads on their way.
+  template <class Load, class Key, class Place>
+  std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
+                           const Place& place) {
     const auto keys = array<std::int32_t>(count);
     const auto next = array<std::int32_t>(classes + 1);
     for (std::int32_t c = 0; c <= classes; ++c) next.put(c, 0);
     for (std::int32_t i = 0; i < count; ++i) {
-      const std::int32_t own = key(i);
+      const std::int32_t own = key(i, load(i));
       keys.put(i, own);
       if (own >= 0) next.put(own + 1, next.at(own + 1) + 1);
     }
