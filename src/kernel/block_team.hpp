@@ -82,11 +82,14 @@ VARLEN_DEVICE T of_lane_below(const T& value, int lanes) {
 /// `kInShared`: arrays are in shared memory, otherwise in `scratch`. Warps are a power of two.
 template <bool kInShared>
 class BlockTeam {
+  using Bytes = std::conditional_t<kInShared, std::int32_t, std::int64_t>;
+
  public:
   VARLEN_DEVICE BlockTeam(std::int32_t classes, std::byte* scratch)
       : lane_(gpu::lane_index()),
         warp_(gpu::warp_index()),
         warps_(gpu::thread_count() / gpu::kWarpThreads),
+        log2_threads_(bit_width(gpu::thread_count()) - 1),
         classes_(classes),
         arrays_(gpu::shared_memory() + static_cast<std::uint32_t>(TeamMemory::before_arrays(warps_, classes))),
         scratch_(scratch) {}
@@ -106,6 +109,10 @@ class BlockTeam {
         return gpu::load_global(reinterpret_cast<const T*>(global_) + index);
       }
     }
+    /// Elements of 4 bytes in shared memory, from a multiple of four on.
+    VARLEN_DEVICE gpu::Words4 four_at(std::int32_t index) const {
+      return gpu::load_word<gpu::Words4>(element<T>(shared_, index));
+    }
     VARLEN_DEVICE void put(std::int32_t index, T value) const {
       if constexpr (kInShared) {
         gpu::store_word(element<T>(shared_, index), static_cast<Word>(value));
@@ -121,8 +128,8 @@ class BlockTeam {
   };
   template <class T>
   VARLEN_DEVICE Array<T> array(std::int32_t count) {
-    const std::int64_t begin = used_;
-    used_ += TeamMemory::array(std::int64_t{count} * static_cast<std::int64_t>(sizeof(T)));
+    const Bytes begin = used_;
+    used_ += static_cast<Bytes>(TeamMemory::array(Bytes{count} * static_cast<Bytes>(sizeof(T))));
     if constexpr (kInShared) {
       return Array<T>(arrays_ + static_cast<std::uint32_t>(begin));
     } else {
@@ -131,7 +138,7 @@ class BlockTeam {
   }
   /// What arrays made after mark() take is free again after the next barrier.
   VARLEN_DEVICE std::int64_t mark() const { return used_; }
-  VARLEN_DEVICE void release(std::int64_t mark) { used_ = mark; }
+  VARLEN_DEVICE void release(std::int64_t mark) { used_ = static_cast<Bytes>(mark); }
 
   VARLEN_DEVICE bool leads() const { return warp_ == 0 && lane_ == 0; }
 
@@ -221,6 +228,9 @@ class BlockTeam {
   template <class Load, class Key, class Place>
   VARLEN_DEVICE std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
                                          const Place& place) {
+    if constexpr (kInShared) {
+      if (count * kFewThreads <= threads()) return sort_few(count, load, key, place);
+    }
     const std::int64_t free = mark();
     const auto entries = array<std::int32_t>(count);  // key and rank among the warp's own of this key; −1: none
     const Segment own = segment(count);
@@ -252,7 +262,6 @@ class BlockTeam {
     gpu::sync_block();  // all counters are there
 
     // Counters become sums over the warps before; the sums over lower keys stand in a row of their own.
-    const int rows = own.used_warps;
     const gpu::SharedAddress sums = counters_of(warps_);
     std::uint32_t placed = 0;
     VARLEN_UNROLL_BY(1)
@@ -261,16 +270,16 @@ class BlockTeam {
       std::uint32_t sum = 0;
       constexpr int kAtOnce = 8;  // loads
       VARLEN_UNROLL_BY(1)
-      for (int first = 0; first < rows && c < classes; first += kAtOnce) {
+      for (int first = 0; first < warps_ && c < classes; first += kAtOnce) {
         const auto counter = [&](int i) { return counters_of(first + i) + 4 * static_cast<std::uint32_t>(c); };
         std::uint32_t values[kAtOnce];
         VARLEN_UNROLL
         for (int i = 0; i < kAtOnce; ++i) {
-          values[i] = first + i < rows ? gpu::load_word<std::uint32_t>(counter(i)) : 0;
+          values[i] = first + i < warps_ ? gpu::load_word<std::uint32_t>(counter(i)) : 0;
         }
         VARLEN_UNROLL
         for (int i = 0; i < kAtOnce; ++i) {
-          if (first + i < rows) gpu::store_word(counter(i), sum);
+          if (first + i < warps_) gpu::store_word(counter(i), sum);
           sum += values[i];
         }
       }
@@ -343,6 +352,38 @@ class BlockTeam {
 
  private:
   static constexpr int kRankBits = 22;  // and at most 2^9 keys
+  static constexpr int kFewThreads = 4;
+
+  /// stable_sort() of so few that as many threads as kFewThreads for each may compare it with all others.
+  template <class Load, class Key, class Place>
+  VARLEN_DEVICE std::int32_t sort_few(std::int32_t count, const Load& load, const Key& key, const Place& place) {
+    constexpr std::int32_t kNone = INT32_MAX;
+    const std::int64_t free = mark();
+    const auto entries = array<std::int32_t>(count);  // key and index; in whole pieces of four
+    if (thread() < ((count + 3) & ~3)) {
+      const std::int32_t own_key = thread() < count ? key(thread(), load(thread())) : -1;
+      entries.put(thread(), own_key < 0 ? kNone : own_key << kRankBits | thread());
+    }
+    gpu::sync_block();  // entries are there
+    const std::int32_t i = thread() / kFewThreads;
+    const std::int32_t own = i < count ? entries.at(i) : kNone;
+    std::uint32_t sums = 0;  // of lower entries and, 2^16 times, of all
+    VARLEN_UNROLL_BY(1)
+    for (std::int32_t j = 4 * (lane_ % kFewThreads); j < count; j += 4 * kFewThreads) {
+      const gpu::Words4 others = entries.four_at(j);
+      VARLEN_UNROLL
+      for (int k = 0; k < 4; ++k) {
+        const auto other = static_cast<std::int32_t>(others.word[k]);
+        if (other < own) sums += 1;
+        if (other != kNone) sums += 1U << 16;
+      }
+    }
+    sums += shuffled(sums, lane_ ^ 1);
+    sums += shuffled(sums, lane_ ^ 2);
+    if (own != kNone && lane_ % kFewThreads == 0) place(i, static_cast<std::int32_t>(sums & 0xFFFFU));
+    release(free);
+    return static_cast<std::int32_t>(sums >> 16);
+  }
 
   template <class Sum>
   struct Scanned {
@@ -353,7 +394,6 @@ class BlockTeam {
   struct Segment {
     std::int32_t begin;
     std::int32_t end;
-    std::int32_t used_warps;
   };
 
   VARLEN_DEVICE std::int32_t thread() const { return warp_ * gpu::kWarpThreads + lane_; }
@@ -361,9 +401,9 @@ class BlockTeam {
   VARLEN_DEVICE std::uint32_t lanes_below() const { return (1U << lane_) - 1; }
 
   VARLEN_DEVICE Segment segment(std::int32_t count) const {
-    const std::int32_t size = ceil_div<std::int32_t>(count, threads()) * gpu::kWarpThreads;
+    const std::int32_t size = ((count + threads() - 1) >> log2_threads_) * gpu::kWarpThreads;
     const std::int32_t begin = least(warp_ * size, count);
-    return {begin, least(begin + size, count), size == 0 ? 0 : ceil_div<std::int32_t>(count, size)};
+    return {begin, least(begin + size, count)};
   }
 
   VARLEN_DEVICE gpu::SharedAddress table() const { return gpu::shared_memory() + TeamMemory::kSlotsBytes; }
@@ -416,10 +456,11 @@ class BlockTeam {
   const int lane_;
   const int warp_;
   const int warps_;
+  const int log2_threads_;
   const std::int32_t classes_;  // of any sort, at most
   const gpu::SharedAddress arrays_;
   std::byte* const scratch_;
-  std::int64_t used_ = 0;
+  Bytes used_ = 0;
   std::uint32_t turn_ = 0;
 };
 
