@@ -147,7 +147,7 @@ class BlockTeam {
   template <class Value, class Join>
   VARLEN_DEVICE Value combine(Value value, const Join& join) {
     VARLEN_UNROLL_BY(1)
-    for (int distance = gpu::kWarpThreads / 2; distance > 0; distance /= 2) {
+    for (int distance = gpu::kWarpThreads / 2; distance > 0; distance >>= 1) {
       value = join(value, of_lane(value, lane_ ^ distance));
     }
     static_assert(sizeof(Value) <= TeamMemory::kSlotBytes);
@@ -157,7 +157,7 @@ class BlockTeam {
     // As many lanes as there are warps join them, and so does each further group of so many lanes.
     value = load_value<Value>(element<Value>(slots, lane_ & (warps_ - 1)));
     VARLEN_UNROLL_BY(1)
-    for (int distance = warps_ / 2; distance > 0; distance /= 2) {
+    for (int distance = warps_ / 2; distance > 0; distance >>= 1) {
       value = join(value, of_lane(value, lane_ ^ distance));
     }
     return value;
@@ -420,17 +420,22 @@ class BlockTeam {
   template <class Sum>
   VARLEN_DEVICE Sum warp_sum(Sum sum) const {
     VARLEN_UNROLL_BY(1)
-    for (int distance = gpu::kWarpThreads / 2; distance > 0; distance /= 2) sum += of_lane(sum, lane_ ^ distance);
+    for (int distance = gpu::kWarpThreads / 2; distance > 0; distance >>= 1) sum += of_lane(sum, lane_ ^ distance);
+    return sum;
+  }
+  /// Each lane's and those below, in the first `lanes`, a power of two.
+  template <class Sum>
+  VARLEN_DEVICE Sum sum_until(Sum sum, int lanes) const {
+    VARLEN_UNROLL
+    for (int distance = 1; distance < lanes; distance *= 2) {
+      const Sum below = of_lane_below(sum, distance);
+      if (lane_ >= distance) sum += below;
+    }
     return sum;
   }
   template <class Sum>
   VARLEN_DEVICE Scanned<Sum> scan_lanes(const Sum& value) const {
-    Sum sum = value;
-    VARLEN_UNROLL
-    for (int distance = 1; distance < gpu::kWarpThreads; distance *= 2) {
-      const Sum below = of_lane_below(sum, distance);
-      if (lane_ >= distance) sum += below;
-    }
+    const Sum sum = sum_until(value, gpu::kWarpThreads);
     Sum before = of_lane_below(sum, 1);
     if (lane_ == 0) before = Sum{};
     return {before, of_lane(sum, gpu::kWarpThreads - 1)};
@@ -442,8 +447,10 @@ class BlockTeam {
     if (lane_ == 0) store_value(element<Sum>(slots, warp_), value);
     gpu::sync_block();  // slots are there
     const Sum of_warp = lane_ < warps_ ? load_value<Sum>(element<Sum>(slots, lane_)) : Sum{};
-    const Scanned<Sum> scanned = scan_lanes(of_warp);
-    return {of_lane(scanned.before, warp_), scanned.all};
+    Sum sum = sum_until(of_warp, TeamMemory::kMaxWarps);
+    const Sum all = of_lane(sum, TeamMemory::kMaxWarps - 1);
+    sum = of_lane(sum, greatest(warp_ - 1, 0));
+    return {warp_ == 0 ? Sum{} : sum, all};
   }
   template <class Sum>
   VARLEN_DEVICE Scanned<Sum> scan_threads(const Sum& value) {

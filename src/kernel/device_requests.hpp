@@ -110,8 +110,8 @@ class DeviceRequests {
 
   // Of a request with queries, once it has been read and kept.
   VARLEN_DEVICE TileChoice<Int> choice(std::int32_t request) const {
-    const Int both = choices_.at(request);
-    return {both / kCuts, static_cast<std::int32_t>(both % kCuts)};
+    const auto both = static_cast<std::make_unsigned_t<Int>>(choices_.at(request));
+    return {static_cast<Int>(both / kCuts), static_cast<std::int32_t>(both % kCuts)};
   }
   VARLEN_DEVICE Int key_length(std::int32_t request) const { return keys_.at(request); }
   VARLEN_DEVICE TilesOf<Int> tiles(std::int32_t request) const {
