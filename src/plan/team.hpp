@@ -104,7 +104,7 @@ class HostTeam {
   }
 
  private:
-  static constexpr std::size_t kFirstBytes = 8192;  // enough for some hundred requests without an allocation
+  static constexpr std::size_t kFirstBytes = 65536;  // enough for two thousand requests without an allocation
   alignas(std::max_align_t) std::byte first_[kFirstBytes];
   std::pmr::monotonic_buffer_resource memory_{first_, kFirstBytes};
 };
