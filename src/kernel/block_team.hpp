@@ -140,7 +140,8 @@ class BlockTeam {
   VARLEN_DEVICE std::int64_t mark() const { return used_; }
   VARLEN_DEVICE void release(std::int64_t mark) { used_ = static_cast<Bytes>(mark); }
 
-  VARLEN_DEVICE bool leads() const { return warp_ == 0 && lane_ == 0; }
+  /// One thread does, of the warp that is first to have nothing else to do.
+  VARLEN_DEVICE bool leads() const { return warp_ == warps_ - 1 && lane_ == 0; }
 
   VARLEN_DEVICE void sync() { gpu::sync_block(); }
 

@@ -71,7 +71,8 @@ class HostTeam {
   bool any(bool own) { return own; }
 
   /// Counting sort: place(i, its place) for every i whose key(i, load(i)), called once, is not negative. By keys below
-  /// `classes`, equal ones by i. Returns how many there are. `load` may be called ahead, to have its loads on their way.
+  /// `classes`, equal ones by i. Returns how many there are. `load` may be called ahead, to have its loads on their
+  /// way.
   template <class Load, class Key, class Place>
   std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
                            const Place& place) {
