@@ -244,10 +244,11 @@ class Planner {
     const Cost fall = longest - shortest;
     Int rank = visible - 1;  // 0: the last visible tile of the section to be drawn
     for (int judged = 0; judged < 3 && rank >= 0; ++judged) {
-      const Cost above = judged == 0 ? fall : rank == 0 || fall == 0 ? 0 : quotient<Cost>(fall * rank, visible - 1);
+      const Cost above = rank == 0 || fall == 0 ? 0 : judged == 0 ? fall : quotient<Cost>(fall * rank, visible - 1);
       const Cost cost = shortest + above;
       const Cost own = (rank + 1) * (cost + shortest) / 2 * width;
       if (workers * cost > own + later) return greatest<std::int64_t>(std::int64_t{rank + 1} * width, workers);
+      if (rank == 0) break;
       rank = judged == 0 ? least<Int>(rank, quotient<Int>(problem_.workers, width)) : 0;
     }
     return 0;
