@@ -82,11 +82,14 @@ VARLEN_DEVICE T of_lane_below(const T& value, int lanes) {
 /// `kInShared`: arrays are in shared memory, otherwise in `scratch`. Warps are a power of two.
 template <bool kInShared>
 class BlockTeam {
+  using Bytes = std::conditional_t<kInShared, std::int32_t, std::int64_t>;
+
  public:
   VARLEN_DEVICE BlockTeam(std::int32_t classes, std::byte* scratch)
       : lane_(gpu::lane_index()),
         warp_(gpu::warp_index()),
         warps_(gpu::thread_count() / gpu::kWarpThreads),
+        log2_threads_(bit_width(gpu::thread_count()) - 1),
         classes_(classes),
         arrays_(gpu::shared_memory() + static_cast<std::uint32_t>(TeamMemory::before_arrays(warps_, classes))),
         scratch_(scratch) {}
@@ -106,6 +109,10 @@ class BlockTeam {
         return gpu::load_global(reinterpret_cast<const T*>(global_) + index);
       }
     }
+    /// Elements of 4 bytes in shared memory, from a multiple of four on.
+    VARLEN_DEVICE gpu::Words4 four_at(std::int32_t index) const {
+      return gpu::load_word<gpu::Words4>(element<T>(shared_, index));
+    }
     VARLEN_DEVICE void put(std::int32_t index, T value) const {
       if constexpr (kInShared) {
         gpu::store_word(element<T>(shared_, index), static_cast<Word>(value));
@@ -121,8 +128,8 @@ class BlockTeam {
   };
   template <class T>
   VARLEN_DEVICE Array<T> array(std::int32_t count) {
-    const std::int64_t begin = used_;
-    used_ += TeamMemory::array(std::int64_t{count} * static_cast<std::int64_t>(sizeof(T)));
+    const Bytes begin = used_;
+    used_ += static_cast<Bytes>(TeamMemory::array(Bytes{count} * static_cast<Bytes>(sizeof(T))));
     if constexpr (kInShared) {
       return Array<T>(arrays_ + static_cast<std::uint32_t>(begin));
     } else {
@@ -131,16 +138,17 @@ class BlockTeam {
   }
   /// What arrays made after mark() take is free again after the next barrier.
   VARLEN_DEVICE std::int64_t mark() const { return used_; }
-  VARLEN_DEVICE void release(std::int64_t mark) { used_ = mark; }
+  VARLEN_DEVICE void release(std::int64_t mark) { used_ = static_cast<Bytes>(mark); }
 
-  VARLEN_DEVICE bool leads() const { return warp_ == 0 && lane_ == 0; }
+  /// One thread does, of the warp that is first to have nothing else to do.
+  VARLEN_DEVICE bool leads() const { return warp_ == warps_ - 1 && lane_ == 0; }
 
   VARLEN_DEVICE void sync() { gpu::sync_block(); }
 
   template <class Value, class Join>
   VARLEN_DEVICE Value combine(Value value, const Join& join) {
     VARLEN_UNROLL_BY(1)
-    for (int distance = gpu::kWarpThreads / 2; distance > 0; distance /= 2) {
+    for (int distance = gpu::kWarpThreads / 2; distance > 0; distance >>= 1) {
       value = join(value, of_lane(value, lane_ ^ distance));
     }
     static_assert(sizeof(Value) <= TeamMemory::kSlotBytes);
@@ -150,10 +158,18 @@ class BlockTeam {
     // As many lanes as there are warps join them, and so does each further group of so many lanes.
     value = load_value<Value>(element<Value>(slots, lane_ & (warps_ - 1)));
     VARLEN_UNROLL_BY(1)
-    for (int distance = warps_ / 2; distance > 0; distance /= 2) {
+    for (int distance = warps_ / 2; distance > 0; distance >>= 1) {
       value = join(value, of_lane(value, lane_ ^ distance));
     }
     return value;
+  }
+
+  VARLEN_DEVICE bool any(bool own) {
+    const gpu::SharedAddress slots = next_slots();
+    const int of_warp = gpu::count_votes(own);
+    if (lane_ == 0) store_value(element<std::int32_t>(slots, warp_), of_warp);
+    gpu::sync_block();  // slots are there
+    return gpu::count_votes(load_value<std::int32_t>(element<std::int32_t>(slots, lane_ & (warps_ - 1))) > 0) > 0;
   }
 
   template <class Visit>
@@ -162,18 +178,21 @@ class BlockTeam {
     for (std::int32_t i = thread(); i < count; i += threads()) visit(i);
   }
 
-  // Twice over the warp's own indices: for their sum, and once what comes before is known.
+  // Twice over the warp's own indices, unless each lane has just one: for their sum, and once what comes before is
+  // known.
   template <class Sum, class Load, class Use>
   VARLEN_DEVICE Sum scan(std::int32_t count, const Load& load, const Use& use) {
     const Segment own = segment(count);
+    const bool has_one = own.end - own.begin <= gpu::kWarpThreads;
     Sum before{};
     Sum all{};
+    Sum value{};
     VARLEN_UNROLL_BY(1)
     for (int pass = 0; pass < 2; ++pass) {  // one copy of `load`
       VARLEN_UNROLL_BY(1)
       for (std::int32_t begin = own.begin; begin < own.end; begin += gpu::kWarpThreads) {
         const std::int32_t i = begin + lane_;
-        const Sum value = i < own.end ? load(i) : Sum{};
+        if (pass == 0 || !has_one) value = i < own.end ? load(i) : Sum{};
         if (pass == 0) {
           all += value;
         } else {
@@ -207,12 +226,18 @@ class BlockTeam {
     }
   }
 
-  template <class Key, class Place>
-  VARLEN_DEVICE std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Key& key, const Place& place) {
+  template <class Load, class Key, class Place>
+  VARLEN_DEVICE std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
+                                         const Place& place) {
+    if constexpr (kInShared) {
+      if (count * kFewThreads <= threads()) return sort_few(count, load, key, place);
+    }
     const std::int64_t free = mark();
     const auto entries = array<std::int32_t>(count);  // key and rank among the warp's own of this key; −1: none
     const Segment own = segment(count);
     const gpu::SharedAddress counters = counters_of(warp_);
+    using Loaded = decltype(load(0));
+    Loaded next = own.begin + lane_ < own.end ? load(own.begin + lane_) : Loaded{};
     VARLEN_UNROLL_BY(1)
     for (std::int32_t c = lane_; c < classes; c += gpu::kWarpThreads) {
       gpu::store_word(counters + 4 * static_cast<std::uint32_t>(c), 0U);
@@ -221,7 +246,9 @@ class BlockTeam {
     VARLEN_UNROLL_BY(1)
     for (std::int32_t begin = own.begin; begin < own.end; begin += gpu::kWarpThreads) {
       const std::int32_t i = begin + lane_;
-      const std::int32_t own_key = i < own.end ? key(i) : -1;
+      const Loaded loaded = next;
+      if (i + gpu::kWarpThreads < own.end) next = load(i + gpu::kWarpThreads);
+      const std::int32_t own_key = i < own.end ? key(i, loaded) : -1;
       const std::uint32_t same = gpu::match_any(static_cast<std::uint32_t>(own_key));
       const auto rank = static_cast<std::uint32_t>(gpu::count_ones(same & lanes_below()));
       const gpu::SharedAddress counter = counters + 4 * static_cast<std::uint32_t>(own_key);
@@ -236,7 +263,6 @@ class BlockTeam {
     gpu::sync_block();  // all counters are there
 
     // Counters become sums over the warps before; the sums over lower keys stand in a row of their own.
-    const int rows = own.used_warps;
     const gpu::SharedAddress sums = counters_of(warps_);
     std::uint32_t placed = 0;
     VARLEN_UNROLL_BY(1)
@@ -245,16 +271,16 @@ class BlockTeam {
       std::uint32_t sum = 0;
       constexpr int kAtOnce = 8;  // loads
       VARLEN_UNROLL_BY(1)
-      for (int first = 0; first < rows && c < classes; first += kAtOnce) {
+      for (int first = 0; first < warps_ && c < classes; first += kAtOnce) {
         const auto counter = [&](int i) { return counters_of(first + i) + 4 * static_cast<std::uint32_t>(c); };
         std::uint32_t values[kAtOnce];
         VARLEN_UNROLL
         for (int i = 0; i < kAtOnce; ++i) {
-          values[i] = first + i < rows ? gpu::load_word<std::uint32_t>(counter(i)) : 0;
+          values[i] = first + i < warps_ ? gpu::load_word<std::uint32_t>(counter(i)) : 0;
         }
         VARLEN_UNROLL
         for (int i = 0; i < kAtOnce; ++i) {
-          if (first + i < rows) gpu::store_word(counter(i), sum);
+          if (first + i < warps_) gpu::store_word(counter(i), sum);
           sum += values[i];
         }
       }
@@ -327,6 +353,38 @@ class BlockTeam {
 
  private:
   static constexpr int kRankBits = 22;  // and at most 2^9 keys
+  static constexpr int kFewThreads = 4;
+
+  /// stable_sort() of so few that as many threads as kFewThreads for each may compare it with all others.
+  template <class Load, class Key, class Place>
+  VARLEN_DEVICE std::int32_t sort_few(std::int32_t count, const Load& load, const Key& key, const Place& place) {
+    constexpr std::int32_t kNone = INT32_MAX;
+    const std::int64_t free = mark();
+    const auto entries = array<std::int32_t>(count);  // key and index; in whole pieces of four
+    if (thread() < ((count + 3) & ~3)) {
+      const std::int32_t own_key = thread() < count ? key(thread(), load(thread())) : -1;
+      entries.put(thread(), own_key < 0 ? kNone : own_key << kRankBits | thread());
+    }
+    gpu::sync_block();  // entries are there
+    const std::int32_t i = thread() / kFewThreads;
+    const std::int32_t own = i < count ? entries.at(i) : kNone;
+    std::uint32_t sums = 0;  // of lower entries and, 2^16 times, of all
+    VARLEN_UNROLL_BY(1)
+    for (std::int32_t j = 4 * (lane_ % kFewThreads); j < count; j += 4 * kFewThreads) {
+      const gpu::Words4 others = entries.four_at(j);
+      VARLEN_UNROLL
+      for (int k = 0; k < 4; ++k) {
+        const auto other = static_cast<std::int32_t>(others.word[k]);
+        if (other < own) sums += 1;
+        if (other != kNone) sums += 1U << 16;
+      }
+    }
+    sums += shuffled(sums, lane_ ^ 1);
+    sums += shuffled(sums, lane_ ^ 2);
+    if (own != kNone && lane_ % kFewThreads == 0) place(i, static_cast<std::int32_t>(sums & 0xFFFFU));
+    release(free);
+    return static_cast<std::int32_t>(sums >> 16);
+  }
 
   template <class Sum>
   struct Scanned {
@@ -337,7 +395,6 @@ class BlockTeam {
   struct Segment {
     std::int32_t begin;
     std::int32_t end;
-    std::int32_t used_warps;
   };
 
   VARLEN_DEVICE std::int32_t thread() const { return warp_ * gpu::kWarpThreads + lane_; }
@@ -345,9 +402,9 @@ class BlockTeam {
   VARLEN_DEVICE std::uint32_t lanes_below() const { return (1U << lane_) - 1; }
 
   VARLEN_DEVICE Segment segment(std::int32_t count) const {
-    const std::int32_t size = ceil_div<std::int32_t>(count, threads()) * gpu::kWarpThreads;
+    const std::int32_t size = ((count + threads() - 1) >> log2_threads_) * gpu::kWarpThreads;
     const std::int32_t begin = least(warp_ * size, count);
-    return {begin, least(begin + size, count), size == 0 ? 0 : ceil_div<std::int32_t>(count, size)};
+    return {begin, least(begin + size, count)};
   }
 
   VARLEN_DEVICE gpu::SharedAddress table() const { return gpu::shared_memory() + TeamMemory::kSlotsBytes; }
@@ -364,17 +421,22 @@ class BlockTeam {
   template <class Sum>
   VARLEN_DEVICE Sum warp_sum(Sum sum) const {
     VARLEN_UNROLL_BY(1)
-    for (int distance = gpu::kWarpThreads / 2; distance > 0; distance /= 2) sum += of_lane(sum, lane_ ^ distance);
+    for (int distance = gpu::kWarpThreads / 2; distance > 0; distance >>= 1) sum += of_lane(sum, lane_ ^ distance);
+    return sum;
+  }
+  /// Each lane's and those below, in the first `lanes`, a power of two.
+  template <class Sum>
+  VARLEN_DEVICE Sum sum_until(Sum sum, int lanes) const {
+    VARLEN_UNROLL
+    for (int distance = 1; distance < lanes; distance *= 2) {
+      const Sum below = of_lane_below(sum, distance);
+      if (lane_ >= distance) sum += below;
+    }
     return sum;
   }
   template <class Sum>
   VARLEN_DEVICE Scanned<Sum> scan_lanes(const Sum& value) const {
-    Sum sum = value;
-    VARLEN_UNROLL
-    for (int distance = 1; distance < gpu::kWarpThreads; distance *= 2) {
-      const Sum below = of_lane_below(sum, distance);
-      if (lane_ >= distance) sum += below;
-    }
+    const Sum sum = sum_until(value, gpu::kWarpThreads);
     Sum before = of_lane_below(sum, 1);
     if (lane_ == 0) before = Sum{};
     return {before, of_lane(sum, gpu::kWarpThreads - 1)};
@@ -386,8 +448,10 @@ class BlockTeam {
     if (lane_ == 0) store_value(element<Sum>(slots, warp_), value);
     gpu::sync_block();  // slots are there
     const Sum of_warp = lane_ < warps_ ? load_value<Sum>(element<Sum>(slots, lane_)) : Sum{};
-    const Scanned<Sum> scanned = scan_lanes(of_warp);
-    return {of_lane(scanned.before, warp_), scanned.all};
+    Sum sum = sum_until(of_warp, TeamMemory::kMaxWarps);
+    const Sum all = of_lane(sum, TeamMemory::kMaxWarps - 1);
+    sum = of_lane(sum, greatest(warp_ - 1, 0));
+    return {warp_ == 0 ? Sum{} : sum, all};
   }
   template <class Sum>
   VARLEN_DEVICE Scanned<Sum> scan_threads(const Sum& value) {
@@ -400,10 +464,11 @@ class BlockTeam {
   const int lane_;
   const int warp_;
   const int warps_;
+  const int log2_threads_;
   const std::int32_t classes_;  // of any sort, at most
   const gpu::SharedAddress arrays_;
   std::byte* const scratch_;
-  std::int64_t used_ = 0;
+  Bytes used_ = 0;
   std::uint32_t turn_ = 0;
 };
 

@@ -41,6 +41,18 @@ class DeviceRequests {
     Int query;
     Int key;
   };
+  /// Two numbers of 32 bits, of which a side's tokens are the range: what most batches have.
+  struct Range {
+    std::int32_t begin;
+    std::int32_t end;
+    VARLEN_DEVICE std::uint32_t length() const {
+      return static_cast<std::uint32_t>(end) - static_cast<std::uint32_t>(begin);
+    }
+  };
+  struct Ranges {
+    Range query;
+    Range key;
+  };
 
   VARLEN_DEVICE DeviceRequests(const PlanningParameters<Int>& parameters, Team& team)
       : parameters_(parameters), team_(team) {}
@@ -59,28 +71,35 @@ class DeviceRequests {
     queries_ = team_.template array<Int>(count_);
     keys_ = team_.template array<Int>(count_);
     choices_ = team_.template array<Int>(count_);
+    has_ranges_ = is_range(parameters_.query) && is_range(parameters_.key);
     prepare_side(parameters_.query, false);
     prepare_side(parameters_.key, true);
   }
 
   VARLEN_DEVICE std::int32_t count() const { return count_; }
 
+  /// What read() wants of a request, if that is ranges; nothing waits for it here.
+  VARLEN_DEVICE Ranges load(std::int32_t request) const {
+    if (!has_ranges_) return {};
+    return {load_range(parameters_.query, request), load_range(parameters_.key, request)};
+  }
   /// Reads and checks a request's lengths and writes its extent. What is wrong is reported and made right, so that
   /// planning may go on until all threads know.
-  VARLEN_DEVICE Lengths read(std::int32_t request) {
-    Numbers queries{};
-    Numbers keys{};
-    if (has_offsets_of_32_bits(parameters_.query) && has_offsets_of_32_bits(parameters_.key)) {
-      load_offsets_of_32_bits(request, queries, keys);
-    } else {
-      queries = load(parameters_.query, false, request);
-      keys = load(parameters_.key, true, request);
+  VARLEN_DEVICE Lengths read(std::int32_t request, const Ranges& ranges) {
+    RequestExtent extent{ranges.query.begin, ranges.query.length(), ranges.key.begin, ranges.key.length()};
+    if (!has_ranges_ || !is_right(parameters_.query, ranges.query) || !is_right(parameters_.key, ranges.key)) {
+      const Numbers queries = numbers(parameters_.query, false, request);
+      const Numbers keys = numbers(parameters_.key, true, request);
+      extent = {queries.begin, check(parameters_.query, false, request, queries), keys.begin,
+                check(parameters_.key, true, request, keys)};
+    } else if (request == 0 || request == count_ - 1) {
+      check_ends(parameters_.query, false, request, ranges.query.begin, ranges.query.end);
+      check_ends(parameters_.key, true, request, ranges.key.begin, ranges.key.end);
     }
-    const Lengths lengths{check(parameters_.query, false, request, queries),
-                          check(parameters_.key, true, request, keys)};
+    const Lengths lengths{static_cast<Int>(extent.query_length), static_cast<Int>(extent.key_length)};
     queries_.put(request, lengths.query);
     keys_.put(request, lengths.key);
-    write_extent(request, {queries.begin, lengths.query, keys.begin, lengths.key});
+    write_extent(request, extent);
     return lengths;
   }
   VARLEN_DEVICE void keep(std::int32_t request, const TileChoice<Int>& choice) {
@@ -91,8 +110,8 @@ class DeviceRequests {
 
   // Of a request with queries, once it has been read and kept.
   VARLEN_DEVICE TileChoice<Int> choice(std::int32_t request) const {
-    const Int both = choices_.at(request);
-    return {both / kCuts, static_cast<std::int32_t>(both % kCuts)};
+    const auto both = static_cast<std::make_unsigned_t<Int>>(choices_.at(request));
+    return {static_cast<Int>(both / kCuts), static_cast<std::int32_t>(both % kCuts)};
   }
   VARLEN_DEVICE Int key_length(std::int32_t request) const { return keys_.at(request); }
   VARLEN_DEVICE TilesOf<Int> tiles(std::int32_t request) const {
@@ -191,6 +210,12 @@ class DeviceRequests {
     if (offset > side.most_tokens) report(LengthRule::kMostTokens, of_keys, count_);
     note_tokens(of_keys, offset);
   }
+  VARLEN_DEVICE void check_ends(const LengthSide& side, bool of_keys, std::int32_t request, std::int64_t begin,
+                                std::int64_t end) {
+    if (side.indptr.data == nullptr) return;
+    if (request == 0) check_first(of_keys, begin);
+    if (request == count_ - 1) take_last(side, of_keys, end);
+  }
   VARLEN_DEVICE void note_tokens(bool of_keys, std::int64_t tokens) const {
     gpu::store_global(of_keys ? &parameters_.status->key_tokens : &parameters_.status->query_tokens, tokens);
   }
@@ -199,19 +224,22 @@ class DeviceRequests {
     return of_keys ? &extent.key_start : &extent.query_start;
   }
 
-  VARLEN_DEVICE static bool has_offsets_of_32_bits(const LengthSide& side) {
-    return side.indptr.data != nullptr && !side.indptr.wide && side.lengths.data == nullptr;
+  /// Offsets alone, or lengths alone of what begins at 0.
+  VARLEN_DEVICE static bool is_range(const LengthSide& side) {
+    if (side.indptr.data != nullptr) return !side.indptr.wide && side.lengths.data == nullptr;
+    return !side.lengths.wide && !side.laid_out;
   }
-  /// What most batches have: all four loads are on their way before anything waits for one.
-  VARLEN_DEVICE void load_offsets_of_32_bits(std::int32_t request, Numbers& queries, Numbers& keys) const {
-    const auto* const query = static_cast<const std::int32_t*>(parameters_.query.indptr.data) + request;
-    const auto* const key = static_cast<const std::int32_t*>(parameters_.key.indptr.data) + request;
-    const std::int32_t offsets[] = {gpu::load_global(query), gpu::load_global(query + 1), gpu::load_global(key),
-                                    gpu::load_global(key + 1)};
-    queries = {offsets[0], offsets[1], std::int64_t{offsets[1]} - offsets[0]};
-    keys = {offsets[2], offsets[3], std::int64_t{offsets[3]} - offsets[2]};
+  VARLEN_DEVICE static Range load_range(const LengthSide& side, std::int32_t request) {
+    if (side.indptr.data == nullptr) {
+      return {0, gpu::load_global(static_cast<const std::int32_t*>(side.lengths.data) + request)};
+    }
+    const auto* const offsets = static_cast<const std::int32_t*>(side.indptr.data) + request;
+    return {gpu::load_global(offsets), gpu::load_global(offsets + 1)};
   }
-  VARLEN_DEVICE Numbers load(const LengthSide& side, bool of_keys, std::int32_t request) const {
+  VARLEN_DEVICE static bool is_right(const LengthSide& side, const Range& range) {
+    return range.begin <= range.end && range.length() <= static_cast<std::uint64_t>(side.most_length);
+  }
+  VARLEN_DEVICE Numbers numbers(const LengthSide& side, bool of_keys, std::int32_t request) const {
     Numbers numbers{0, INT64_MAX, 0};
     if (side.indptr.data != nullptr) {
       numbers.begin = load_length(side.indptr, request);
@@ -235,11 +263,8 @@ class DeviceRequests {
   }
   VARLEN_DEVICE std::int64_t check_each(const LengthSide& side, bool of_keys, std::int32_t request,
                                         const Numbers& numbers) {
-    if (side.indptr.data != nullptr) {
-      if (request == 0) check_first(of_keys, numbers.begin);
-      if (request == count_ - 1) take_last(side, of_keys, numbers.end);
-      if (numbers.end < numbers.begin) report(LengthRule::kDecreasing, of_keys, request);
-    }
+    check_ends(side, of_keys, request, numbers.begin, numbers.end);
+    if (side.indptr.data != nullptr && numbers.end < numbers.begin) report(LengthRule::kDecreasing, of_keys, request);
     if (side.lengths.data != nullptr) {
       if (numbers.length < 0) report(LengthRule::kNegative, of_keys, request);
       if (numbers.length > numbers.range()) report(LengthRule::kBeyondRange, of_keys, request);
@@ -262,6 +287,7 @@ class DeviceRequests {
   const PlanningParameters<Int>& parameters_;
   Team& team_;
   std::int32_t count_ = 0;
+  bool has_ranges_ = false;
   Array<Int> queries_;
   Array<Int> keys_;
   Array<Int> choices_;  // tiles × kCuts + cut

@@ -22,7 +22,9 @@ struct TeamMemory {
     return kSlotsBytes + (table(warps, classes) + 15) / 16 * 16;
   }
   /// Of an array, in shared or global memory.
-  VARLEN_HOST_DEVICE static constexpr std::int64_t array(std::int64_t bytes) { return (bytes + 15) / 16 * 16; }
+  VARLEN_HOST_DEVICE static constexpr std::int64_t array(std::int64_t bytes) {
+    return (bytes + 15) & ~std::int64_t{15};
+  }
 };
 
 }  // namespace varlen::kernel

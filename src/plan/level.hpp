@@ -2,6 +2,7 @@
 // schedule. Every tile's cuts follow from where it begins on that line, so all tiles are cut at once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "plan/problem.hpp"
@@ -115,8 +116,8 @@ class Leveller {
     longest = team_.combine(longest, [](Int a, Int b) { return greatest(a, b); });
     const int shift = greatest(0, bit_width(longest) - kListClassBits);
     team_.stable_sort(
-        count, 1 << kListClassBits,
-        [&](std::int32_t i) { return static_cast<std::int32_t>((longest - cost(i)) >> shift); },
+        count, 1 << kListClassBits, [](std::int32_t /*i*/) { return nullptr; },
+        [&](std::int32_t i, std::nullptr_t) { return static_cast<std::int32_t>((longest - cost(i)) >> shift); },
         [&](std::int32_t i, std::int32_t place) { order.put(place, i); });
     team_.sync();
   }

@@ -27,7 +27,8 @@ class HostRequests {
       : requests_(batch.requests), selector_(selector) {}
 
   std::int32_t count() const { return static_cast<std::int32_t>(requests_.size()); }
-  Lengths read(std::int32_t request) const { return {extent(request).query_length, extent(request).key_length}; }
+  Lengths load(std::int32_t request) const { return {extent(request).query_length, extent(request).key_length}; }
+  static Lengths read(std::int32_t /*request*/, const Lengths& lengths) { return lengths; }
   std::uint64_t fault() const { return kNoFault; }
 
   void keep(std::int32_t /*request*/, const TileChoice<Int>& /*choice*/) {}

@@ -49,7 +49,7 @@ class Planner {
   /// By every thread of the team. No counts at all if a length is wrong or the output has no room.
   VARLEN_PLAN PlanCounts plan() {
     order();
-    if (totals_.fault != kNoFault) return {};
+    if (fault_ != kNoFault) return {};
     if (problem_.batch_invariant) {
       cut_by_own_length();
     } else {
@@ -62,7 +62,7 @@ class Planner {
     return counts;
   }
 
-  VARLEN_PLAN std::uint64_t fault() const { return totals_.fault; }
+  VARLEN_PLAN std::uint64_t fault() const { return fault_; }
 
   // For the leveller: tile `index` of those that are listed, and the run that it was in.
 
@@ -86,10 +86,10 @@ class Planner {
   /// Of all requests.
   struct Totals {
     Cost cost;
-    std::uint64_t fault;
     Int items;
-    Int longest;  // tile's cost
+    Int longest;  // tile's cost; kFaulty: a length is wrong
   };
+  static constexpr Int kFaulty = sizeof(Int) == sizeof(std::int64_t) ? INT64_MAX : INT32_MAX;
   /// Of one request's tiles.
   struct Work {
     Cost head_cost;  // of all, for one head chunk of one KV head
@@ -105,11 +105,11 @@ class Planner {
     const std::int32_t count = requests_.count();
     head_costs_ = team_.template array<Cost>(count);
     order_ = team_.template array<std::int32_t>(count);
-    Totals totals{0, kNoFault, 0, 0};
+    Totals totals{0, 0, 0};
     runs_ = team_.stable_sort(
-        count, problem_.cost_classes,
-        [&](std::int32_t request) -> std::int32_t {
-          const auto lengths = requests_.read(request);
+        count, problem_.cost_classes, [&](std::int32_t request) { return requests_.load(request); },
+        [&](std::int32_t request, const auto& loaded) -> std::int32_t {
+          const auto lengths = requests_.read(request, loaded);
           if (lengths.query == 0) return -1;
           const TileChoice<Int> choice = problem_.selector.choose(lengths.query);
           requests_.keep(request, choice);
@@ -122,10 +122,13 @@ class Planner {
           return problem_.cost_classes - 1 - cost_class(work.longest);
         },
         [&](std::int32_t request, std::int32_t place) { order_.put(place, request); });
-    totals.fault = requests_.fault();
+    if (requests_.fault() != kNoFault) totals.longest = kFaulty;
     totals_ = team_.combine(totals, [](const Totals& a, const Totals& b) {
-      return Totals{a.cost + b.cost, least(a.fault, b.fault), a.items + b.items, greatest(a.longest, b.longest)};
+      return Totals{a.cost + b.cost, a.items + b.items, greatest(a.longest, b.longest)};
     });
+    if (totals_.longest == kFaulty) {
+      fault_ = team_.combine(requests_.fault(), [](std::uint64_t a, std::uint64_t b) { return least(a, b); });
+    }
     mean_ = ceil_div<Cost>(totals_.cost, problem_.workers);
   }
 
@@ -215,6 +218,7 @@ class Planner {
           coarse = {items, run, greatest(coarse.last_run, run)};  // i rises: this is the first run so far
         },
         [&](Cost later) { return later >= enough; });
+    if (!team_.any(coarse.last_run >= 0)) return coarse;
     return team_.combine(coarse, [](const Coarse& a, const Coarse& b) {
       const bool a_first = a.first_run < b.first_run;
       return Coarse{a_first ? a.first_items : b.first_items, least(a.first_run, b.first_run),
@@ -240,9 +244,11 @@ class Planner {
     const Cost fall = longest - shortest;
     Int rank = visible - 1;  // 0: the last visible tile of the section to be drawn
     for (int judged = 0; judged < 3 && rank >= 0; ++judged) {
-      const Cost cost = shortest + (fall == 0 || visible <= 1 ? 0 : quotient<Cost>(fall * rank, visible - 1));
+      const Cost above = rank == 0 || fall == 0 ? 0 : judged == 0 ? fall : quotient<Cost>(fall * rank, visible - 1);
+      const Cost cost = shortest + above;
       const Cost own = (rank + 1) * (cost + shortest) / 2 * width;
       if (workers * cost > own + later) return greatest<std::int64_t>(std::int64_t{rank + 1} * width, workers);
+      if (rank == 0) break;
       rank = judged == 0 ? least<Int>(rank, quotient<Int>(problem_.workers, width)) : 0;
     }
     return 0;
@@ -300,7 +306,12 @@ class Planner {
     const bool keeps_all = listing_ == Listing::kNone || listing_ == Listing::kEnd;
     begins_ = team_.template array<Int>(runs_);
     const std::int32_t own_last = keeps_all ? number_all() : number_kept();
-    const std::int32_t runs = team_.combine(own_last, [](std::int32_t a, std::int32_t b) { return greatest(a, b); });
+    std::int32_t runs = runs_;
+    if (listing_ == Listing::kNone) {
+      team_.sync();  // begins_ are there
+    } else {
+      runs = team_.combine(own_last, [](std::int32_t a, std::int32_t b) { return greatest(a, b); });
+    }
     team_.write(output_.runs(runs), runs, [&](std::int32_t i) {
       const std::int32_t run = keeps_all ? i : kept_.at(i);
       const std::int32_t request = order_.at(run);
@@ -401,6 +412,7 @@ class Planner {
   Output& output_;
 
   Totals totals_{};
+  std::uint64_t fault_ = kNoFault;
   Cost mean_ = 0;              // of all cost for each worker
   Array<Cost> head_costs_;     // by request
   Array<std::int32_t> order_;  // requests by run

@@ -152,7 +152,7 @@ class TileSelectorOf {
                                                   std::type_identity_t<Int> key_length) const {
     const Entry& entry = entry_of(choice.cut);
     return {query_length,         key_length,        choice.tiles, entry.tile_tokens,
-            entry.heads_per_tile, entry.head_chunks, entry.shape,  choice.cut % kShapes};
+            entry.heads_per_tile, entry.head_chunks, entry.shape,  tail_of(choice.cut)};
   }
   VARLEN_HOST_DEVICE constexpr TilesOf<Int> select(Int query_length, std::type_identity_t<Int> key_length) const {
     return tiles(choose(query_length), query_length, key_length);
@@ -161,7 +161,7 @@ class TileSelectorOf {
   VARLEN_HOST_DEVICE constexpr TileCut cut(std::int32_t cut) const {
     const Entry& entry = entry_of(cut);
     return {static_cast<std::int16_t>(entry.tile_tokens.value), static_cast<std::int16_t>(entry.heads_per_tile),
-            static_cast<std::int16_t>(entry.shape), static_cast<std::int16_t>(cut % kShapes)};
+            static_cast<std::int16_t>(entry.shape), static_cast<std::int16_t>(tail_of(cut))};
   }
 
  private:
@@ -174,7 +174,12 @@ class TileSelectorOf {
     std::int32_t shape;
     Divisor<Int> tile_tokens;
   };
-  VARLEN_HOST_DEVICE constexpr const Entry& entry_of(std::int32_t cut) const { return entries_[cut / kShapes]; }
+  VARLEN_HOST_DEVICE constexpr const Entry& entry_of(std::int32_t cut) const {
+    return entries_[static_cast<std::uint32_t>(cut) / kShapes];
+  }
+  VARLEN_HOST_DEVICE static constexpr std::int32_t tail_of(std::int32_t cut) {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(cut) % kShapes);
+  }
   static Entry entry_of(const TilePackings& packings, std::int64_t queries) {
     const int shape = packings.shape_for(queries);
     const HeadPacking packing = packings.packing(shape, queries);

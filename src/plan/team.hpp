@@ -67,15 +67,20 @@ class HostTeam {
     }
   }
 
-  /// Counting sort: place(i, its place) for every i whose key(i), called once, is not negative. By keys below
-  /// `classes`, equal ones by i. Returns how many there are.
-  template <class Key, class Place>
-  std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Key& key, const Place& place) {
+  /// Any thread's?
+  bool any(bool own) { return own; }
+
+  /// Counting sort: place(i, its place) for every i whose key(i, load(i)), called once, is not negative. By keys below
+  /// `classes`, equal ones by i. Returns how many there are. `load` may be called ahead, to have its loads on their
+  /// way.
+  template <class Load, class Key, class Place>
+  std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
+                           const Place& place) {
     const auto keys = array<std::int32_t>(count);
     const auto next = array<std::int32_t>(classes + 1);
     for (std::int32_t c = 0; c <= classes; ++c) next.put(c, 0);
     for (std::int32_t i = 0; i < count; ++i) {
-      const std::int32_t own = key(i);
+      const std::int32_t own = key(i, load(i));
       keys.put(i, own);
       if (own >= 0) next.put(own + 1, next.at(own + 1) + 1);
     }
@@ -100,7 +105,7 @@ class HostTeam {
   }
 
  private:
-  static constexpr std::size_t kFirstBytes = 8192;  // enough for some hundred requests without an allocation
+  static constexpr std::size_t kFirstBytes = 65536;  // enough for two thousand requests without an allocation
   alignas(std::max_align_t) std::byte first_[kFirstBytes];
   std::pmr::monotonic_buffer_resource memory_{first_, kFirstBytes};
 };

@@ -7,9 +7,24 @@
 namespace varlen::cuda {
 namespace {
 
+/// Parameters of a new launch are in no cache, and each line that the planner comes to is a trip to memory. The last
+/// warp, the first one to have no requests, makes these trips at once. What it has read goes to where its own results
+/// will be (BlockTeam's slots), or it would not be read.
+template <class Int>
+__device__ __forceinline__ void touch(const kernel::PlanningParameters<Int>& parameters) {
+  constexpr unsigned kLineWords = 16;
+  if (gpu::warp_index() != gpu::thread_count() / gpu::kWarpThreads - 1) return;
+  static_assert(sizeof(parameters) <= 4 * kLineWords * gpu::kWarpThreads);
+  const unsigned word = gpu::lane_index() * kLineWords;
+  if (word >= sizeof(parameters) / 4) return;
+  const auto own = static_cast<std::uint32_t>(gpu::warp_index() * kernel::TeamMemory::kSlotBytes);
+  gpu::store_word(gpu::shared_memory() + own, reinterpret_cast<const std::uint32_t*>(&parameters)[word]);
+}
+
 template <class Int, bool kInShared>
 __global__ void __launch_bounds__(kernel::TeamMemory::kMaxWarps* gpu::kWarpThreads, 1)
     plan_on_device_kernel(const __grid_constant__ kernel::PlanningParameters<Int> parameters) {
+  touch(parameters);
   kernel::plan_on_device<Int, kInShared>(parameters);
 }
 
