@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -93,7 +94,7 @@ std::string check_case(Machine& machine, Memory& memory, const Score& score, con
   const Computation computation(machine, memory, placed, architecture, 2);
   computation.run(0);
   std::string finding = one_after_another(machine, placed, computation, score, count);
-  if (finding.empty()) finding = two_at_once(machine, placed, computation, count / 5);
+  if (finding.empty()) finding = two_at_once(machine, placed, computation, std::max<std::int64_t>(1, count / 5));
   if (finding.empty()) finding = replayed(machine, placed, computation);
   if (finding.empty()) finding = computation.stray_writes();
   if (finding.empty()) {

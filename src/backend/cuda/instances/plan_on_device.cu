@@ -13,12 +13,15 @@ namespace {
 template <class Int>
 __device__ __forceinline__ void touch(const kernel::PlanningParameters<Int>& parameters) {
   constexpr unsigned kLineWords = 16;
+  constexpr unsigned kWords = sizeof(parameters) / 4;
+  static_assert(kWords <= kLineWords * gpu::kWarpThreads);
   if (gpu::warp_index() != gpu::thread_count() / gpu::kWarpThreads - 1) return;
-  static_assert(sizeof(parameters) <= 4 * kLineWords * gpu::kWarpThreads);
   const unsigned word = gpu::lane_index() * kLineWords;
-  if (word >= sizeof(parameters) / 4) return;
-  const auto own = static_cast<std::uint32_t>(gpu::warp_index() * kernel::TeamMemory::kSlotBytes);
-  gpu::store_word(gpu::shared_memory() + own, reinterpret_cast<const std::uint32_t*>(&parameters)[word]);
+  const unsigned read = word < kWords ? reinterpret_cast<const std::uint32_t*>(&parameters)[word] : 0;
+  const unsigned all = __reduce_or_sync(0xFFFFFFFFU, read);
+  if (gpu::lane_index() > 0) return;
+  gpu::store_word(gpu::shared_memory() + static_cast<std::uint32_t>(gpu::warp_index() * kernel::TeamMemory::kSlotBytes),
+                  all);
 }
 
 template <class Int, bool kInShared>
