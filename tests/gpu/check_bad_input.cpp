@@ -62,8 +62,9 @@ void* host_memory() {
 
 std::byte* moved(void* data, std::int64_t bytes) { return static_cast<std::byte*>(data) + bytes; }
 
-/// Calls of run() whose data are wrong. `workspace`: bytes that the plan needs.
-std::vector<BadCall> bad_data(std::int64_t workspace, bool on_device) {
+/// Calls of run() whose data are wrong. `workspace`: bytes that the plan needs. `device`: where the plan is, or −1 for
+/// the host.
+std::vector<BadCall> bad_data(std::int64_t workspace, std::int32_t device) {
   constexpr ErrorCode kInvalid = ErrorCode::kInvalidArgument;
   std::vector<BadCall> calls = {
       {"a workspace that is a byte too small",
@@ -86,7 +87,7 @@ std::vector<BadCall> bad_data(std::int64_t workspace, bool on_device) {
        {kInvalid, "key.dtype", "fp16"},
        [](Call& call) { call.tensors.key.dtype = Dtype::kFloat16; }},
   };
-  if (!on_device) return calls;
+  if (device < 0) return calls;
   const std::pair<const char*, TensorView Tensors::*> views[] = {
       {"query", &Tensors::query}, {"key", &Tensors::key}, {"value", &Tensors::value},
       {"out", &Tensors::out},     {"lse", &Tensors::lse}, {"block_table", &Tensors::block_table},
@@ -100,16 +101,19 @@ std::vector<BadCall> bad_data(std::int64_t workspace, bool on_device) {
   calls.push_back({"a workspace in memory of the host", {kInvalid, "workspace.data", ""}, [](Call& call) {
                      call.workspace.data = host_memory();
                    }});
-  calls.push_back({"tensors of another device than the plan's", {kInvalid, "query.device_index", "1"}, [](Call& call) {
+  const std::int32_t other = device == 0 ? 1 : 0;
+  calls.push_back({"tensors of another device than the plan's",
+                   {kInvalid, "query.device_index", fmt::to_string(other)},
+                   [other](Call& call) {
                      for (TensorView* view :
                           {&call.tensors.query, &call.tensors.key, &call.tensors.value, &call.tensors.out,
                            &call.tensors.lse, &call.tensors.block_table, &call.tensors.sinks}) {
-                       view->device_index = 1;
+                       view->device_index = other;
                      }
                    }});
-  calls.push_back({"keys of another device than the query", {kInvalid, "key.device_index", "1"}, [](Call& call) {
-                     call.tensors.key.device_index = 1;
-                   }});
+  calls.push_back({"keys of another device than the query",
+                   {kInvalid, "key.device_index", fmt::to_string(other)},
+                   [other](Call& call) { call.tensors.key.device_index = other; }});
   calls.push_back({"a query that says it is in memory of the host", {kInvalid, "key.device", "1"}, [](Call& call) {
                      call.tensors.query.device = DeviceKind::kCpu;
                    }});
@@ -173,7 +177,7 @@ Outcome check_bad_input(Machine& machine, const Options& options) {
   const Call good{computation.plan(), placed.tensors(0), computation.workspace(), computation.options()};
   if (good.workspace.bytes == 0) score.fail("bad-input: the plan needs no workspace");
 
-  for (const BadCall& bad : bad_data(good.workspace.bytes, on_device)) {
+  for (const BadCall& bad : bad_data(good.workspace.bytes, on_device ? machine.device() : -1)) {
     Call call = good;
     bad.spoil(call);
     score.attempt("bad-input: " + bad.name, [&] {
