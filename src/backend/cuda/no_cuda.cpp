@@ -25,6 +25,7 @@ void execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*works
              GpuArchitecture /*architecture*/, void* /*stream*/) {
   refuse_device();
 }
+// NOLINTNEXTLINE(performance-unnecessary-value-param): with CUDA it is moved from.
 std::unique_ptr<DevicePlanner> make_planner(RaggedBatch /*batch*/, const PlanTarget& /*target*/,
                                             const Limits& /*limits*/, std::int32_t /*device*/) {
   refuse_device();
