@@ -75,6 +75,23 @@ struct Case {
   PlanTarget target;
 };
 
+/// The case's batch but for the lengths.
+inline Batch batch_without_lengths(const Case& test) {
+  Batch batch;
+  batch.page_size = test.page_size;
+  batch.query_heads = test.query_heads;
+  batch.kv_heads = test.kv_heads;
+  batch.head_dim_qk = test.head_dim_qk;
+  batch.head_dim_vo = test.head_dim_vo;
+  batch.input_dtype = test.input_dtype;
+  batch.output_dtype = test.output_dtype;
+  batch.scale = test.scale;
+  batch.mask = test.mask;
+  batch.soft_cap = test.soft_cap;
+  batch.batch_invariant = test.batch_invariant;
+  return batch;
+}
+
 /// Normally distributed data, rounded to the case's dtypes, then adjusted.
 CaseData make_data(const Case& test);
 

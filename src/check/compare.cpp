@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "check/tolerance.hpp"
 #include "reference/element.hpp"
 
 namespace varlen::check {
@@ -12,21 +13,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kLseTolerance = 1e-5;  // times max(1, max |score|)
-
-/// Weights of so few keys may all be rounded the same way.
-constexpr std::int64_t kFewKeys = 8;
-
-/// The worst relative error of rounding to nearest, of 16-bit formats.
-double unit_roundoff(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kFloat16:
-      return 0x1p-11;
-    case Dtype::kBFloat16:
-      return 0x1p-8;
-    default:
-      return 0;
-  }
-}
 
 double ratio(double error, double allowed) {
   if (error == 0) return 0;
@@ -165,22 +151,6 @@ class RowComparer {
 };
 
 }  // namespace
-
-double out_tolerance(Dtype output) {
-  switch (output) {
-    case Dtype::kFloat16:
-      return 6e-4;
-    case Dtype::kBFloat16:
-      return 4e-3;
-    default:
-      return 2e-6;
-  }
-}
-
-double out_tolerance(Dtype output, Dtype weights, std::int64_t visible_keys) {
-  const double tolerance = std::max(out_tolerance(output), out_tolerance(weights));
-  return visible_keys < kFewKeys ? std::max(tolerance, unit_roundoff(weights) + unit_roundoff(output)) : tolerance;
-}
 
 Comparison compare(const RaggedBatch& batch, const Tensors& tensors, const reference::Result& expected,
                    bool rounded_weights) {

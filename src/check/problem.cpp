@@ -66,18 +66,7 @@ void Problem::visit_key_rows(const TensorView& view, Visit visit) const {
 
 Problem::Problem(const Case& test, const CaseData& data, Surroundings surroundings)
     : test_(test), poisoned_(surroundings == Surroundings::kPoisoned), random_(test.seed ^ kLayoutSeed) {
-  batch_.page_size = test.page_size;
-  batch_.query_heads = test.query_heads;
-  batch_.kv_heads = test.kv_heads;
-  batch_.head_dim_qk = test.head_dim_qk;
-  batch_.head_dim_vo = test.head_dim_vo;
-  batch_.input_dtype = test.input_dtype;
-  batch_.output_dtype = test.output_dtype;
-  batch_.scale = test.scale;
-  batch_.mask = test.mask;
-  batch_.soft_cap = test.soft_cap;
-  batch_.batch_invariant = test.batch_invariant;
-
+  batch_ = batch_without_lengths(test);
   const CaseLayout& layout = test.layout;
   queries_ = place_requests(layout.query_form, "query", test.query_lengths, layout.wide_query_indices,
                             batch_.query_indptr, batch_.query_lengths);

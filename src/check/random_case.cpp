@@ -3,6 +3,7 @@
 
 #include "check/cases.hpp"
 #include "check/random_bits.hpp"
+#include "check/random_target.hpp"
 
 namespace varlen::check {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 constexpr std::int64_t kMaxProducts = 3'000'000;
 constexpr std::int64_t kMaxElements = 60'000;
 
-PlanTarget random_target(RandomBits& random) {
+PlanTarget choose_target(RandomBits& random) {
   switch (random.below(6)) {
     case 0:
       return PlanTarget::cpu(static_cast<std::int32_t>(random.between(1, 4)));
@@ -22,20 +23,7 @@ PlanTarget random_target(RandomBits& random) {
     default:
       break;
   }
-  PlanTarget target;
-  target.name = "random";
-  auto rows = static_cast<std::int32_t>(random.log_between(1, 150));
-  for (std::int64_t shapes = random.between(1, PlanTarget::kMaxTileShapes); shapes > 0 && rows > 0; --shapes) {
-    target.tile_shapes.push_back({rows, random.between(1, kCostPerBlock)});
-    rows = static_cast<std::int32_t>(random.below(rows));
-  }
-  target.key_block =
-      static_cast<std::int32_t>(random.one_in(2) ? random.pick({16, 32, 64, 128}) : random.log_between(1, 200));
-  target.workers = static_cast<std::int32_t>(random.log_between(1, 300));
-  target.item_cost = random.below(40);
-  target.split_cost = random.below(60);
-  target.l2_bytes = random.log_between(1, 100'000'000);
-  return target;
+  return random_target(random, 150, 300);
 }
 
 Mask random_mask(RandomBits& random, std::int64_t longest) {
@@ -204,7 +192,7 @@ Case random_case(std::uint64_t seed) {
   std::int64_t longest = 1;
   for (const std::int64_t length : test.key_lengths) longest = std::max(longest, length);
   test.mask = random_mask(random, longest);
-  test.target = random_target(random);
+  test.target = choose_target(random);
   test.one_call = random.one_in(10);
   const auto requests = static_cast<std::int64_t>(test.query_lengths.size());
   if (requests > 0) {

@@ -10,6 +10,7 @@
 
 #include "check/cases.hpp"
 #include "check/problem.hpp"
+#include "check/tolerance.hpp"
 #include "reference/element.hpp"
 
 namespace varlen::check {
@@ -92,6 +93,27 @@ TEST_F(CompareTest, OneWrongRowFails) {
     EXPECT_EQ(result().worst_out_row.request, 2);
     EXPECT_EQ(result().worst_out_row.token, 7);
     EXPECT_EQ(result().worst_out_row.head, 3);
+  }
+}
+
+/// Request 0 has as many queries as keys: token i sees i + 1 keys.
+TEST_F(CompareTest, OnlyRowsOfFewKeysMayHaveTwoRoundings) {
+  const auto fails = [&](std::int64_t token, double error, bool rounded_weights) {
+    make(Dtype::kBFloat16);
+    batch_.input_dtype = Dtype::kBFloat16;
+    const std::int64_t offset = out_offset(0, token, 3);
+    set_out(offset, out(offset) + error * expected_.magnitude[static_cast<std::size_t>(token * 4 + 3)]);
+    return compare(batch_, problem_->tensors(), expected_, rounded_weights).failed_rows == 1;
+  };
+  constexpr double kTwoRoundings = 0x1p-7;
+  for (const std::int64_t token : {1, 6}) {
+    EXPECT_FALSE(fails(token, 0.8 * kTwoRoundings, true)) << token;
+    EXPECT_TRUE(fails(token, 1.3 * kTwoRoundings, true)) << token;
+    EXPECT_TRUE(fails(token, 0.8 * kTwoRoundings, false)) << token;
+  }
+  for (const std::int64_t token : {7, 39}) {
+    EXPECT_TRUE(fails(token, 0.8 * kTwoRoundings, true)) << token;
+    EXPECT_TRUE(fails(token, 0.8 * kTwoRoundings, false)) << token;
   }
 }
 

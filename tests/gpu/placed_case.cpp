@@ -6,21 +6,15 @@
 #include <cmath>
 #include <limits>
 
+#include "check/tolerance.hpp"
+
 namespace varlen::gpu_check {
 namespace {
 
 constexpr std::uint64_t kLayoutSeed = 0x6C61796F75740000U;  // apart from the values' random numbers
 constexpr std::uint64_t kSinksSeed = 0x73696E6B73000000U;
 
-// Of a row's error relative to ‖Σ pⱼ |vⱼ|‖, as src/check/compare.hpp explains them.
-double tolerance(Dtype dtype) {
-  if (dtype == Dtype::kFloat16) return 6e-4;
-  return dtype == Dtype::kBFloat16 ? 4e-3 : 2e-6;
-}
-double unit_roundoff(Dtype dtype) {
-  if (dtype == Dtype::kFloat16) return 0x1p-11;
-  return dtype == Dtype::kBFloat16 ? 0x1p-8 : 0;
-}
+static_assert(oracle::kFewKeys == check::kFewKeys);
 
 }  // namespace
 
@@ -37,18 +31,7 @@ void PlacedCase::Indices::set(const std::vector<std::int64_t>& values) {
 
 PlacedCase::PlacedCase(const check::Case& test, Machine& machine, Memory& memory, int outputs)
     : test_(test), machine_(machine), memory_(memory), random_(test.seed ^ kLayoutSeed) {
-  batch_.page_size = test.page_size;
-  batch_.query_heads = test.query_heads;
-  batch_.kv_heads = test.kv_heads;
-  batch_.head_dim_qk = test.head_dim_qk;
-  batch_.head_dim_vo = test.head_dim_vo;
-  batch_.input_dtype = test.input_dtype;
-  batch_.output_dtype = test.output_dtype;
-  batch_.scale = test.scale;
-  batch_.mask = test.mask;
-  batch_.soft_cap = test.soft_cap;
-  batch_.batch_invariant = test.batch_invariant;
-
+  batch_ = check::batch_without_lengths(test);
   problem_.query.heads = test.query_heads;
   problem_.key.heads = test.kv_heads;
   problem_.page_size = test.page_size;
@@ -56,9 +39,8 @@ PlacedCase::PlacedCase(const check::Case& test, Machine& machine, Memory& memory
   problem_.soft_cap = static_cast<double>(test.soft_cap);
   problem_.left = test.mask.left;
   problem_.right = test.mask.right;
-  problem_.out_tolerance = std::max(tolerance(test.output_dtype), tolerance(test.input_dtype));
-  problem_.few_keys_tolerance =
-      std::max(problem_.out_tolerance, unit_roundoff(test.output_dtype) + unit_roundoff(test.input_dtype));
+  problem_.out_tolerance = check::out_tolerance(test.output_dtype, test.input_dtype, check::kFewKeys);
+  problem_.few_keys_tolerance = check::out_tolerance(test.output_dtype, test.input_dtype, 1);
 
   // Where rows are not aligned, neither is the first of a tensor.
   const bool aligned = test.layout.token_gap % 8 == 0 && test.layout.head_gap % 8 == 0;

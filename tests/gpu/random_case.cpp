@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "check/random_bits.hpp"
+#include "check/random_target.hpp"
 
 namespace varlen::gpu_check {
 namespace {
@@ -169,7 +170,7 @@ Mask random_mask(RandomBits& random, std::int64_t longest) {
 }
 
 /// Not the device's own: a kernel runs any plan. Without tile shapes it stands for the device's.
-PlanTarget random_target(RandomBits& random) {
+PlanTarget choose_target(RandomBits& random) {
   switch (random.below(6)) {
     case 0:
       return PlanTarget::h100();
@@ -180,20 +181,7 @@ PlanTarget random_target(RandomBits& random) {
     default:
       return {};
   }
-  PlanTarget target;
-  target.name = "random";
-  auto rows = static_cast<std::int32_t>(random.log_between(1, 256));
-  for (std::int64_t shapes = random.between(1, PlanTarget::kMaxTileShapes); shapes > 0 && rows > 0; --shapes) {
-    target.tile_shapes.push_back({rows, random.between(1, kCostPerBlock)});
-    rows = static_cast<std::int32_t>(random.below(rows));
-  }
-  target.key_block =
-      static_cast<std::int32_t>(random.one_in(2) ? random.pick({16, 32, 64, 128}) : random.log_between(1, 200));
-  target.workers = static_cast<std::int32_t>(random.log_between(1, 600));
-  target.item_cost = random.below(40);
-  target.split_cost = random.below(60);
-  target.l2_bytes = random.log_between(1, 100'000'000);
-  return target;
+  return check::random_target(random, 256, 600);
 }
 
 std::int64_t sum(const std::vector<std::int64_t>& lengths) {
@@ -227,7 +215,7 @@ Case random_case(std::uint64_t seed, const Effort& effort) {
   std::int64_t longest = 1;
   for (const std::int64_t length : test.key_lengths) longest = std::max(longest, length);
   test.mask = random_mask(random, longest);
-  test.target = random_target(random);
+  test.target = choose_target(random);
   test.batch_invariant = random.one_in(5);
   return test;
 }

@@ -51,7 +51,7 @@ struct Problem {
   double soft_cap;  // 0: none
   std::int64_t left;
   std::int64_t right;
-  // Times ‖Σ pⱼ |vⱼ|‖, the second for rows that see fewer keys than kFewKeys. They follow src/check/compare.hpp.
+  // Times ‖Σ pⱼ |vⱼ|‖, the second for rows that see fewer keys than kFewKeys. They follow src/check/tolerance.hpp.
   double out_tolerance;
   double few_keys_tolerance;
 };
