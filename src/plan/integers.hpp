@@ -74,7 +74,13 @@ VARLEN_HOST_DEVICE constexpr Int quotient(Int a, std::type_identity_t<Int> b) {
 /// ⌈a / b⌉ for a ≥ 0, b > 0.
 template <class Int>
 VARLEN_HOST_DEVICE constexpr Int ceil_div(Int a, std::type_identity_t<Int> b) {
-  return quotient<Int>(a + b - 1, b);
+  if constexpr (sizeof(Int) == sizeof(std::uint32_t)) {
+    // Heads may be as many as the type holds: a + b is more.
+    return static_cast<Int>((static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b) - 1U) /
+                            static_cast<std::uint32_t>(b));
+  } else {
+    return quotient<Int>(a + b - 1, b);
+  }
 }
 
 /// A divisor for many numbers, prepared for quotient() and ceil_div().
