@@ -29,6 +29,14 @@ inline constexpr int kWarpThreads = 32;
 struct Float16 {};
 struct BFloat16 {};
 
+// ---- Registers that products of a warpgroup take over until they are waited for. Plain arrays on a GPU; the emulator
+// watches who touches them.
+/// Sums of kTiles tiles of eight columns: sums[tile] is a float[4].
+template <int kTiles>
+class Sums;
+/// A left operand of 16 columns: fragment[i] is a std::uint32_t, i from 0 to 3.
+class Fragment;
+
 // ---- Where a thread stands. Blocks have one dimension, grids too.
 VARLEN_DEVICE int thread_index();  ///< in the block
 VARLEN_DEVICE int block_index();
@@ -137,10 +145,10 @@ VARLEN_DEVICE constexpr MatrixDescriptor operator+(MatrixDescriptor matrix, std:
 /// sum[64 × 8 kTiles] = a[64 × 16] · transposed b[8 kTiles × 16], added to what `sum` was if `add`. A lane of warp w
 /// holds of each tile of eight columns what multiply_add_16x8x16() says, of the rows from 16 w on.
 template <class Element, int kTiles>
-VARLEN_DEVICE void warpgroup_multiply(float (&sum)[kTiles][4], MatrixDescriptor a, MatrixDescriptor b, bool add);
+VARLEN_DEVICE void warpgroup_multiply(Sums<kTiles>& sum, MatrixDescriptor a, MatrixDescriptor b, bool add);
 /// sum[64 × 8 kTiles] += a[64 × 16] · b[16 × 8 kTiles], with `a` as in multiply_add_16x8x16().
 template <class Element, int kTiles>
-VARLEN_DEVICE void warpgroup_multiply_add(float (&sum)[kTiles][4], const std::uint32_t (&a)[4], MatrixDescriptor b);
+VARLEN_DEVICE void warpgroup_multiply_add(Sums<kTiles>& sum, const Fragment& a, MatrixDescriptor b);
 
 /// Before the first product after registers that it takes or shared memory that it reads were written.
 VARLEN_DEVICE void warpgroup_fence();
@@ -149,7 +157,7 @@ template <int kPending>
 VARLEN_DEVICE void warpgroup_wait();  ///< Until all groups but the newest kPending are done.
 /// The compiler moves no use of `sum` across this.
 template <int kTiles>
-VARLEN_DEVICE void keep_in_place(float (&sum)[kTiles][4]);
+VARLEN_DEVICE void keep_in_place(Sums<kTiles>& sum);
 
 /// The compiler moves nothing that follows before what `value` is computed from. By the whole warp; `positive` is any
 /// positive number that is not known at compile time. Changes nothing.

@@ -17,7 +17,7 @@ inline constexpr int kBandRows = 16;
 /// A 16 × (8 kTiles) matrix of sums. A lane holds of each tile of eight columns the elements (lane / 4, 2 · (lane % 4))
 /// and the one after it, then the same eight rows below.
 template <int kTiles>
-using BandSums = float[kTiles][4];
+using BandSums = gpu::Sums<kTiles>;
 
 /// Sixteen rows that see keys one block after another.
 template <int kColumnTiles>
@@ -129,8 +129,9 @@ VARLEN_DEVICE void rescale_out(BandSums<kColumnTiles>& out, const float (&rescal
 }
 
 /// The lanes hold sums just as they hold the left operand of a multiplication: sixteen columns in four words.
-template <class Element, int kKeyTiles>
-VARLEN_DEVICE void pack_weights(const BandSums<kKeyTiles>& probabilities, std::uint32_t (&weights)[kKeyTiles / 2][4]) {
+/// Weights: [kKeyTiles / 2][4], or as many fragments.
+template <class Element, int kKeyTiles, class Weights>
+VARLEN_DEVICE void pack_weights(const BandSums<kKeyTiles>& probabilities, Weights& weights) {
   VARLEN_UNROLL
   for (int step = 0; step < kKeyTiles / 2; ++step) {
     VARLEN_UNROLL

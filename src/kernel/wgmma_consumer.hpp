@@ -16,7 +16,7 @@ class WgmmaConsumer {
   static constexpr int kKeys = Shape::kKeys;
   static constexpr int kKeyTiles = kKeys / 8;
   static constexpr int kColumnTiles = Shape::kDimVo / 8;
-  using Weights = std::uint32_t[kKeys / 16][4];
+  using Weights = gpu::Fragment[kKeys / 16];
 
  public:
   VARLEN_DEVICE explicit WgmmaConsumer(const ForwardParameters& parameters) : parameters_(parameters) {}

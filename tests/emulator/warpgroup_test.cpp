@@ -65,13 +65,13 @@ std::string multiply(const Matrices& matrices, bool a_in_registers, std::vector<
     });
     if (options.fence_shared) fence_shared_for_products();
     sync_block();
-    float sum[kColumns / 8][4];
-    for (auto& tile : sum) {
-      for (float& element : tile) element = 1.0F;
+    Sums<kColumns / 8> sum;
+    for (int tile = 0; tile < kColumns / 8; ++tile) {
+      for (float& element : sum[tile]) element = 1.0F;
     }
     const int row = warp_index() * 16 + lane_index() / 4;
     const int pair = 2 * (lane_index() % 4);
-    std::uint32_t a[kDepth / 16][4];
+    Fragment a[kDepth / 16];
     for (int depth = 0; depth < kDepth; depth += 16) {
       for (int i = 0; i < 4; ++i) {
         const float* const from = &matrices.a[row + i % 2 * 8][depth + i / 2 * 8 + pair];
@@ -121,7 +121,7 @@ TEST(Warpgroup, MultipliesInBf16) { expect_products<BFloat16>(); }
 TEST(Warpgroup, ProductsNeedAFence) {
   std::vector<float> result;
   const std::string fault = multiply<Float16>(random_matrices(), true, result, {.fence = false});
-  EXPECT_NE(fault.find("warpgroup_multiply_add comes without a warpgroup_fence since products were waited for"),
+  EXPECT_NE(fault.find("warpgroup_multiply_add comes without a warpgroup_fence since its registers were touched"),
             std::string::npos)
       << fault;
 }

@@ -70,9 +70,11 @@ const char* operation_name(Operation operation) noexcept {
   return kNames[static_cast<std::size_t>(operation)];
 }
 
-void Machine::fail(const Thread& thread, Operation operation, const std::string& what) const {
-  fail_with(fmt::format("block {}, warp {}, lane {} (thread {}), {}: {} {}", block_, thread.index / kWarpThreads,
-                        thread.index % kWarpThreads, thread.index, work_name(thread), operation_name(operation), what));
+std::exception_ptr Machine::fault(const Thread& thread, Operation operation, const std::string& what) const {
+  const std::string message =
+      fmt::format("block {}, warp {}, lane {} (thread {}), {}: {} {}", block_, thread.index / kWarpThreads,
+                  thread.index % kWarpThreads, thread.index, work_name(thread), operation_name(operation), what);
+  return std::make_exception_ptr(Error(ErrorCode::kInternal, "kernel", Error::kNoIndex, "", message));
 }
 
 void Machine::fail_divergent(const Thread& thread, Operation operation, std::uint32_t others, Operation theirs) {
@@ -144,7 +146,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   warps_.assign(warps, {kAllLanes, 0, 0, Operation::kNone, Clock(warps, 0)});
   for (std::size_t w = 0; w < warps; ++w) warps_[w].clock[w] = 1;
   barriers_.clear();
-  named_barriers_.fill({0, 0, Clock(warps, 0), {}});
+  named_barriers_.fill({0, Clock(warps, 0), {}, {}});
   deliveries_.clear();
   registers_.assign((warps + 3) / 4, 0);
   threads_ = std::make_unique<Thread[]>(threads);
@@ -184,6 +186,13 @@ Fiber& Machine::run_thread(Thread& thread, const std::function<void()>& kernel) 
     if (!stopping_) {
       kernel();
       if (!thread.stores.empty()) fail(thread, Operation::kStoreBox, "is not waited for before the thread ends");
+      if (!thread.copies.empty()) fail(thread, Operation::kCopyAsync, "is not waited for before the thread ends");
+      if (thread.lost_registers) {
+        fail(thread, Operation::kWarpgroupMultiply, "has registers that ended before it was waited for");
+      }
+      if (!thread.products.empty()) {
+        fail(thread, thread.products.front().operation, "is not waited for before the thread ends");
+      }
     }
   } catch (const Stopped&) {
     // Unwound.
@@ -200,6 +209,7 @@ Fiber& Machine::run_thread(Thread& thread, const std::function<void()>& kernel) 
 /// The rest of a warp first, then the other warps, then whoever a copy lets run on; nobody left: launch(), which knows
 /// whether all have finished.
 Fiber& Machine::next_fiber() {
+  if (error_ != nullptr) return main_;
   const std::size_t begin = running_ == nullptr ? 0 : static_cast<std::size_t>(running_->index / kWarpThreads);
   do {
     for (std::size_t step = 0; step < warps_.size(); ++step) {

@@ -25,6 +25,8 @@
 
 namespace varlen::gpu::emulator {
 
+class Registers;
+
 /// What threads of a warp wait in together; and, for messages, every other operation.
 enum class Operation : std::uint8_t {
   kNone,
@@ -106,9 +108,10 @@ struct Product {
   bool is_bfloat16;
   bool add;
   int tiles;
-  float* sum;              // [tiles][4]
-  const std::uint32_t* a;  // [4], of kWarpgroupMultiplyAdd
-  std::uint64_t a_matrix;  // of kWarpgroupMultiply
+  Registers* sums;
+  float* sum;                // [tiles][4], of these
+  const Fragment* fragment;  // of kWarpgroupMultiplyAdd
+  std::uint64_t a_matrix;    // of kWarpgroupMultiply
   std::uint64_t b_matrix;
   std::int64_t group;
 };
@@ -124,8 +127,10 @@ struct Thread : Fiber {
   std::vector<BoxStore> stores;   // not waited for
   std::vector<Product> products;  // not waited for, by group
   std::int64_t product_groups = 0;
-  bool fenced = false;            // since products were waited for
+  std::uint64_t fences = 0;       // warpgroup_fence()s
+  bool lost_registers = false;    // some ended while a product had them
   std::uint64_t seen_writes = 0;  // writes to shared memory before the last fence_shared_for_products()
+  Clock seen;                     // of the warp at that fence
   Operation waiting = Operation::kNone;
   std::uint32_t waiting_for = 0;  // address of a barrier in shared memory
 };
@@ -178,15 +183,18 @@ class Machine {
   void copy_async_arrive(SharedAddress barrier);
 
   void init_barrier(SharedAddress barrier, int arrivals);
+  void fence_barriers();
   void arrive_expecting(SharedAddress barrier, std::uint32_t bytes);
   void load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier);
   void store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from);
   void store_box_wait();
   void wait_for(SharedAddress barrier, std::uint32_t parity);
 
-  void warpgroup_fence() { running_->fenced = true; }
-  void fence_shared_for_products() { running_->seen_writes = shared_.writes(); }
+  void warpgroup_fence() { ++running_->fences; }
+  void fence_shared_for_products();
   void multiply(Product product);
+  /// Registers end that products of the running thread have: these are given up.
+  void abandon(const Registers& registers);
   void warpgroup_commit() { ++running_->product_groups; }
   void warpgroup_wait(int pending);
   void set_registers(int registers);
@@ -199,7 +207,13 @@ class Machine {
     return {thread.index, warp, &warps_[static_cast<std::size_t>(warp)].clock};
   }
   const Thread& thread(int index) const { return threads_[static_cast<std::size_t>(index)]; }
-  [[noreturn]] void fail(const Thread& thread, Operation operation, const std::string& what) const;
+  const Thread& running() const { return *running_; }
+  /// Whether what was written last at `address` may be read by products and boxes of `reader`.
+  void check_fenced(const Thread& reader, Operation operation, std::uint32_t address) const;
+  std::exception_ptr fault(const Thread& thread, Operation operation, const std::string& what) const;
+  [[noreturn]] void fail(const Thread& thread, Operation operation, const std::string& what) const {
+    std::rethrow_exception(fault(thread, operation, what));
+  }
 
  private:
   struct Warp {
@@ -209,19 +223,28 @@ class Machine {
     Operation operation;
     Clock clock;
   };
+  /// The newest phase that a warp has seen complete, and when in the warp's time.
+  struct Seen {
+    std::int64_t phase = -2;  // −1: the one before the first
+    std::uint32_t time = 0;
+  };
   struct Barrier {
     int arrivals;
     int missing;
     std::int64_t missing_bytes;  // of boxes; negative if they came before they were expected
-    std::uint32_t phases;        // complete
+    std::int64_t phases;         // complete
+    int maker;                   // the thread that made it
+    std::uint32_t made;          // when in the time of its warp
+    bool fenced;                 // fence_barriers() came after
     Clock arriving;              // what is known to those who arrived
     Clock arrived;               // the same when the newest complete phase was
+    std::vector<Seen> seen;      // by warp
     std::vector<Thread*> waiting;
   };
   struct NamedBarrier {
     int threads;  // 0: nobody has arrived
-    int arrived;
     Clock clock;  // what is known to those who arrived
+    std::vector<const Thread*> arrived;
     std::vector<Thread*> waiting;
   };
   struct Stopped {};  // unwinds the other fibers after a fault
@@ -235,8 +258,9 @@ class Machine {
   void wait(Operation operation);
   void tick(Warp& warp);
   Barrier& barrier_at(const Thread& thread, Operation operation, SharedAddress barrier);
-  void arrive_at(Barrier& barrier, const Clock& clock);
-  void complete_phase_if_all_is_there(Barrier& barrier);
+  void arrive_at(SharedAddress address, Barrier& barrier, const Clock& clock);
+  void complete_phase_if_all_is_there(SharedAddress address, Barrier& barrier);
+  void check_seen(SharedAddress address, const Barrier& barrier);
   bool arrive_at_named(Operation operation, int id, int threads);
   Box box_at(Operation operation, const TensorMap& map, const BoxPlace& place, SharedAddress shared) const;
   void land(const AsyncCopy& copy, const Actor& actor);
@@ -276,6 +300,8 @@ class Machine {
 
 /// Computes an operation for all lanes of a warp.
 void execute_warp(Machine& machine, Operation operation, Thread* lanes);
+/// From here on the warp of the thread, its first one, reads what the product needs of shared memory.
+void begin_reading(Machine& machine, const Thread& thread, const Product& product);
 /// Computes all products of a warpgroup's threads of groups before `group`, and forgets them.
 void execute_products(Machine& machine, Thread* threads, std::int64_t group);
 

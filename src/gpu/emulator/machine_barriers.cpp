@@ -1,6 +1,10 @@
 // The machine's barriers: those in shared memory, which count arrivals and bytes, and the named ones of whole warps.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <vector>
+
 #include "gpu/emulator/machine.hpp"
 #include "gpu/emulator/operations.hpp"
 
@@ -14,10 +18,18 @@ void Machine::init_barrier(SharedAddress barrier, int arrivals) {
          fmt::format("is at shared byte {}, of which the block has {}", barrier.value, launch_.shared_bytes));
   }
   if (arrivals <= 0) fail(self, Operation::kInitBarrier, fmt::format("has {} arrivals", arrivals));
+  if (const auto fault = shared_.make_barrier(barrier.value, actor(self))) fail(self, Operation::kInitBarrier, *fault);
   const Clock none(warps_.size(), 0);
-  if (!barriers_.try_emplace(barrier.value, Barrier{arrivals, arrivals, 0, 0, none, none, {}}).second) {
+  const std::uint32_t made = warp_of(self).clock[static_cast<std::size_t>(self.index / kWarpThreads)];
+  const Barrier made_barrier{arrivals, arrivals, 0,    0,  self.index, made, false, none,
+                             none,     std::vector<Seen>(warps_.size()), {}};
+  if (!barriers_.try_emplace(barrier.value, made_barrier).second) {
     fail(self, Operation::kInitBarrier, fmt::format("is at shared byte {}, where a barrier is", barrier.value));
   }
+}
+
+void Machine::fence_barriers() {
+  for (auto& [address, barrier] : barriers_) barrier.fenced |= barrier.maker == running_->index;
 }
 
 Machine::Barrier& Machine::barrier_at(const Thread& thread, Operation operation, SharedAddress barrier) {
@@ -25,17 +37,41 @@ Machine::Barrier& Machine::barrier_at(const Thread& thread, Operation operation,
   if (found == barriers_.end()) {
     fail(thread, operation, fmt::format("is at shared byte {}, where no barrier is", barrier.value));
   }
+  const Barrier& made = found->second;
+  const Thread& maker = threads_[static_cast<std::size_t>(made.maker)];
+  const std::uint32_t known = warp_of(thread).clock[static_cast<std::size_t>(made.maker / kWarpThreads)];
+  const bool is_own_warp = &warp_of(thread) == &warp_of(maker);
+  if (made.maker != thread.index && (is_own_warp ? known <= made.made : known < made.made)) {
+    fail(thread, operation,
+         fmt::format("is at shared byte {}, where thread {} made a barrier with no barrier since then", barrier.value,
+                     made.maker));
+  }
   return found->second;
 }
 
-void Machine::arrive_at(Barrier& barrier, const Clock& clock) {
+void Machine::arrive_at(SharedAddress address, Barrier& barrier, const Clock& clock) {
   merge_clock(barrier.arriving, clock);
   --barrier.missing;
-  complete_phase_if_all_is_there(barrier);
+  complete_phase_if_all_is_there(address, barrier);
 }
 
-void Machine::complete_phase_if_all_is_there(Barrier& barrier) {
+/// A phase is about to be complete. Who has waited for the one before must have said since then that it has gone on: it
+/// might still wait, and from now on for ever. (PTX ISA: mbarrier.test_wait with a parity tells the phase that is under
+/// way from the one before it, and no others.)
+void Machine::check_seen(SharedAddress address, const Barrier& barrier) {
+  for (std::size_t w = 0; w < warps_.size(); ++w) {
+    const Seen& seen = barrier.seen[w];
+    if (seen.phase != barrier.phases - 1 || barrier.arriving[w] >= seen.time || error_ != nullptr) continue;
+    error_ = fault(threads_[w * kWarpThreads], Operation::kWaitFor,
+                   fmt::format("for phase {} of the barrier at shared byte {} may go on only after the next phase is "
+                               "complete: nothing orders the two",
+                               seen.phase, address.value));
+  }
+}
+
+void Machine::complete_phase_if_all_is_there(SharedAddress address, Barrier& barrier) {
   if (barrier.missing > 0 || barrier.missing_bytes != 0) return;
+  check_seen(address, barrier);
   barrier.missing = barrier.arrivals;
   ++barrier.phases;
   barrier.arrived = barrier.arriving;
@@ -53,7 +89,7 @@ void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
                      barrier.value));
   }
   reached.missing_bytes += bytes;
-  arrive_at(reached, warp.clock);
+  arrive_at(barrier, reached, warp.clock);
   tick(warp);
 }
 
@@ -61,12 +97,16 @@ void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
   Thread& self = *running_;
   Barrier& waited = barrier_at(self, Operation::kWaitFor, barrier);
   if (parity > 1) fail(self, Operation::kWaitFor, fmt::format("has the parity {}", parity));
-  while (waited.phases % 2 == parity) {
+  while (waited.phases % 2 == std::int64_t{parity}) {
     waited.waiting.push_back(&self);
     self.waiting_for = barrier.value;
     wait(Operation::kWaitFor);
   }
-  merge_clock(warp_of(self).clock, waited.arrived);
+  Warp& warp = warp_of(self);
+  const auto w = static_cast<std::size_t>(self.index / kWarpThreads);
+  merge_clock(warp.clock, waited.arrived);
+  // The lanes of a warp that wait for a phase together see it complete together: the first one counts.
+  if (waited.seen[w].phase != waited.phases - 1) waited.seen[w] = {waited.phases - 1, warp.clock[w]};
 }
 
 /// True if this completes the barrier.
@@ -79,14 +119,18 @@ bool Machine::arrive_at_named(Operation operation, int id, int threads) {
          fmt::format("of barrier {} counts {} threads, but others count {}", id, threads, barrier.threads));
   }
   barrier.threads = threads;
+  if (std::find(barrier.arrived.begin(), barrier.arrived.end(), &self) != barrier.arrived.end()) {
+    fail(self, operation, fmt::format("of barrier {} comes a second time before the others have arrived", id));
+  }
   merge_clock(barrier.clock, warp_of(self).clock);
-  if (++barrier.arrived < threads) return false;
+  barrier.arrived.push_back(&self);
+  if (std::ssize(barrier.arrived) < threads) return false;
   for (const Thread* thread : barrier.waiting) {
     warp_of(*thread).runnable |= lane_bit(*thread);
     merge_clock(warp_of(*thread).clock, barrier.clock);
   }
   barrier.waiting.clear();
-  barrier.arrived = 0;
+  barrier.arrived.clear();
   barrier.threads = 0;
   return true;
 }

@@ -100,11 +100,11 @@ bool Machine::deliver() {
     if (delivery.box_bytes > 0) shared_.arrive_for_products(copy.to, actor);
   }
   if (delivery.box_bytes == 0) {
-    arrive_at(barrier, delivery.clock);
+    arrive_at({delivery.barrier}, barrier, delivery.clock);
   } else {
     merge_clock(barrier.arriving, delivery.clock);
     barrier.missing_bytes -= delivery.box_bytes;
-    complete_phase_if_all_is_there(barrier);
+    complete_phase_if_all_is_there({delivery.barrier}, barrier);
   }
   return true;
 }
@@ -124,7 +124,11 @@ Box Machine::box_at(Operation operation, const TensorMap& map, const BoxPlace& p
 void Machine::load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier) {
   constexpr Operation kLoad = Operation::kLoadBox;
   Thread& self = *running_;
-  barrier_at(self, kLoad, barrier);
+  if (!barrier_at(self, kLoad, barrier).fenced) {
+    fail(self, kLoad,
+         fmt::format("is to arrive at the barrier at shared byte {}, which was made with no fence_barriers since then",
+                     barrier.value));
+  }
   Warp& warp = warp_of(self);
   Delivery delivery{{}, 0, barrier.value, self.index, warp.clock};
   const Actor self_actor = actor(self);
@@ -151,12 +155,7 @@ void Machine::store_box(const TensorMap& map, const BoxPlace& place, SharedAddre
     const std::uint32_t granule = swizzled(from.value + static_cast<std::uint32_t>(offset));
     const auto fault = shared_.read_alone(granule, self_actor);
     if (fault) fail(self, kStore, *fault);
-    const int writer = shared_.writer(granule);
-    if (thread(writer).seen_writes < shared_.write_number(granule)) {
-      fail(self, kStore,
-           fmt::format("reads shared byte {}, which thread {} wrote with no fence_shared_for_products since then",
-                       granule, writer));
-    }
+    check_fenced(self, kStore, granule);
     auto* const to = reinterpret_cast<void*>(address);
     access_global(kStore, to, kGranuleBytes, kGranuleBytes, Direction::kWrite);
     shared_.begin_store(granule);
@@ -164,10 +163,29 @@ void Machine::store_box(const TensorMap& map, const BoxPlace& place, SharedAddre
   });
 }
 
+void Machine::fence_shared_for_products() {
+  running_->seen_writes = shared_.writes();
+  running_->seen = warp_of(*running_).clock;
+}
+
+/// Products and boxes read by the asynchronous proxy. What it is to see of the generic proxy needs a fence between the
+/// two, by whoever wrote or, in order after the write, by whoever asks for the reading. (PTX ISA: fence.proxy.async.)
+void Machine::check_fenced(const Thread& reader, Operation operation, std::uint32_t address) const {
+  const int writer = shared_.writer(address);
+  if (thread(writer).seen_writes >= shared_.write_number(address)) return;
+  if (!reader.seen.empty() &&
+      shared_.is_written_before(address, {reader.index, reader.index / kWarpThreads, &reader.seen})) {
+    return;
+  }
+  fail(reader, operation,
+       fmt::format("reads shared byte {}, which thread {} wrote with no fence_shared_for_products since then", address,
+                   writer));
+}
+
 void Machine::store_box_wait() {
   for (const BoxStore& store : running_->stores) {
     std::memcpy(store.to, shared_.data(store.from), kGranuleBytes);
-    shared_.end_store(store.from);
+    shared_.end_store(store.from, actor(*running_));
   }
   running_->stores.clear();
 }

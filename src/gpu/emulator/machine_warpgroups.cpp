@@ -1,26 +1,68 @@
 // What the machine does for whole warpgroups: products that run on after the call, and registers.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "gpu/emulator/machine.hpp"
 #include "gpu/emulator/operations.hpp"
+#include "gpu/emulator/registers.hpp"
 #include "varlen/error.hpp"
 
 namespace varlen::gpu::emulator {
 
 void Machine::multiply(Product product) {
   Thread& self = *running_;
-  if (!self.fenced) fail(self, product.operation, "comes without a warpgroup_fence since products were waited for");
+  const bool is_fenced =
+      product.sums->is_fenced() && (product.fragment == nullptr || product.fragment->is_fenced());
+  if (!is_fenced) fail(self, product.operation, "comes without a warpgroup_fence since its registers were touched");
+  if (self.index % kWarpThreads == 0) begin_reading(*this, self, product);
+  product.sums->lend_as_sums();
+  if (product.fragment != nullptr) product.fragment->lend_as_operand();
   product.group = self.product_groups;
   self.products.push_back(product);
 }
 
+void Machine::abandon(const Registers& registers) {
+  Thread& self = *running_;
+  self.lost_registers = true;
+  std::erase_if(self.products, [&](const Product& product) {
+    const bool is_lost = product.sums == &registers || product.fragment == &registers;
+    if (!is_lost) return false;
+    if (product.sums != &registers) product.sums->give_back_sums();
+    if (product.fragment != nullptr && product.fragment != &registers) product.fragment->give_back_operand();
+    return true;
+  });
+}
+
+Registers::Registers() : fences_(&Machine::current().running().fences), touched_(*fences_) {}
+
+void Registers::fail_look() const {
+  const Thread& self = Machine::current().running();
+  const auto user = std::find_if(self.products.begin(), self.products.end(),
+                                 [this](const Product& product) { return product.sums == this; });
+  Machine::current().fail(self, user->operation, "is in flight while its sums are touched: it was not waited for");
+}
+
+void Registers::fail_touch() const {
+  if (sums_ > 0) fail_look();
+  const Thread& self = Machine::current().running();
+  const auto user = std::find_if(self.products.begin(), self.products.end(),
+                                 [this](const Product& product) { return product.fragment == this; });
+  Machine::current().fail(self, user->operation,
+                          "is in flight while registers that it reads are written: it was not waited for");
+}
+
+void Registers::abandon() { Machine::current().abandon(*this); }
+
 void Machine::warpgroup_wait(int pending) {
   constexpr Operation kWait = Operation::kWarpgroupWait;
   Thread& self = *running_;
-  self.fenced = false;
   Warp& warp = warp_of(self);
   const std::size_t first = static_cast<std::size_t>(self.index) / kWarpgroupThreads * 4;
   if (first + 4 > warps_.size()) fail(self, kWait, "is called by warps that are no warpgroup");
+  if (self.lost_registers) {
+    fail(self, Operation::kWarpgroupMultiply, "has registers that ended before it was waited for");
+  }
   if (warp.at_barrier != 0) fail_divergent(self, kWait, warp.at_barrier, Operation::kSyncBlock);
   if (warp.in_operation != 0 && warp.operation != kWait) {
     fail_divergent(self, kWait, warp.in_operation, warp.operation);

@@ -7,6 +7,7 @@
 
 #include "gpu/emulator/machine.hpp"
 #include "gpu/emulator/number.hpp"
+#include "gpu/emulator/registers.hpp"
 #include "gpu/operations.hpp"
 
 namespace varlen::gpu {
@@ -56,7 +57,7 @@ VARLEN_DEVICE void copy_async_arrive(SharedAddress barrier) { emulator::Machine:
 VARLEN_DEVICE void init_barrier(SharedAddress barrier, int arrivals) {
   emulator::Machine::current().init_barrier(barrier, arrivals);
 }
-VARLEN_DEVICE void fence_barriers() {}
+VARLEN_DEVICE void fence_barriers() { emulator::Machine::current().fence_barriers(); }
 VARLEN_DEVICE void arrive(SharedAddress barrier) { emulator::Machine::current().arrive_expecting(barrier, 0); }
 VARLEN_DEVICE void arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
   emulator::Machine::current().arrive_expecting(barrier, bytes);
@@ -114,26 +115,28 @@ VARLEN_DEVICE void multiply_add_16x8x16(float (&sum)[4], const std::uint32_t (&a
 }
 
 template <class Element, int kTiles>
-VARLEN_DEVICE void warpgroup_multiply(float (&sum)[kTiles][4], MatrixDescriptor a, MatrixDescriptor b, bool add) {
+VARLEN_DEVICE void warpgroup_multiply(Sums<kTiles>& sum, MatrixDescriptor a, MatrixDescriptor b, bool add) {
   emulator::Product product{};
   product.operation = emulator::Operation::kWarpgroupMultiply;
   product.is_bfloat16 = emulator::kMultiplyAdd<Element> == emulator::Operation::kMultiplyAddBFloat16;
   product.add = add;
   product.tiles = kTiles;
-  product.sum = &sum[0][0];
+  product.sums = &sum;
+  product.sum = sum.values();
   product.a_matrix = a.bits;
   product.b_matrix = b.bits;
   emulator::Machine::current().multiply(product);
 }
 template <class Element, int kTiles>
-VARLEN_DEVICE void warpgroup_multiply_add(float (&sum)[kTiles][4], const std::uint32_t (&a)[4], MatrixDescriptor b) {
+VARLEN_DEVICE void warpgroup_multiply_add(Sums<kTiles>& sum, const Fragment& a, MatrixDescriptor b) {
   emulator::Product product{};
   product.operation = emulator::Operation::kWarpgroupMultiplyAdd;
   product.is_bfloat16 = emulator::kMultiplyAdd<Element> == emulator::Operation::kMultiplyAddBFloat16;
   product.add = true;
   product.tiles = kTiles;
-  product.sum = &sum[0][0];
-  product.a = a;
+  product.sums = &sum;
+  product.sum = sum.values();
+  product.fragment = &a;
   product.b_matrix = b.bits;
   emulator::Machine::current().multiply(product);
 }
@@ -144,7 +147,7 @@ VARLEN_DEVICE void warpgroup_wait() {
   emulator::Machine::current().warpgroup_wait(kPending);
 }
 template <int kTiles>
-VARLEN_DEVICE void keep_in_place(float (&/*sum*/)[kTiles][4]) {}
+VARLEN_DEVICE void keep_in_place(Sums<kTiles>& /*sum*/) {}
 VARLEN_DEVICE void compute_first(float /*value*/, std::int32_t /*positive*/) {}
 VARLEN_DEVICE void fence_shared_for_products() { emulator::Machine::current().fence_shared_for_products(); }
 template <int kRegisters>

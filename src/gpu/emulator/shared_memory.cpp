@@ -13,7 +13,7 @@ void merge_clock(Clock& clock, const Clock& other) {
 void SharedMemory::reset(std::int64_t bytes, int warps) {
   const auto granules = static_cast<std::size_t>((bytes + kGranuleBytes - 1) / kGranuleBytes);
   bytes_.assign(granules * kGranuleBytes, std::byte{0xFF});
-  granules_.assign(granules, {0, 0, 0, State::kUnwritten, false});
+  granules_.assign(granules, {0, 0, 0, State::kUnwritten, false, 0});
   warps_ = static_cast<std::size_t>(warps);
   readers_.assign(granules * warps_, 0);
   writes_ = 0;
@@ -27,6 +27,8 @@ std::string SharedMemory::read_fault(const Granule& granule, std::uint32_t addre
   switch (granule.state) {
     case State::kUnwritten:
       return fmt::format("reads shared byte {}, which was never written", address);
+    case State::kBarrier:
+      return fmt::format("reads shared byte {}, where a barrier is", address);
     case State::kInFlight:
       return fmt::format("reads shared byte {}, to which a copy of thread {} is in flight", address, granule.writer);
     default:
@@ -42,7 +44,11 @@ std::optional<std::string> SharedMemory::check_write(std::uint32_t address, cons
   if (granule.state == State::kInFlight) {
     return fmt::format("writes shared byte {}, to which a copy of thread {} is in flight", address, granule.writer);
   }
+  if (granule.state == State::kBarrier) return fmt::format("writes shared byte {}, where a barrier is", address);
   if (granule.stored) return fmt::format("writes shared byte {}, from which a box is being stored", address);
+  if (granule.products > 0) {
+    return fmt::format("writes shared byte {}, which a product in flight reads", address);
+  }
   if (granule.state == State::kWritten && granule.writer != actor.thread && !is_before(granule, actor)) {
     return fmt::format("writes shared byte {}, which thread {} wrote with no barrier since then", address,
                        granule.writer);
@@ -73,6 +79,14 @@ std::optional<std::string> SharedMemory::begin_copy(std::uint32_t address, const
   Granule& granule = granules_[address / kGranuleBytes];
   granule.state = State::kInFlight;
   granule.writer = static_cast<std::int16_t>(actor.thread);
+  return std::nullopt;
+}
+
+std::optional<std::string> SharedMemory::make_barrier(std::uint32_t address, const Actor& actor) {
+  Granule& granule = granules_[address / kGranuleBytes];
+  if (granule.state == State::kBarrier) return std::nullopt;  // the other half of the granule
+  if (auto fault = check_write(address, actor)) return fault;
+  granule.state = State::kBarrier;
   return std::nullopt;
 }
 

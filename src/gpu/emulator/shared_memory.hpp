@@ -41,8 +41,7 @@ class SharedMemory {
     const std::size_t index = address / kGranuleBytes;
     const Granule& granule = granules_[index];
     if (granule.state != State::kWritten || !is_before(granule, actor)) return read_fault(granule, address);
-    readers_[index * warps_ + static_cast<std::size_t>(actor.warp)] =
-        (*actor.clock)[static_cast<std::size_t>(actor.warp)];
+    note_read(index, actor);
     return std::nullopt;
   }
   /// One thread reads it, which may have written it itself.
@@ -64,7 +63,22 @@ class SharedMemory {
   }
   /// A box from the granule is being stored until end_store().
   void begin_store(std::uint32_t address) { granules_[address / kGranuleBytes].stored = true; }
-  void end_store(std::uint32_t address) { granules_[address / kGranuleBytes].stored = false; }
+  void end_store(std::uint32_t address, const Actor& actor) {
+    granules_[address / kGranuleBytes].stored = false;
+    note_read(address / kGranuleBytes, actor);
+  }
+  /// A product of the whole warp reads the granule until end_product().
+  std::optional<std::string> begin_product(std::uint32_t address, const Actor& actor) {
+    auto fault = read(address, actor);
+    if (!fault) ++granules_[address / kGranuleBytes].products;
+    return fault;
+  }
+  void end_product(std::uint32_t address, const Actor& actor) {
+    --granules_[address / kGranuleBytes].products;
+    note_read(address / kGranuleBytes, actor);
+  }
+  /// From here on the eight bytes at `address` are a barrier, and nothing else.
+  std::optional<std::string> make_barrier(std::uint32_t address, const Actor& actor);
 
   /// Of a granule that passed one of the checks.
   std::byte* data(std::uint32_t address) { return bytes_.data() + address; }
@@ -72,15 +86,20 @@ class SharedMemory {
   std::uint64_t write_number(std::uint32_t address) const { return granules_[address / kGranuleBytes].write_number; }
   int writer(std::uint32_t address) const { return granules_[address / kGranuleBytes].writer; }
   std::uint64_t writes() const { return writes_; }
+  /// That was before what the actor does now.
+  bool is_written_before(std::uint32_t address, const Actor& actor) const {
+    return is_before(granules_[address / kGranuleBytes], actor);
+  }
 
  private:
-  enum class State : std::uint8_t { kUnwritten, kWritten, kInFlight };
+  enum class State : std::uint8_t { kUnwritten, kWritten, kInFlight, kBarrier };
   struct Granule {
     std::uint64_t write_number;
     std::uint32_t write_time;  // of the writer's warp
     std::int16_t writer;       // thread
     State state;
-    bool stored;  // a box from here is being stored
+    bool stored;             // a box from here is being stored
+    std::uint16_t products;  // that read it, of each warp
   };
 
   /// The granule's last write came before what the actor does now. Other threads of its own warp count as others.
@@ -88,6 +107,10 @@ class SharedMemory {
     const int warp = granule.writer / 32;
     const std::uint32_t known = (*actor.clock)[static_cast<std::size_t>(warp)];
     return warp == actor.warp ? known > granule.write_time : known >= granule.write_time;
+  }
+  void note_read(std::size_t index, const Actor& actor) {
+    const auto warp = static_cast<std::size_t>(actor.warp);
+    readers_[index * warps_ + warp] = (*actor.clock)[warp];
   }
   std::uint32_t size() const { return static_cast<std::uint32_t>(bytes_.size()); }
   std::string outside(std::uint32_t address) const;

@@ -8,6 +8,7 @@
 #include "gpu/emulator/machine.hpp"
 #include "gpu/emulator/number.hpp"
 #include "gpu/emulator/operations.hpp"
+#include "gpu/emulator/registers.hpp"
 
 namespace varlen::gpu::emulator {
 namespace {
@@ -28,45 +29,6 @@ Matrix decode(std::uint64_t bits) {
   return {field(0), field(16), field(32)};
 }
 
-/// Reads granules for the warps of a warpgroup, and complains in the name of one of them.
-class Reader {
- public:
-  Reader(Machine& machine, Operation operation, Thread* threads)
-      : machine_(machine), operation_(operation), threads_(threads) {
-    for (int w = 0; w < 4; ++w) {
-      seen_writes_[w] = threads[w * kWarpThreads].seen_writes;
-      for (int lane = 1; lane < kWarpThreads; ++lane) {
-        seen_writes_[w] = std::min(seen_writes_[w], threads[w * kWarpThreads + lane].seen_writes);
-      }
-    }
-  }
-
-  /// Eight elements at `address` before swizzling, for warps [first, end) of the warpgroup.
-  const std::byte* read(std::uint32_t address, int first, int end) {
-    const std::uint32_t place = swizzled(address);
-    for (int w = first; w < end; ++w) {
-      const Thread& thread = threads_[w * kWarpThreads];
-      const auto fault = machine_.shared().read(place, machine_.actor(thread));
-      if (fault) machine_.fail(thread, operation_, *fault);
-      const std::uint64_t written = machine_.shared().write_number(place);
-      const int writer = machine_.shared().writer(place);
-      if (seen_writes_[w] < written && machine_.thread(writer).seen_writes < written) {
-        machine_.fail(thread, operation_,
-                      fmt::format("reads shared byte {}, which thread {} wrote with no fence_shared_for_products "
-                                  "since then",
-                                  place, writer));
-      }
-    }
-    return machine_.shared().data(place);
-  }
-
- private:
-  Machine& machine_;
-  Operation operation_;
-  Thread* threads_;
-  std::uint64_t seen_writes_[4];
-};
-
 using Elements = std::uint16_t[kGranuleElements];
 
 float widen(bool is_bfloat16, std::uint16_t bits) {
@@ -78,73 +40,84 @@ struct Operand {
   float b[kDepth][kMaxColumns];
 };
 
-/// `rows` rows along which the depth runs: place(row, k, element).
-template <class Warps, class Place>
-void read_along_rows(Reader& reader, std::uint64_t descriptor, int rows, const Warps& warps, const Place& place) {
+/// Calls visit(row, k, granule) for each granule of `rows` rows along which the depth runs, from `first` on.
+template <class Visit>
+void visit_along_rows(std::uint64_t descriptor, int first, int rows, const Visit& visit) {
   const Matrix matrix = decode(descriptor);
-  for (int row = 0; row < rows; ++row) {
+  for (int row = first; row < first + rows; ++row) {
     const std::uint32_t row_start = matrix.start + static_cast<std::uint32_t>(row / 8) * matrix.group_bytes +
                                     static_cast<std::uint32_t>(row % 8) * 128;
-    const auto [first, end] = warps(row);
     for (int k = 0; k < kDepth; k += kGranuleElements) {
-      Elements elements;
-      std::memcpy(elements, reader.read(row_start + static_cast<std::uint32_t>(k) * 2, first, end), kGranuleBytes);
-      for (int i = 0; i < kGranuleElements; ++i) place(row, k + i, elements[i]);
+      visit(row, k, swizzled(row_start + static_cast<std::uint32_t>(k) * 2));
+    }
+  }
+}
+
+/// The same for rows across which the depth runs: visit(k, column, granule).
+template <class Visit>
+void visit_across_rows(std::uint64_t descriptor, int columns, const Visit& visit) {
+  const Matrix matrix = decode(descriptor);
+  for (int k = 0; k < kDepth; ++k) {
+    for (int column = 0; column < columns; column += kGranuleElements) {
+      visit(k, column,
+            swizzled(matrix.start + static_cast<std::uint32_t>(column / 64) * matrix.panel_bytes +
+                     static_cast<std::uint32_t>(column % 64) * 2 + static_cast<std::uint32_t>(k / 8) * matrix.group_bytes +
+                     static_cast<std::uint32_t>(k % 8) * 128));
+    }
+  }
+}
+
+/// Calls visit(granule) for what a warp reads of shared memory: of `a` its own sixteen rows, of `b` everything.
+template <class Visit>
+void visit_read(const Product& product, int warp, const Visit& visit) {
+  const auto visit_granule = [&](int /*row*/, int /*column*/, std::uint32_t granule) { visit(granule); };
+  if (product.operation == Operation::kWarpgroupMultiply) {
+    visit_along_rows(product.a_matrix, warp % 4 * 16, 16, visit_granule);
+    visit_along_rows(product.b_matrix, 0, 8 * product.tiles, visit_granule);
+  } else {
+    visit_across_rows(product.b_matrix, 8 * product.tiles, visit_granule);
+  }
+}
+
+void read_fragments(Thread* threads, bool is_bfloat16, Operand& operand) {
+  for (int t = 0; t < kWarpgroupThreads; ++t) {
+    const Fragment& own = *threads[t].products.front().fragment;
+    const int row = t / kWarpThreads * 16 + t % kWarpThreads / 4;
+    const int k = 2 * (t % 4);
+    for (int i = 0; i < 4; ++i) {
+      std::uint16_t pair[2];
+      std::memcpy(pair, &own[i], 4);
+      for (int j = 0; j < 2; ++j) operand.a[row + i % 2 * 8][k + i / 2 * 8 + j] = widen(is_bfloat16, pair[j]);
     }
   }
 }
 
 void read_operands(Machine& machine, Thread* threads, const Product& product, Operand& operand) {
   const int columns = 8 * product.tiles;
-  const bool bf = product.is_bfloat16;
-  Reader reader(machine, product.operation, threads);
-  struct Warps {
-    int first;
-    int end;
+  const auto read = [&](std::uint32_t granule, const auto& place) {
+    Elements elements;
+    std::memcpy(elements, machine.shared().data(granule), kGranuleBytes);
+    for (int i = 0; i < kGranuleElements; ++i) place(i) = widen(product.is_bfloat16, elements[i]);
   };
   if (product.operation == Operation::kWarpgroupMultiply) {
-    read_along_rows(
-        reader, product.a_matrix, kRows,
-        [](int row) {
-          return Warps{row / 16, row / 16 + 1};
-        },
-        [&](int row, int k, std::uint16_t bits) { operand.a[row][k] = widen(bf, bits); });
-    read_along_rows(
-        reader, product.b_matrix, columns,
-        [](int) {
-          return Warps{0, 4};
-        },
-        [&](int column, int k, std::uint16_t bits) { operand.b[k][column] = widen(bf, bits); });
+    visit_along_rows(product.a_matrix, 0, kRows, [&](int row, int k, std::uint32_t granule) {
+      read(granule, [&](int i) -> float& { return operand.a[row][k + i]; });
+    });
+    visit_along_rows(product.b_matrix, 0, columns, [&](int column, int k, std::uint32_t granule) {
+      read(granule, [&](int i) -> float& { return operand.b[k + i][column]; });
+    });
     return;
   }
-  for (int t = 0; t < kWarpgroupThreads; ++t) {
-    const Product& own = threads[t].products.front();
-    const int row = t / kWarpThreads * 16 + t % kWarpThreads / 4;
-    const int k = 2 * (t % 4);
-    for (int i = 0; i < 4; ++i) {
-      std::uint16_t pair[2];
-      std::memcpy(pair, &own.a[i], 4);
-      for (int j = 0; j < 2; ++j) operand.a[row + i % 2 * 8][k + i / 2 * 8 + j] = widen(bf, pair[j]);
-    }
-  }
-  const Matrix matrix = decode(product.b_matrix);
-  for (int k = 0; k < kDepth; ++k) {
-    for (int column = 0; column < columns; column += kGranuleElements) {
-      const std::uint32_t address = matrix.start + static_cast<std::uint32_t>(column / 64) * matrix.panel_bytes +
-                                    static_cast<std::uint32_t>(column % 64) * 2 +
-                                    static_cast<std::uint32_t>(k / 8) * matrix.group_bytes +
-                                    static_cast<std::uint32_t>(k % 8) * 128;
-      Elements elements;
-      std::memcpy(elements, reader.read(address, 0, 4), kGranuleBytes);
-      for (int i = 0; i < kGranuleElements; ++i) operand.b[k][column + i] = widen(bf, elements[i]);
-    }
-  }
+  read_fragments(threads, product.is_bfloat16, operand);
+  visit_across_rows(product.b_matrix, columns, [&](int k, int column, std::uint32_t granule) {
+    read(granule, [&](int i) -> float& { return operand.b[k][column + i]; });
+  });
 }
 
 /// The 64 × columns sums, gathered from the threads' registers and scattered back.
-class Sums {
+class GatheredSums {
  public:
-  Sums(Thread* threads, int tiles) : threads_(threads), tiles_(tiles) {}
+  GatheredSums(Thread* threads, int tiles) : threads_(threads), tiles_(tiles) {}
   void load() {
     visit([](float& here, const float& there) { here = there; });
   }
@@ -196,7 +169,7 @@ void execute_product(Machine& machine, Thread* threads) {
   }
   Operand operand;
   read_operands(machine, threads, product, operand);
-  Sums sums(threads, product.tiles);
+  GatheredSums sums(threads, product.tiles);
   if (product.add) {
     sums.load();
   } else {
@@ -204,10 +177,27 @@ void execute_product(Machine& machine, Thread* threads) {
   }
   sums.add_product(operand);
   sums.store();
-  for (int t = 0; t < kWarpgroupThreads; ++t) threads[t].products.erase(threads[t].products.begin());
+  for (int w = 0; w < 4; ++w) {
+    const Actor actor = machine.actor(threads[w * kWarpThreads]);
+    visit_read(product, w, [&](std::uint32_t granule) { machine.shared().end_product(granule, actor); });
+  }
+  for (int t = 0; t < kWarpgroupThreads; ++t) {
+    const Product& own = threads[t].products.front();
+    own.sums->give_back_sums();
+    if (own.fragment != nullptr) own.fragment->give_back_operand();
+    threads[t].products.erase(threads[t].products.begin());
+  }
 }
 
 }  // namespace
+
+void begin_reading(Machine& machine, const Thread& thread, const Product& product) {
+  visit_read(product, thread.index / kWarpThreads, [&](std::uint32_t granule) {
+    const auto fault = machine.shared().begin_product(granule, machine.actor(thread));
+    if (fault) machine.fail(thread, product.operation, *fault);
+    machine.check_fenced(thread, product.operation, granule);
+  });
+}
 
 void execute_products(Machine& machine, Thread* threads, std::int64_t group) {
   while (!threads[0].products.empty() && threads[0].products.front().group < group) execute_product(machine, threads);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "gpu/operations.hpp"
+#include "gpu/ptx/registers.hpp"
 
 namespace varlen::gpu {
 
@@ -20,7 +21,7 @@ VARLEN_DEVICE void warpgroup_wait() {
 }
 
 template <int kTiles>
-VARLEN_DEVICE void keep_in_place(float (&sum)[kTiles][4]) {
+VARLEN_DEVICE void keep_in_place(Sums<kTiles>& sum) {
   VARLEN_UNROLL
   for (int tile = 0; tile < kTiles; ++tile) {
     VARLEN_UNROLL
@@ -79,7 +80,7 @@ VARLEN_DEVICE void give_back_registers() {
 // imm-scale-b, imm-trans-b;
 #define VARLEN_PRODUCTS(element, type, tiles, columns, p0, p1, p2, p3, p4)                                             \
   template <>                                                                                                          \
-  VARLEN_DEVICE void warpgroup_multiply<element, tiles>(float(&sum)[tiles][4], MatrixDescriptor a, MatrixDescriptor b, \
+  VARLEN_DEVICE void warpgroup_multiply<element, tiles>(Sums<tiles>& sum, MatrixDescriptor a, MatrixDescriptor b, \
                                                         bool add) {                                                    \
     asm volatile("{ .reg .pred add; setp.ne.b32 add, " p2 ", 0; wgmma.mma_async.sync.aligned.m64n" columns             \
                  "k16.f32." type "." type " {" VARLEN_REGISTERS_##tiles "}, " p0 ", " p1 ", add, 1, 1, 0, 0; }"        \
@@ -87,7 +88,7 @@ VARLEN_DEVICE void give_back_registers() {
                  : "l"(a.bits), "l"(b.bits), "r"(static_cast<int>(add)));                                              \
   }                                                                                                                    \
   template <>                                                                                                          \
-  VARLEN_DEVICE void warpgroup_multiply_add<element, tiles>(float(&sum)[tiles][4], const std::uint32_t(&a)[4],         \
+  VARLEN_DEVICE void warpgroup_multiply_add<element, tiles>(Sums<tiles>& sum, const Fragment& a,         \
                                                             MatrixDescriptor b) {                                      \
     asm volatile("{ .reg .pred add; setp.eq.b32 add, 0, 0; wgmma.mma_async.sync.aligned.m64n" columns "k16.f32." type  \
                  "." type " {" VARLEN_REGISTERS_##tiles "}, {" p0 ", " p1 ", " p2 ", " p3 "}, " p4 ", add, 1, 1, 1; }" \
