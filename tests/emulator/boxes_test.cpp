@@ -77,6 +77,7 @@ std::string load_rows(BoxMemory& memory, const TensorMap& map, const std::vector
   return memory.fault_of([&] {
     if (lane_index() == 0) {
       init_barrier(kBarrier, 1);
+      fence_barriers();
       arrive_expecting(kBarrier, bytes);
       load(map, place, kBarrier);
     }
@@ -143,6 +144,7 @@ TEST(LoadBox, ReadBeforeItHasLanded) {
       memory.fault_of([&] {
         if (lane_index() != 0) return;
         init_barrier(kBarrier, 1);
+        fence_barriers();
         arrive_expecting(kBarrier, 128);
         load(memory.map(memory.in, 1, 1), BoxMemory::place(0, 0), kBarrier);
         load_shared(shared_memory());

@@ -34,6 +34,8 @@ TEST(GlobalFaults, OwnRowsAreAllowed) {
                                 copy_async_16(shared_memory() + static_cast<std::uint32_t>(token) * 16,
                                               memory.key + token * kToken, true);
                               }
+                              copy_async_commit();
+                              copy_async_wait<0>();
                               store_global(memory.out + 2 * kToken, std::uint16_t{1});
                               store_global(memory.partials + 16, 1.0F);
                               load_global(memory.partials + 16);

@@ -13,6 +13,7 @@ namespace {
 /// Once each element, before it is read.
 bool is_written_once(Role role) { return role == Role::kOut || role == Role::kLse || role == Role::kPartials; }
 bool is_written_by_kernels(Role role) { return is_written_once(role) || role == Role::kCounter || role == Role::kPlan; }
+bool is_read_and_written(Role role) { return role == Role::kPartials || role == Role::kPlan; }
 bool is_everybodys(Role role) {
   return role == Role::kSinks || role == Role::kCounter || role == Role::kLengths || role == Role::kPlan;
 }
@@ -27,7 +28,7 @@ const char* role_name(Role role) noexcept {
 }
 
 void GlobalMemory::add(const Buffer& buffer) {
-  Region region{buffer, reinterpret_cast<std::uintptr_t>(buffer.data), 0, {}, 0, {}};
+  Region region{buffer, reinterpret_cast<std::uintptr_t>(buffer.data), 0, {}, 0, {}, {}};
   const Extent* const extents[] = {&buffer.pages, &buffer.tokens, &buffer.heads};
   std::int64_t elements = buffer.row_elements;
   std::int64_t rows = 1;
@@ -45,6 +46,7 @@ void GlobalMemory::add(const Buffer& buffer) {
   if (rows == 0) return;
   region.end = region.begin + static_cast<std::uintptr_t>(elements * buffer.element_bytes);
   if (is_written_once(buffer.role)) region.written.resize(static_cast<std::size_t>(rows * buffer.row_elements));
+  if (is_read_and_written(buffer.role)) region.order = std::make_unique<OrderedWords>();
   regions_.push_back(std::move(region));
 }
 

@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "batch/ragged_batch.hpp"
+#include "gpu/emulator/ordered_words.hpp"
 
 namespace varlen::gpu::emulator {
 
@@ -80,6 +82,16 @@ class GlobalMemory {
     return access_any(begin, bytes, direction, request);
   }
 
+  /// Of an access that was allowed: whether something orders it with those of other threads before it.
+  std::optional<std::string> order(const void* address, std::int64_t bytes, Direction direction,
+                                   const GlobalActor& actor) {
+    Region& region = regions_[last_];
+    if (region.order == nullptr) return std::nullopt;
+    const auto offset = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(address) - region.begin);
+    return direction == Direction::kWrite ? region.order->write(offset, bytes, actor)
+                                          : region.order->read(offset, bytes, actor);
+  }
+
   /// The first element of out, LSE or partials that belongs to a request and was not written, as a sentence.
   std::optional<std::string> first_unwritten(Role role) const;
 
@@ -95,6 +107,7 @@ class GlobalMemory {
     Axis axes[3];  // those of more than one index, by falling stride
     int axis_count;
     std::vector<bool> written;  // [pages, tokens, heads, row_elements] of buffers that kernels write
+    std::unique_ptr<OrderedWords> order;  // of buffers that they read as well
   };
   struct Place {
     std::int64_t index[3];  // page, token, head

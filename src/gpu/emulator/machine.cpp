@@ -121,6 +121,7 @@ void Machine::launch(const Launch& launch, const std::function<void()>& kernel) 
     fail_with(fmt::format("a launch of {} threads a block: whole warps, at most 1024, are possible", launch.threads));
   }
   launch_ = launch;
+  ++launches_;
   stacks_.reserve(launch.threads);
   share_draws();
   struct Restore {
@@ -199,6 +200,7 @@ Fiber& Machine::run_thread(Thread& thread, const std::function<void()>& kernel) 
   } catch (...) {
     error_ = std::current_exception();
   }
+  end_products(thread);
   thread.finished = true;
   if (stopping_ || error_ != nullptr) return main_;
   ++finished_;

@@ -260,11 +260,13 @@ class Machine {
   Barrier& barrier_at(const Thread& thread, Operation operation, SharedAddress barrier);
   void arrive_at(SharedAddress address, Barrier& barrier, const Clock& clock);
   void complete_phase_if_all_is_there(SharedAddress address, Barrier& barrier);
+  void note_seen(Barrier& barrier, const Thread& thread);
   void check_seen(SharedAddress address, const Barrier& barrier);
   bool arrive_at_named(Operation operation, int id, int threads);
   Box box_at(Operation operation, const TensorMap& map, const BoxPlace& place, SharedAddress shared) const;
   void land(const AsyncCopy& copy, const Actor& actor);
   bool deliver();
+  void end_products(Thread& thread);
   void check_registers() const;
   void resume(Fiber& self, Fiber& next);
   Fiber& next_fiber();
@@ -279,6 +281,7 @@ class Machine {
   WordMemory words_;
   StackArena stacks_;
   Launch launch_;
+  std::uint32_t launches_ = 0;  // so far
   int block_ = 0;
   std::unique_ptr<Thread[]> threads_;
   std::vector<Warp> warps_;

@@ -75,8 +75,18 @@ void Machine::complete_phase_if_all_is_there(SharedAddress address, Barrier& bar
   barrier.missing = barrier.arrivals;
   ++barrier.phases;
   barrier.arrived = barrier.arriving;
-  for (const Thread* thread : barrier.waiting) warp_of(*thread).runnable |= lane_bit(*thread);
+  for (const Thread* thread : barrier.waiting) {
+    warp_of(*thread).runnable |= lane_bit(*thread);
+    note_seen(barrier, *thread);
+  }
   barrier.waiting.clear();
+}
+
+/// The lanes of a warp that wait for a phase together see it complete together: the first one counts.
+void Machine::note_seen(Barrier& barrier, const Thread& thread) {
+  const auto w = static_cast<std::size_t>(thread.index / kWarpThreads);
+  const std::int64_t newest = barrier.phases - 1;
+  if (barrier.seen[w].phase != newest) barrier.seen[w] = {newest, warp_of(thread).clock[w]};
 }
 
 void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
@@ -102,11 +112,8 @@ void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
     self.waiting_for = barrier.value;
     wait(Operation::kWaitFor);
   }
-  Warp& warp = warp_of(self);
-  const auto w = static_cast<std::size_t>(self.index / kWarpThreads);
-  merge_clock(warp.clock, waited.arrived);
-  // The lanes of a warp that wait for a phase together see it complete together: the first one counts.
-  if (waited.seen[w].phase != waited.phases - 1) waited.seen[w] = {waited.phases - 1, warp.clock[w]};
+  merge_clock(warp_of(self).clock, waited.arrived);
+  note_seen(waited, self);
 }
 
 /// True if this completes the barrier.

@@ -17,6 +17,8 @@ void Machine::access_global(Operation operation, const void* address, std::int64
   check_aligned(self, operation, reinterpret_cast<std::uintptr_t>(address), alignment, "global");
   const auto fault = global_.access(address, bytes, direction, self.request);
   if (fault) fail(self, operation, fmt::format("of {} bytes {}", bytes, *fault));
+  const auto race = global_.order(address, bytes, direction, {actor(self), block_, launches_});
+  if (race) fail(self, operation, fmt::format("of {} bytes {}", bytes, *race));
 }
 
 void Machine::store_shared(SharedAddress to, const Words4& value) {

@@ -34,6 +34,15 @@ void Machine::abandon(const Registers& registers) {
   });
 }
 
+/// Of a thread that ends: its registers may outlive it.
+void Machine::end_products(Thread& thread) {
+  for (const Product& product : thread.products) {
+    product.sums->give_back_sums();
+    if (product.fragment != nullptr) product.fragment->give_back_operand();
+  }
+  thread.products.clear();
+}
+
 Registers::Registers() : fences_(&Machine::current().running().fences), touched_(*fences_) {}
 
 void Registers::fail_look() const {
