@@ -40,11 +40,11 @@ struct Operand {
   float b[kDepth][kMaxColumns];
 };
 
-/// Calls visit(row, k, granule) for each granule of `rows` rows along which the depth runs, from `first` on.
+/// Calls visit(row, k, granule) for each granule of `rows` rows along which the depth runs.
 template <class Visit>
-void visit_along_rows(std::uint64_t descriptor, int first, int rows, const Visit& visit) {
+void visit_along_rows(std::uint64_t descriptor, int rows, const Visit& visit) {
   const Matrix matrix = decode(descriptor);
-  for (int row = first; row < first + rows; ++row) {
+  for (int row = 0; row < rows; ++row) {
     const std::uint32_t row_start = matrix.start + static_cast<std::uint32_t>(row / 8) * matrix.group_bytes +
                                     static_cast<std::uint32_t>(row % 8) * 128;
     for (int k = 0; k < kDepth; k += kGranuleElements) {
@@ -67,13 +67,14 @@ void visit_across_rows(std::uint64_t descriptor, int columns, const Visit& visit
   }
 }
 
-/// Calls visit(granule) for what a warp reads of shared memory: of `a` its own sixteen rows, of `b` everything.
+/// Calls visit(granule) for what each warp reads of shared memory. Which warp reads which rows of `a` is not said: all
+/// read all. (PTX ISA: wgmma.mma_async.)
 template <class Visit>
-void visit_read(const Product& product, int warp, const Visit& visit) {
+void visit_read(const Product& product, const Visit& visit) {
   const auto visit_granule = [&](int /*row*/, int /*column*/, std::uint32_t granule) { visit(granule); };
   if (product.operation == Operation::kWarpgroupMultiply) {
-    visit_along_rows(product.a_matrix, warp % 4 * 16, 16, visit_granule);
-    visit_along_rows(product.b_matrix, 0, 8 * product.tiles, visit_granule);
+    visit_along_rows(product.a_matrix, kRows, visit_granule);
+    visit_along_rows(product.b_matrix, 8 * product.tiles, visit_granule);
   } else {
     visit_across_rows(product.b_matrix, 8 * product.tiles, visit_granule);
   }
@@ -100,10 +101,10 @@ void read_operands(Machine& machine, Thread* threads, const Product& product, Op
     for (int i = 0; i < kGranuleElements; ++i) place(i) = widen(product.is_bfloat16, elements[i]);
   };
   if (product.operation == Operation::kWarpgroupMultiply) {
-    visit_along_rows(product.a_matrix, 0, kRows, [&](int row, int k, std::uint32_t granule) {
+    visit_along_rows(product.a_matrix, kRows, [&](int row, int k, std::uint32_t granule) {
       read(granule, [&](int i) -> float& { return operand.a[row][k + i]; });
     });
-    visit_along_rows(product.b_matrix, 0, columns, [&](int column, int k, std::uint32_t granule) {
+    visit_along_rows(product.b_matrix, columns, [&](int column, int k, std::uint32_t granule) {
       read(granule, [&](int i) -> float& { return operand.b[k + i][column]; });
     });
     return;
@@ -179,7 +180,7 @@ void execute_product(Machine& machine, Thread* threads) {
   sums.store();
   for (int w = 0; w < 4; ++w) {
     const Actor actor = machine.actor(threads[w * kWarpThreads]);
-    visit_read(product, w, [&](std::uint32_t granule) { machine.shared().end_product(granule, actor); });
+    visit_read(product, [&](std::uint32_t granule) { machine.shared().end_product(granule, actor); });
   }
   for (int t = 0; t < kWarpgroupThreads; ++t) {
     const Product& own = threads[t].products.front();
@@ -192,7 +193,7 @@ void execute_product(Machine& machine, Thread* threads) {
 }  // namespace
 
 void begin_reading(Machine& machine, const Thread& thread, const Product& product) {
-  visit_read(product, thread.index / kWarpThreads, [&](std::uint32_t granule) {
+  visit_read(product, [&](std::uint32_t granule) {
     const auto fault = machine.shared().begin_product(granule, machine.actor(thread));
     if (fault) machine.fail(thread, product.operation, *fault);
     machine.check_fenced(thread, product.operation, granule);
