@@ -44,6 +44,7 @@ void Machine::complete_phase_if_all_is_there(Barrier& barrier) {
 }
 
 void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
+  maybe_switch();
   Thread& self = *running_;
   Warp& warp = warp_of(self);
   Barrier& reached = barrier_at(self, Operation::kArrive, barrier);
@@ -58,6 +59,7 @@ void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
 }
 
 void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
+  maybe_switch();
   Thread& self = *running_;
   Barrier& waited = barrier_at(self, Operation::kWaitFor, barrier);
   if (parity > 1) fail(self, Operation::kWaitFor, fmt::format("has the parity {}", parity));
@@ -92,6 +94,7 @@ bool Machine::arrive_at_named(Operation operation, int id, int threads) {
 }
 
 void Machine::sync_threads(int id, int threads) {
+  maybe_switch();
   Thread& self = *running_;
   const bool complete = arrive_at_named(Operation::kSyncThreads, id, threads);
   NamedBarrier& barrier = named_barriers_[static_cast<std::size_t>(id)];
@@ -105,6 +108,7 @@ void Machine::sync_threads(int id, int threads) {
 }
 
 void Machine::arrive_threads(int id, int threads) {
+  maybe_switch();
   arrive_at_named(Operation::kArriveThreads, id, threads);
   tick(warp_of(*running_));
 }

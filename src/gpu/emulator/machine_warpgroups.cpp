@@ -15,6 +15,7 @@ void Machine::multiply(Product product) {
 }
 
 void Machine::warpgroup_wait(int pending) {
+  maybe_switch();
   constexpr Operation kWait = Operation::kWarpgroupWait;
   Thread& self = *running_;
   self.fenced = false;
