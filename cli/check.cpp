@@ -26,19 +26,27 @@ struct Options {
   std::string only;
   std::int64_t count = 1000;
   std::uint64_t seed = 1;
+  std::string schedule = "fixed";
+  std::uint64_t schedule_seed = 1;
+  std::int64_t schedules = 0;
+  std::string trace_out;
   bool as_json = false;
 };
 
-std::string reproducing_command(const Options& options, const std::string& name, bool random, std::uint64_t seed) {
+std::string reproducing_command(const Options& options, const std::string& name, bool random, std::uint64_t seed,
+                                const Schedule& schedule) {
   const std::string which =
       random ? fmt::format("random --count 1 --seed {}", seed) : fmt::format("edge --only {}", name);
   const std::string arch = options.arch == "newest" ? "" : " --arch " + options.arch;
-  return fmt::format("varlen check --backend {}{} --cases {}", options.backend, arch, which);
+  const std::string order = schedule == Schedule{} ? ""
+                                                   : fmt::format(" --schedule {} --schedule-seed {}",
+                                                                 schedule_policy_name(schedule.policy), schedule.seed);
+  return fmt::format("varlen check --backend {}{}{} --cases {}", options.backend, arch, order, which);
 }
 
 // Tensors lie between inaccessible pages, so a stray access ends the process. This text, prepared before each case,
 // is then the last thing written: a signal handler may do little more than that.
-std::array<char, 256> last_words{};
+std::array<char, 400> last_words{};
 
 extern "C" void say_last_words(int signal) {
   if (write(STDERR_FILENO, last_words.data(), std::strlen(last_words.data())) < 0) _exit(kExitInternal);
@@ -48,9 +56,9 @@ extern "C" void say_last_words(int signal) {
 
 void prepare_last_words(const Options& options, const CheckProgress& progress) {
   const bool random = progress.seed != 0;
-  const auto end =
-      fmt::format_to_n(last_words.data(), last_words.size() - 1, "\nvarlen: crashed in case {}; to reproduce: {}\n",
-                       progress.name, reproducing_command(options, progress.name, random, progress.seed));
+  const auto end = fmt::format_to_n(
+      last_words.data(), last_words.size() - 1, "\nvarlen: crashed in case {}; to reproduce: {}\n", progress.name,
+      reproducing_command(options, progress.name, random, progress.seed, progress.schedule));
   *end.out = '\0';
 }
 
@@ -72,6 +80,10 @@ CheckSummary run_with_progress(const Options& options) {
   request.only = options.only;
   request.count = options.count;
   request.seed = options.seed;
+  request.policies = schedule_policies_named(options.schedule);
+  request.schedule_seed = options.schedule_seed;
+  request.schedules = options.schedules;
+  request.timeline = !options.trace_out.empty();
   request.progress = [&](const CheckProgress& progress) {
     prepare_last_words(options, progress);
     const double now = seconds_now();
@@ -88,32 +100,72 @@ CheckSummary run_with_progress(const Options& options) {
 
 void print_text(const Options& options, const CheckSummary& summary) {
   for (const CheckFailure& failure : summary.failures) {
-    fmt::print("FAILED {}: {}\n  {}\n", failure.name, failure.message,
-               reproducing_command(options, failure.name, failure.random, failure.seed));
+    fmt::print("FAILED {}: {}\n", failure.name, failure.message);
+    for (const std::string& event : failure.events) fmt::print("    {}\n", event);
+    fmt::print("  {}\n", reproducing_command(options, failure.name, failure.random, failure.seed, failure.schedule));
   }
   fmt::print("worst output error {:.3g} of the bound, worst LSE {:.3g}\n", summary.worst_out, summary.worst_lse);
   fmt::print("{} passed, {} failed\n", summary.passed, summary.failed);
 }
 
 void print_json(const Options& options, const CheckSummary& summary) {
-  nlohmann::ordered_json json = {{"backend", options.backend},     {"arch", options.arch},
-                                 {"cases", options.cases},         {"count", options.count},
-                                 {"seed", options.seed},           {"passed", summary.passed},
-                                 {"failed", summary.failed},       {"worst_out", summary.worst_out},
-                                 {"worst_lse", summary.worst_lse}, {"failures", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json json = {{"backend", options.backend},
+                                 {"arch", options.arch},
+                                 {"cases", options.cases},
+                                 {"count", options.count},
+                                 {"seed", options.seed},
+                                 {"passed", summary.passed},
+                                 {"failed", summary.failed},
+                                 {"worst_out", summary.worst_out},
+                                 {"worst_lse", summary.worst_lse},
+                                 {"schedule", options.schedule},
+                                 {"schedule_seed", options.schedule_seed}};
+  json["failures"] = nlohmann::ordered_json::array();
   for (const CheckFailure& failure : summary.failures) {
     json["failures"].push_back(
         {{"name", failure.name},
          {"message", failure.message},
-         {"reproduce", reproducing_command(options, failure.name, failure.random, failure.seed)}});
+         {"schedule", schedule_policy_name(failure.schedule.policy)},
+         {"schedule_seed", failure.schedule.seed},
+         {"events", failure.events},
+         {"reproduce", reproducing_command(options, failure.name, failure.random, failure.seed, failure.schedule)}});
   }
   fmt::print("{}\n", json.dump(2));
 }
 
 int check(const Options& options) {
   const CheckSummary summary = run_with_progress(options);
+  if (!summary.timeline.empty()) write_text_file(options.trace_out, summary.timeline);
   options.as_json ? print_json(options, summary) : print_text(options, summary);
+  if (!options.trace_out.empty() && summary.timeline.empty()) {
+    fmt::print(stderr, "varlen: {} is not written: nothing failed, and there is more than one run\n",
+               options.trace_out);
+  }
   return summary.failed == 0 ? kExitDone : kExitCheckFailed;
+}
+
+/// Returns those that are for the emulator only.
+std::vector<CLI::Option*> add_emulator_options(CLI::App& command, Options& options) {
+  const std::string emulator = "Emulator";
+  return {command
+              .add_option("--schedule", options.schedule,
+                          "In which order warps go on and copies land: fixed, random, priority, starve, early, late, "
+                          "unordered, or all of them in turn")
+              ->check(CLI::IsMember({"fixed", "random", "priority", "starve", "early", "late", "unordered", "all"}))
+              ->capture_default_str()
+              ->group(emulator),
+          command.add_option("--schedule-seed", options.schedule_seed, "Of each case's first schedule; then the next")
+              ->check(CLI::PositiveNumber)
+              ->capture_default_str()
+              ->group(emulator),
+          command.add_option("--schedules", options.schedules, "Runs of each case; default: one under each policy")
+              ->check(CLI::PositiveNumber)
+              ->group(emulator),
+          command
+              .add_option("--trace-out", options.trace_out,
+                          "Write what happens when as a page: of the first case that fails, or of the only one")
+              ->type_name("FILE")
+              ->group(emulator)};
 }
 
 }  // namespace
@@ -135,8 +187,16 @@ void add_check(CLI::App& app, Action& action) {
   command->add_option("--seed", options->seed, "Of the first random batch")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  const std::vector<CLI::Option*> emulators = add_emulator_options(*command, *options);
   command->add_flag("--json", options->as_json, "Print one JSON object");
-  command->callback([options, &action] { action = [options] { return check(*options); }; });
+  command->callback([options, emulators, &action] {
+    for (const CLI::Option* option : emulators) {
+      if (option->count() > 0 && options->backend != "emulator") {
+        throw CLI::ValidationError(option->get_name(), "needs --backend emulator");
+      }
+    }
+    action = [options] { return check(*options); };
+  });
 }
 
 }  // namespace varlen::cli

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "varlen/batch.hpp"
+#include "varlen/emulator.hpp"
 #include "varlen/export.hpp"
 #include "varlen/plan.hpp"
 
@@ -41,6 +42,7 @@ struct RunOptions {
   GpuArchitecture architecture = GpuArchitecture::kNewest;  ///< kCuda and kEmulator
   void* stream = nullptr;     ///< kCuda: the cudaStream_t to launch on; null: the default stream
   RunTrace* trace = nullptr;  ///< kCpu: what ran when
+  EmulatorOptions emulator;   ///< kEmulator; as it is for other backends
 };
 
 /// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch. kAuto: the

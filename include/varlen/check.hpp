@@ -8,6 +8,7 @@
 
 #include "varlen/attention.hpp"
 #include "varlen/batch.hpp"
+#include "varlen/emulator.hpp"
 #include "varlen/export.hpp"
 
 namespace varlen {
@@ -48,7 +49,11 @@ struct CheckProgress {
   std::int64_t failed = 0;
   std::string name;        ///< of the case about to run; empty after the last
   std::uint64_t seed = 0;  ///< of that case, if it is a random one
+  Schedule schedule;       ///< of that run
 };
+
+/// "all" in the order of their numbers, or one by its name.
+VARLEN_API std::vector<SchedulePolicy> schedule_policies_named(const std::string& name);
 
 struct CheckOptions {
   Backend backend = Backend::kAuto;
@@ -58,21 +63,34 @@ struct CheckOptions {
   std::int64_t count = 1000;  ///< random cases
   std::uint64_t seed = 1;     ///< of the first random case, which is run with exactly this seed
   std::function<void(const CheckProgress&)> progress;
+
+  // The emulator only; others refuse what differs from the defaults.
+  /// Run i of each case is under policy i modulo their number, with schedule_seed + i.
+  std::vector<SchedulePolicy> policies = {SchedulePolicy::kFixed};
+  std::uint64_t schedule_seed = 1;
+  std::int64_t schedules = 0;  ///< runs of each case; 0: one under each policy
+  bool timeline = false;       ///< CheckSummary::timeline is wanted
 };
 
 struct CheckFailure {
   std::string name;     ///< of the edge case, or "random"
   std::string message;  ///< one line
   bool random = false;
-  std::uint64_t seed = 0;  ///< random cases: `count = 1` with this seed runs just this case again
+  std::uint64_t seed = 0;           ///< random cases: `count = 1` with this seed runs just this case again
+  Schedule schedule;                ///< emulator: so does this one with `schedules = 1`
+  std::vector<std::string> events;  ///< emulator: the last ones of the parties to the fault, one line each
 };
 
+/// Runs of cases: with several schedules each of them counts.
 struct CheckSummary {
   std::int64_t passed = 0;
   std::int64_t failed = 0;
   double worst_out = 0;  ///< over all cases, as in Comparison
   double worst_lse = 0;
   std::vector<CheckFailure> failures;
+  /// A page of HTML: what happened when in the first case that failed, or in the only one. Empty if there is no such
+  /// case, or it was not asked for.
+  std::string timeline;
 };
 
 /// Runs named edge cases, then random batches. Each is computed twice, once among clean neighbours and once among NaN,

@@ -122,11 +122,16 @@ std::string check(const Case& test, const Expectation& expected, const Compute& 
 
 }  // namespace
 
-Compute compute_with(Backend backend, GpuArchitecture architecture) {
-  return [backend, options = RunOptions{.backend = backend, .architecture = architecture}](
+Compute compute_with(Backend backend, GpuArchitecture architecture, const EmulatorOptions& emulator) {
+  return [backend, options = RunOptions{.backend = backend, .architecture = architecture, .emulator = emulator}](
              const Case& test, const Batch& batch, const Tensors& tensors) -> std::string {
     if (backend == Backend::kCuda) return run_on_device(test, batch, tensors, options);
     if (!test.one_call && backend != Backend::kReference) return run_plan(test, batch, tensors, options);
+    if (options.emulator != EmulatorOptions{}) {  // attention() has no options; this is its plan
+      Case planned = test;
+      planned.target = PlanTarget::h100();
+      return run_plan(planned, batch, tensors, options);
+    }
     attention(batch, tensors, backend);
     return {};
   };
@@ -149,6 +154,9 @@ CaseResult run_case(const Case& test, const Expectation& expected, const Compute
   try {
     result.failure = expected.failure;
     if (result.failure.empty()) result.failure = check(test, expected, compute, rounded_weights, result.comparison);
+  } catch (const EmulatorFault& fault) {
+    result.failure = fault.what();
+    result.events = fault.events();
   } catch (const std::exception& error) {
     result.failure = error.what();
   }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "check/case.hpp"
 #include "reference/reference.hpp"
@@ -21,13 +22,15 @@ Expectation expect(const Case& test);
 
 struct CaseResult {
   Comparison comparison;
-  std::string failure;  // one line; empty if the case passed
+  std::string failure;              // one line; empty if the case passed
+  std::vector<std::string> events;  // of an EmulatorFault
 };
 
 /// Computes a case's problem; returns what went wrong, or nothing. May throw.
 using Compute = std::function<std::string(const Case& test, const Batch& batch, const Tensors& tensors)>;
 /// With a plan for the case's target and a workspace of exactly the bytes that it asks for.
-Compute compute_with(Backend backend, GpuArchitecture architecture = GpuArchitecture::kNewest);
+Compute compute_with(Backend backend, GpuArchitecture architecture = GpuArchitecture::kNewest,
+                     const EmulatorOptions& emulator = {});
 
 /// `expected` is expect(test); `rounded_weights` as in compare(). Never throws: an exception while computing is a
 /// failure.

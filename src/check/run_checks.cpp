@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "check/adapt.hpp"
 #include "check/cases.hpp"
@@ -19,34 +21,66 @@ CheckCases check_cases_named(const std::string& name) {
               fmt::format("cases = {} must be edge, random or all", name));
 }
 
+std::vector<SchedulePolicy> schedule_policies_named(const std::string& name) {
+  if (name != "all") return {schedule_policy_named(name)};
+  std::vector<SchedulePolicy> all;
+  for (std::int32_t policy = 0; policy < kSchedulePolicies; ++policy)
+    all.push_back(static_cast<SchedulePolicy>(policy));
+  return all;
+}
+
 namespace {
 
 std::string full_name(const check::EdgeCase& edge, const PlanTarget& target) {
   return edge.test.name + "/" + target.name;
 }
 
-/// Runs cases one after another and keeps the score.
+std::int64_t schedules_of(const CheckOptions& options) {
+  return options.schedules == 0 ? static_cast<std::int64_t>(options.policies.size()) : options.schedules;
+}
+
+[[noreturn]] void refuse(const char* field, const std::string& value, const std::string& message) {
+  throw Error(ErrorCode::kInvalidArgument, field, Error::kNoIndex, value, message);
+}
+
+void check_options(const CheckOptions& options) {
+  if (options.count < 0) {
+    const std::string count = fmt::to_string(options.count);
+    refuse("count", count, fmt::format("count = {} must not be negative", count));
+  }
+  if (options.schedules < 0) {
+    const std::string schedules = fmt::to_string(options.schedules);
+    refuse("schedules", schedules, fmt::format("schedules = {} must not be negative", schedules));
+  }
+  if (options.policies.empty()) refuse("policies", "", "policies has no policy: one is needed");
+  if (options.backend == Backend::kEmulator) return;
+  const char* const backend = backend_name(options.backend);
+  const CheckOptions defaults;
+  if (options.policies != defaults.policies || options.schedule_seed != defaults.schedule_seed ||
+      options.schedules != defaults.schedules) {
+    const std::string policy = schedule_policy_name(options.policies.front());
+    refuse("policies", policy, fmt::format("schedules are for backend emulator, not {}", backend));
+  }
+  if (options.timeline) refuse("timeline", "true", fmt::format("a timeline is for backend emulator, not {}", backend));
+}
+
+/// Runs cases one after another, each under its schedules, and keeps the score.
 class Checker {
  public:
-  Checker(const CheckOptions& options, std::int64_t total)
-      : options_(options), compute_(check::compute_with(options.backend, options.architecture)) {
-    progress_.total = total;
+  Checker(const CheckOptions& options, std::int64_t cases) : options_(options) {
+    progress_.total = cases * schedules_of(options);
   }
 
   void run(const check::Case& test, const check::Expectation& expected, bool random) {
     progress_.name = test.name;
     progress_.seed = random ? test.seed : 0;
-    report();
-    check::CaseResult result = check::run_case(test, expected, compute_, check::rounds_weights(options_.backend));
-    summary_.worst_out = std::max(summary_.worst_out, result.comparison.worst_out);
-    summary_.worst_lse = std::max(summary_.worst_lse, result.comparison.worst_lse);
-    if (result.failure.empty()) {
-      ++summary_.passed;
-    } else {
-      ++summary_.failed;
-      summary_.failures.push_back({test.name, std::move(result.failure), random, progress_.seed});
+    for (std::int64_t i = 0; i < schedules_of(options_); ++i) {
+      progress_.schedule = {options_.policies[static_cast<std::size_t>(i) % options_.policies.size()],
+                            options_.schedule_seed + static_cast<std::uint64_t>(i)};
+      report();
+      run(test, expected);
+      ++progress_.done;
     }
-    ++progress_.done;
   }
 
   CheckSummary finish() {
@@ -56,13 +90,35 @@ class Checker {
   }
 
  private:
+  void run(const check::Case& test, const check::Expectation& expected) {
+    check::CaseResult result = run_with(test, expected, nullptr);
+    summary_.worst_out = std::max(summary_.worst_out, result.comparison.worst_out);
+    summary_.worst_lse = std::max(summary_.worst_lse, result.comparison.worst_lse);
+    // The same once more, or every run would be slow.
+    if (options_.timeline && summary_.timeline.empty() && (!result.failure.empty() || progress_.total == 1)) {
+      run_with(test, expected, &summary_.timeline);
+    }
+    if (result.failure.empty()) {
+      ++summary_.passed;
+      return;
+    }
+    ++summary_.failed;
+    summary_.failures.push_back({test.name, std::move(result.failure), progress_.seed != 0, progress_.seed,
+                                 progress_.schedule, std::move(result.events)});
+  }
+
+  check::CaseResult run_with(const check::Case& test, const check::Expectation& expected, std::string* timeline) const {
+    const check::Compute compute =
+        check::compute_with(options_.backend, options_.architecture, {progress_.schedule, timeline});
+    return check::run_case(test, expected, compute, check::rounds_weights(options_.backend));
+  }
+
   void report() {
     progress_.failed = summary_.failed;
     if (options_.progress) options_.progress(progress_);
   }
 
   const CheckOptions& options_;
-  const check::Compute compute_;
   CheckProgress progress_;
   CheckSummary summary_;
 };
@@ -70,10 +126,7 @@ class Checker {
 }  // namespace
 
 CheckSummary run_checks(const CheckOptions& options) {
-  if (options.count < 0) {
-    throw Error(ErrorCode::kInvalidArgument, "count", Error::kNoIndex, fmt::to_string(options.count),
-                fmt::format("count = {} must not be negative", options.count));
-  }
+  check_options(options);
   std::vector<check::EdgeCase> edges;
   if (options.cases != CheckCases::kRandom) edges = check::edge_cases();
   check::adapt_to(options.backend, edges);

@@ -55,6 +55,7 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
   if (backend == Backend::kReference) {
     refuse("options.backend", Error::kNoIndex, "reference", "has no plan: call attention()");
   }
+  dispatch::check_emulator_options(options.emulator, backend);
   dispatch::check_workspace(workspace, workspace_bytes(plan, backend));
   if (backend == Backend::kCuda) {
     if (plan.data().on_device == nullptr) {
@@ -66,7 +67,7 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
     }
     cuda::execute(plan, tensors, workspace, options.architecture, options.stream);
   } else if (backend == Backend::kEmulator) {
-    emulator::execute(plan, tensors, workspace, options.architecture);
+    emulator::execute(plan, tensors, workspace, options.architecture, options.emulator);
   } else {
     cpu::execute(plan, tensors, workspace, options.trace);
   }

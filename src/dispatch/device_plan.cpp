@@ -91,6 +91,7 @@ void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, co
     refuse("options.backend", Error::kNoIndex, backend_name(options.backend), "is not the plan's, {}",
            backend_name(planner.backend()));
   }
+  dispatch::check_emulator_options(options.emulator, planner.backend());
   validate_tensors(planner.batch(), tensors);
   dispatch::select(planner.backend(), tensors);
   if (tensors.query.present() && tensors.query.device_index != planner.device()) {

@@ -9,4 +9,7 @@ namespace varlen::dispatch {
 /// the tensors' memory.
 Backend select(Backend requested, const Tensors& tensors);
 
+/// Throws Error if something is asked of the emulator and this is not it.
+void check_emulator_options(const EmulatorOptions& options, Backend backend);
+
 }  // namespace varlen::dispatch

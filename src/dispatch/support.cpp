@@ -85,6 +85,18 @@ Backend select(Backend requested, const Tensors& tensors) {
          "is not one of 0 (auto), 1 (cpu), 2 (reference), 3 (cuda), 4 (emulator)");
 }
 
+void check_emulator_options(const EmulatorOptions& options, Backend backend) {
+  if (backend == Backend::kEmulator) return;
+  if (options.schedule != Schedule{}) {
+    refuse("options.emulator.schedule", Error::kNoIndex, schedule_policy_name(options.schedule.policy),
+           "is not for backend {}: only the emulator has schedules", backend_name(backend));
+  }
+  if (options.timeline != nullptr) {
+    refuse("options.emulator.timeline", Error::kNoIndex, "not null",
+           "is not for backend {}: only the emulator has a timeline", backend_name(backend));
+  }
+}
+
 }  // namespace dispatch
 
 BuildInfo build_info() {

@@ -17,7 +17,8 @@ std::int64_t workspace_bytes(const Plan& plan) {
   return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
 }
 
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture) {
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
+             const EmulatorOptions& options) {
   const PlanData& data = plan.data();
   kernel::select_shape(data.batch);  // throws if no kernel computes it
   const std::int64_t bytes = emulator::workspace_bytes(plan);
@@ -29,7 +30,7 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
   const std::int64_t workers = data.target.workers;
   const PlacedPlan placed{data.view(), data.merges.data(), nullptr, std::min(plan.item_count(), workers),
                           std::min(std::ssize(data.merges), workers)};
-  run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, workspace, architecture);
+  run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, workspace, architecture, options);
 }
 
 }  // namespace varlen::emulator

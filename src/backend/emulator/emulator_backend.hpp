@@ -17,7 +17,7 @@ std::int64_t workspace_bytes(const Plan& plan);
 /// Error(kUnsupported) as kernel::select_shape() does, Error(kWorkspaceTooSmall), and Error(kInternal) with one
 /// line for everything that a kernel does wrong.
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace,
-             GpuArchitecture architecture = GpuArchitecture::kNewest);
+             GpuArchitecture architecture = GpuArchitecture::kNewest, const EmulatorOptions& options = {});
 
 /// The same for plans made on the device, which here is the host. Throws Error(kUnsupported) for a batch that no kernel
 /// computes and for limits that are too high.

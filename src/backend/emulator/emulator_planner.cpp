@@ -52,7 +52,7 @@ class EmulatorPlanner : public DevicePlanner {
     const PlacedPlan placed{planning_.view(data()), merges, counts, workers,
                             std::min(planning_.sizes().merges, workers)};
     run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
-                workspace, options.architecture);
+                workspace, options.architecture, options.emulator);
   }
 
   LengthFault fault() const override {

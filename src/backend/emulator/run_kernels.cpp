@@ -39,8 +39,8 @@ bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
 }
 
 void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, std::int64_t draws,
-            const kernel::ForwardParameters& parameters) {
-  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws},
+            const kernel::ForwardParameters& parameters, const Schedule& schedule) {
+  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws, schedule.seed, schedule},
                  [&kernel, &parameters] { kernel.run(parameters); });
 }
 
@@ -53,7 +53,7 @@ void expect_written(const GlobalMemory& memory, Role role) {
 
 void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
                  const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
-                 GpuArchitecture architecture) {
+                 GpuArchitecture architecture, const EmulatorOptions& options) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
   std::optional<kernel::Boxes> boxes;
   if (architecture != GpuArchitecture::kSm80) {
@@ -72,10 +72,10 @@ void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch
   Machine machine(memory);
   const std::int64_t items = item_count(data.view());
   *parameters.counter = 0;
-  launch(machine, forward, plan.blocks, std::max<std::int64_t>(0, items - plan.blocks), parameters);
+  launch(machine, forward, plan.blocks, std::max<std::int64_t>(0, items - plan.blocks), parameters, options.schedule);
   if (plan.merge_blocks > 0) {
     expect_written(memory, Role::kPartials);
-    launch(machine, merge_kernel(), plan.merge_blocks, 0, parameters);
+    launch(machine, merge_kernel(), plan.merge_blocks, 0, parameters, options.schedule);
   }
   expect_written(memory, Role::kOut);
   expect_written(memory, Role::kLse);

@@ -22,6 +22,6 @@ struct PlacedPlan {
 /// for everything that a kernel does wrong.
 void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
                  const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
-                 GpuArchitecture architecture);
+                 GpuArchitecture architecture, const EmulatorOptions& options);
 
 }  // namespace varlen::emulator

@@ -23,6 +23,11 @@ std::string work_name(const Thread& thread) {
   return fmt::format("item {}, request {}", thread.item, thread.request);
 }
 
+bool reads_or_writes_shared(Operation operation) {
+  return operation == Operation::kLoadMatrices || operation == Operation::kLoadMatricesTransposed ||
+         operation == Operation::kStoreMatrices;
+}
+
 [[noreturn]] void fail_with(const std::string& message) {
   throw Error(ErrorCode::kInternal, "kernel", Error::kNoIndex, "", message);
 }
@@ -121,7 +126,8 @@ void Machine::launch(const Launch& launch, const std::function<void()>& kernel) 
     fail_with(fmt::format("a launch of {} threads a block: whole warps, at most 1024, are possible", launch.threads));
   }
   launch_ = launch;
-  ++launches_;
+  scheduler_ = Scheduler(launch.schedule);
+  scheduled_ = !scheduler_.is_fixed();
   stacks_.reserve(launch.threads);
   share_draws();
   struct Restore {
@@ -129,12 +135,17 @@ void Machine::launch(const Launch& launch, const std::function<void()>& kernel) 
     ~Restore() { current_ = previous; }
   } const restore{std::exchange(current_, this)};
   for (block_ = 0; block_ < launch.blocks; ++block_) run_block(kernel);
+  ++launches_;
 }
 
 /// Blocks run one after another here: drawn as they come, the first would have all the work. So who draws what is
 /// decided before, at random; each block's draws rise, as on a GPU.
 void Machine::share_draws() {
   draws_.assign(static_cast<std::size_t>(launch_.blocks), {});
+  if (scheduled_) {
+    scheduler_.share_draws(launch_.draws, draws_);
+    return;
+  }
   std::mt19937_64 random(launch_.seed);
   for (std::int64_t drawn = 0; drawn < launch_.draws; ++drawn) draws_[random() % draws_.size()].push_back(drawn);
 }
@@ -145,6 +156,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   shared_.reset(launch_.shared_bytes, static_cast<int>(warps));
   words_.reset(launch_.shared_bytes, static_cast<int>(warps));
   warps_.assign(warps, {kAllLanes, 0, 0, Operation::kNone, Clock(warps, 0)});
+  scheduler_.begin_block(launches_, block_, static_cast<int>(warps));
   for (std::size_t w = 0; w < warps; ++w) warps_[w].clock[w] = 1;
   barriers_.clear();
   named_barriers_.fill({0, Clock(warps, 0), {}, {}});
@@ -208,22 +220,8 @@ Fiber& Machine::run_thread(Thread& thread, const std::function<void()>& kernel) 
   return next_fiber();
 }
 
-/// The rest of a warp first, then the other warps, then whoever a copy lets run on; nobody left: launch(), which knows
-/// whether all have finished.
-Fiber& Machine::next_fiber() {
-  if (error_ != nullptr) return main_;
-  const std::size_t begin = running_ == nullptr ? 0 : static_cast<std::size_t>(running_->index / kWarpThreads);
-  do {
-    for (std::size_t step = 0; step < warps_.size(); ++step) {
-      const std::size_t w = (begin + step) % warps_.size();
-      if (warps_[w].runnable == 0) continue;
-      return threads_[w * kWarpThreads + static_cast<std::size_t>(std::countr_zero(warps_[w].runnable))];
-    }
-  } while (deliver());
-  return main_;
-}
-
 void Machine::resume(Fiber& self, Fiber& next) {
+  if (&self == &next) return;  // a copy that landed, or its next turn, lets it go on
   previous_ = &self;
   announce_switch(&self, next);
   boost::context::fiber from = std::move(next.context).resume();
@@ -286,6 +284,7 @@ const Operands& Machine::join_warp(Operation operation, const Operands& operands
     wait(operation);
     return self.operands;
   }
+  if (reads_or_writes_shared(operation)) maybe_switch();
   execute_warp(*this, operation, &self - self.index % kWarpThreads);
   if (operation == Operation::kSyncWarp) tick(warp);
   warp.in_operation = 0;

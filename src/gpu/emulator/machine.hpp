@@ -1,8 +1,10 @@
 // A GPU in one thread: runs the threads of a block as fibers, one block after another, and watches what they do.
 //
 // A fiber runs until it waits for others: at a barrier or in an operation of its whole warp. There each lane leaves its
-// operands; the last one to come computes for all and runs on. The order is fixed, so every run is the same. What is
-// asynchronous happens as late as it may: products when they are waited for, copies when nobody can go on without them.
+// operands; the last one to come computes for all and runs on. By default the order is fixed, and what is asynchronous
+// happens as late as it may: products when they are waited for, copies when nobody can go on without them. Under
+// another schedule (schedule.hpp) fibers also stop before operations that others can observe. Every run can be
+// repeated.
 #pragma once
 
 #include <array>
@@ -18,6 +20,7 @@
 
 #include "gpu/emulator/fiber.hpp"
 #include "gpu/emulator/global_memory.hpp"
+#include "gpu/emulator/schedule.hpp"
 #include "gpu/emulator/shared_memory.hpp"
 #include "gpu/emulator/stack_arena.hpp"
 #include "gpu/emulator/word_memory.hpp"
@@ -140,7 +143,8 @@ struct Launch {
   int threads = kWarpThreads;
   std::int64_t shared_bytes = 0;
   std::int64_t draws = 0;  // from the counter that mean work; later ones come back as this many and more
-  std::uint64_t seed = 1;  // of who draws what
+  std::uint64_t seed = 1;  // of who draws what, if the schedule is fixed
+  Schedule schedule = {};
 };
 
 struct Box;
@@ -222,6 +226,9 @@ class Machine {
     std::uint32_t at_barrier;    // of the block
     Operation operation;
     Clock clock;
+    std::uint32_t paused = 0;                       // lanes that had their turn
+    std::array<std::uint8_t, kWarpThreads> turn{};  // operations that each lane may still do in this turn
+    std::uint8_t first_lane = 0;
   };
   /// The newest phase that a warp has seen complete, and when in the warp's time.
   struct Seen {
@@ -265,11 +272,23 @@ class Machine {
   bool arrive_at_named(Operation operation, int id, int threads);
   Box box_at(Operation operation, const TensorMap& map, const BoxPlace& place, SharedAddress shared) const;
   void land(const AsyncCopy& copy, const Actor& actor);
-  bool deliver();
+  void deliver(std::size_t which);
   void end_products(Thread& thread);
   void check_registers() const;
   void resume(Fiber& self, Fiber& next);
-  Fiber& next_fiber();
+  Fiber& next_fiber() {
+    if (error_ != nullptr) return main_;
+    return scheduled_ ? next_by_schedule() : next_in_order();
+  }
+  Fiber& next_in_order();
+  Fiber& next_by_schedule();
+  Fiber& next_lane(std::size_t warp);
+  /// Before an operation that others can observe: under a schedule that is not fixed others may go first.
+  void maybe_switch() {
+    if (scheduled_) count_operation();
+  }
+  void count_operation();
+  bool deliver_by_schedule();
   void unwind_all();
   [[noreturn]] void fail_divergent(const Thread& thread, Operation operation, std::uint32_t others, Operation theirs);
   std::exception_ptr deadlock() const;
@@ -281,7 +300,9 @@ class Machine {
   WordMemory words_;
   StackArena stacks_;
   Launch launch_;
-  std::uint32_t launches_ = 0;  // so far
+  int launches_ = 0;
+  Scheduler scheduler_;
+  bool scheduled_ = false;  // otherwise the order is fixed
   int block_ = 0;
   std::unique_ptr<Thread[]> threads_;
   std::vector<Warp> warps_;

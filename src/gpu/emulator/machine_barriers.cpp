@@ -90,6 +90,7 @@ void Machine::note_seen(Barrier& barrier, const Thread& thread) {
 }
 
 void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
+  maybe_switch();
   Thread& self = *running_;
   Warp& warp = warp_of(self);
   Barrier& reached = barrier_at(self, Operation::kArrive, barrier);
@@ -104,6 +105,7 @@ void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
 }
 
 void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
+  maybe_switch();
   Thread& self = *running_;
   Barrier& waited = barrier_at(self, Operation::kWaitFor, barrier);
   if (parity > 1) fail(self, Operation::kWaitFor, fmt::format("has the parity {}", parity));
@@ -143,6 +145,7 @@ bool Machine::arrive_at_named(Operation operation, int id, int threads) {
 }
 
 void Machine::sync_threads(int id, int threads) {
+  maybe_switch();
   Thread& self = *running_;
   const bool complete = arrive_at_named(Operation::kSyncThreads, id, threads);
   NamedBarrier& barrier = named_barriers_[static_cast<std::size_t>(id)];
@@ -156,6 +159,7 @@ void Machine::sync_threads(int id, int threads) {
 }
 
 void Machine::arrive_threads(int id, int threads) {
+  maybe_switch();
   arrive_at_named(Operation::kArriveThreads, id, threads);
   tick(warp_of(*running_));
 }

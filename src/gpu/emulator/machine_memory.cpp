@@ -22,6 +22,7 @@ void Machine::access_global(Operation operation, const void* address, std::int64
 }
 
 void Machine::store_shared(SharedAddress to, const Words4& value) {
+  maybe_switch();
   store_shared_by(*running_, Operation::kStoreShared, to, value);
 }
 
@@ -33,6 +34,7 @@ void Machine::store_shared_by(const Thread& thread, Operation operation, SharedA
 }
 
 Words4 Machine::load_shared(SharedAddress from) {
+  maybe_switch();
   const Thread& self = *running_;
   check_aligned(self, Operation::kLoadShared, from.value, kGranuleBytes, "shared");
   const auto fault = shared_.read_alone(from.value, actor(self));
@@ -43,6 +45,7 @@ Words4 Machine::load_shared(SharedAddress from) {
 }
 
 std::int64_t Machine::draw(std::int64_t* counter) {
+  maybe_switch();
   access_global(Operation::kDraw, counter, sizeof(std::int64_t), sizeof(std::int64_t), Direction::kWrite);
   auto& own = draws_[static_cast<std::size_t>(block_)];
   if (own.empty()) return launch_.draws + *counter;
@@ -52,6 +55,7 @@ std::int64_t Machine::draw(std::int64_t* counter) {
 }
 
 void Machine::copy_async(SharedAddress to, const void* from, bool present) {
+  maybe_switch();
   Thread& self = *running_;
   check_aligned(self, Operation::kCopyAsync, to.value, kGranuleBytes, "shared");
   if (present) {
@@ -74,6 +78,7 @@ void Machine::land(const AsyncCopy& copy, const Actor& actor) {
 }
 
 void Machine::copy_async_wait(int pending) {
+  maybe_switch();
   Thread& self = *running_;
   std::size_t arrived = 0;
   for (; arrived < self.copies.size() && self.copies[arrived].group < self.groups - pending; ++arrived) {
@@ -83,6 +88,7 @@ void Machine::copy_async_wait(int pending) {
 }
 
 void Machine::copy_async_arrive(SharedAddress barrier) {
+  maybe_switch();
   Thread& self = *running_;
   barrier_at(self, Operation::kCopyAsyncArrive, barrier);
   Warp& warp = warp_of(self);
@@ -90,11 +96,9 @@ void Machine::copy_async_arrive(SharedAddress barrier) {
   tick(warp);
 }
 
-/// The copies that have waited longest land. False if there are none.
-bool Machine::deliver() {
-  if (deliveries_.empty()) return false;
-  const Delivery delivery = std::move(deliveries_.front());
-  deliveries_.pop_front();
+void Machine::deliver(std::size_t which) {
+  const Delivery delivery = std::move(deliveries_[which]);
+  deliveries_.erase(deliveries_.begin() + static_cast<std::ptrdiff_t>(which));
   const Actor actor{delivery.thread, delivery.thread / kWarpThreads, &delivery.clock};
   Barrier& barrier = barriers_.at(delivery.barrier);
   for (const AsyncCopy& copy : delivery.copies) {
@@ -108,7 +112,6 @@ bool Machine::deliver() {
     barrier.missing_bytes -= delivery.box_bytes;
     complete_phase_if_all_is_there({delivery.barrier}, barrier);
   }
-  return true;
 }
 
 Box Machine::box_at(Operation operation, const TensorMap& map, const BoxPlace& place, SharedAddress shared) const {
@@ -124,6 +127,7 @@ Box Machine::box_at(Operation operation, const TensorMap& map, const BoxPlace& p
 }
 
 void Machine::load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier) {
+  maybe_switch();
   constexpr Operation kLoad = Operation::kLoadBox;
   Thread& self = *running_;
   if (!barrier_at(self, kLoad, barrier).fenced) {
@@ -149,6 +153,7 @@ void Machine::load_box(SharedAddress to, const TensorMap& map, const BoxPlace& p
 
 /// Takes the bytes when they are waited for, and watches that nobody changes them until then.
 void Machine::store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from) {
+  maybe_switch();
   constexpr Operation kStore = Operation::kStoreBox;
   Thread& self = *running_;
   const Actor self_actor = actor(self);
@@ -185,6 +190,7 @@ void Machine::check_fenced(const Thread& reader, Operation operation, std::uint3
 }
 
 void Machine::store_box_wait() {
+  maybe_switch();
   for (const BoxStore& store : running_->stores) {
     std::memcpy(store.to, shared_.data(store.from), kGranuleBytes);
     shared_.end_store(store.from, actor(*running_));
@@ -193,6 +199,7 @@ void Machine::store_box_wait() {
 }
 
 void Machine::load_word(SharedAddress from, void* to, std::size_t bytes) {
+  maybe_switch();
   const Thread& self = *running_;
   check_aligned(self, Operation::kLoadWord, from.value, static_cast<std::int64_t>(bytes), "shared");
   const auto fault = words_.read(from.value, to, bytes, actor(self));
@@ -200,6 +207,7 @@ void Machine::load_word(SharedAddress from, void* to, std::size_t bytes) {
 }
 
 void Machine::store_word(SharedAddress to, const void* from, std::size_t bytes) {
+  maybe_switch();
   const Thread& self = *running_;
   check_aligned(self, Operation::kStoreWord, to.value, static_cast<std::int64_t>(bytes), "shared");
   const auto fault = words_.write(to.value, from, bytes, actor(self));

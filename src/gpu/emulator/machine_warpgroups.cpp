@@ -64,6 +64,7 @@ void Registers::fail_touch() const {
 void Registers::abandon() { Machine::current().abandon(*this); }
 
 void Machine::warpgroup_wait(int pending) {
+  maybe_switch();
   constexpr Operation kWait = Operation::kWarpgroupWait;
   Thread& self = *running_;
   Warp& warp = warp_of(self);

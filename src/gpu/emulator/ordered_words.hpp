@@ -18,7 +18,7 @@ namespace varlen::gpu::emulator {
 struct GlobalActor {
   Actor actor;
   int block;
-  std::uint32_t launch;  // 1, 2, …
+  int launch;  // 0, 1, 2, …
 };
 
 class OrderedWords {
@@ -33,7 +33,7 @@ class OrderedWords {
  private:
   /// An access, by the newest launch that made one.
   struct Access {
-    std::uint32_t launch = 0;
+    int launch = -1;
     std::uint32_t time = 0;  // of the thread's warp
     std::int32_t block = 0;
     std::int32_t thread = 0;
