@@ -70,11 +70,19 @@ std::vector<NamedCase> cases() {
   pages.page_size = 16;
   pages.mask = Mask::window(100, 10);
 
+  AttentionCase groups = ragged;  // tiles of three heads leave rows of a box over; runs of items without keys
+  groups.lengths = {{130, 200}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {100, 300}, {43, 90}};
+  groups.query_heads = 6;
+
+  AttentionCase tall = ragged;  // more rows than a slice has
+  tall.target = PlanTarget::b200();
+  tall.target.workers = 2;
+
   AttentionCase loose = ragged;  // results not in boxes
   loose.output_dtype = Dtype::kFloat32;
   loose.lse = false;
   loose.extra_stride = 8;
-  return {{"ragged", ragged}, {"full", full}, {"parts", parts}, {"pages", pages}, {"loose", loose}};
+  return {{"ragged", ragged}, {"full", full}, {"parts", parts}, {"pages", pages}, {"groups", groups}, {"tall", tall}, {"loose", loose}};
 }
 
 /// What the emulator says of the first case that it finds fault with.

@@ -212,7 +212,7 @@ class Machine {
   }
   const Thread& thread(int index) const { return threads_[static_cast<std::size_t>(index)]; }
   const Thread& running() const { return *running_; }
-  /// Whether what was written last at `address` may be read by products and boxes of `reader`.
+  /// Fails unless products and boxes of `reader` may access what was written last at `address`.
   void check_fenced(const Thread& reader, Operation operation, std::uint32_t address) const;
   std::exception_ptr fault(const Thread& thread, Operation operation, const std::string& what) const;
   [[noreturn]] void fail(const Thread& thread, Operation operation, const std::string& what) const {
@@ -243,6 +243,7 @@ class Machine {
     int maker;                   // the thread that made it
     std::uint32_t made;          // when in the time of its warp
     bool fenced;                 // fence_barriers() came after
+    std::size_t component;       // its place in clocks
     Clock arriving;              // what is known to those who arrived
     Clock arrived;               // the same when the newest complete phase was
     std::vector<Seen> seen;      // by warp
@@ -271,7 +272,7 @@ class Machine {
   void check_seen(SharedAddress address, const Barrier& barrier);
   bool arrive_at_named(Operation operation, int id, int threads);
   Box box_at(Operation operation, const TensorMap& map, const BoxPlace& place, SharedAddress shared) const;
-  void land(const AsyncCopy& copy, const Actor& actor);
+  void bring(const AsyncCopy& copy);
   void deliver(std::size_t which);
   void end_products(Thread& thread);
   void check_registers() const;

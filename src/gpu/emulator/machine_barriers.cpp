@@ -21,8 +21,9 @@ void Machine::init_barrier(SharedAddress barrier, int arrivals) {
   if (const auto fault = shared_.make_barrier(barrier.value, actor(self))) fail(self, Operation::kInitBarrier, *fault);
   const Clock none(warps_.size(), 0);
   const std::uint32_t made = warp_of(self).clock[static_cast<std::size_t>(self.index / kWarpThreads)];
-  const Barrier made_barrier{arrivals, arrivals, 0,    0,  self.index, made, false, none,
-                             none,     std::vector<Seen>(warps_.size()), {}};
+  const std::size_t component = warps_.size() + barriers_.size();
+  const Barrier made_barrier{
+      arrivals, arrivals, 0, 0, self.index, made, false, component, none, none, std::vector<Seen>(warps_.size()), {}};
   if (!barriers_.try_emplace(barrier.value, made_barrier).second) {
     fail(self, Operation::kInitBarrier, fmt::format("is at shared byte {}, where a barrier is", barrier.value));
   }
@@ -74,6 +75,8 @@ void Machine::complete_phase_if_all_is_there(SharedAddress address, Barrier& bar
   check_seen(address, barrier);
   barrier.missing = barrier.arrivals;
   ++barrier.phases;
+  if (barrier.arriving.size() <= barrier.component) barrier.arriving.resize(barrier.component + 1, 0);
+  barrier.arriving[barrier.component] = static_cast<std::uint32_t>(barrier.phases);
   barrier.arrived = barrier.arriving;
   for (const Thread* thread : barrier.waiting) {
     warp_of(*thread).runnable |= lane_bit(*thread);

@@ -68,13 +68,12 @@ void Machine::copy_async(SharedAddress to, const void* from, bool present) {
   self.copies.push_back({to.value, present ? from : nullptr, self.groups});
 }
 
-void Machine::land(const AsyncCopy& copy, const Actor& actor) {
+void Machine::bring(const AsyncCopy& copy) {
   if (copy.from == nullptr) {
     std::memset(shared_.data(copy.to), 0, kGranuleBytes);
   } else {
     std::memcpy(shared_.data(copy.to), copy.from, kGranuleBytes);
   }
-  shared_.arrive(copy.to, actor);
 }
 
 void Machine::copy_async_wait(int pending) {
@@ -82,7 +81,8 @@ void Machine::copy_async_wait(int pending) {
   Thread& self = *running_;
   std::size_t arrived = 0;
   for (; arrived < self.copies.size() && self.copies[arrived].group < self.groups - pending; ++arrived) {
-    land(self.copies[arrived], actor(self));
+    bring(self.copies[arrived]);
+    shared_.arrive(self.copies[arrived].to, actor(self));
   }
   self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<std::ptrdiff_t>(arrived));
 }
@@ -99,16 +99,20 @@ void Machine::copy_async_arrive(SharedAddress barrier) {
 void Machine::deliver(std::size_t which) {
   const Delivery delivery = std::move(deliveries_[which]);
   deliveries_.erase(deliveries_.begin() + static_cast<std::ptrdiff_t>(which));
-  const Actor actor{delivery.thread, delivery.thread / kWarpThreads, &delivery.clock};
   Barrier& barrier = barriers_.at(delivery.barrier);
+  const Landing landing{delivery.thread, barrier.component, static_cast<std::uint32_t>(barrier.phases) + 1};
   for (const AsyncCopy& copy : delivery.copies) {
-    land(copy, actor);
-    if (delivery.box_bytes > 0) shared_.arrive_for_products(copy.to, actor);
+    bring(copy);
+    if (delivery.box_bytes > 0) {
+      shared_.land_for_products(copy.to, landing);
+    } else {
+      shared_.land(copy.to, landing);
+    }
   }
   if (delivery.box_bytes == 0) {
     arrive_at({delivery.barrier}, barrier, delivery.clock);
   } else {
-    merge_clock(barrier.arriving, delivery.clock);
+    // Boxes tell those who wait for them nothing else of the thread that asked for them.
     barrier.missing_bytes -= delivery.box_bytes;
     complete_phase_if_all_is_there({delivery.barrier}, barrier);
   }
@@ -142,6 +146,7 @@ void Machine::load_box(SharedAddress to, const TensorMap& map, const BoxPlace& p
     const auto* const from = reinterpret_cast<const void*>(address);
     if (from != nullptr) access_global(kLoad, from, kGranuleBytes, kGranuleBytes, Direction::kRead);
     const std::uint32_t granule = swizzled(to.value + static_cast<std::uint32_t>(offset));
+    if (shared_.is_written(granule)) check_fenced(self, kLoad, granule);
     const auto fault = shared_.begin_copy(granule, self_actor);
     if (fault) fail(self, kLoad, *fault);
     delivery.copies.push_back({granule, from, 0});
@@ -175,8 +180,9 @@ void Machine::fence_shared_for_products() {
   running_->seen = warp_of(*running_).clock;
 }
 
-/// Products and boxes read by the asynchronous proxy. What it is to see of the generic proxy needs a fence between the
-/// two, by whoever wrote or, in order after the write, by whoever asks for the reading. (PTX ISA: fence.proxy.async.)
+/// Products and boxes access shared memory by the asynchronous proxy. What the generic proxy wrote there needs a fence
+/// between the two, by whoever wrote or, in order after the write, by whoever asks for the access. (PTX ISA:
+/// fence.proxy.async.)
 void Machine::check_fenced(const Thread& reader, Operation operation, std::uint32_t address) const {
   const int writer = shared_.writer(address);
   if (thread(writer).seen_writes >= shared_.write_number(address)) return;
@@ -185,8 +191,8 @@ void Machine::check_fenced(const Thread& reader, Operation operation, std::uint3
     return;
   }
   fail(reader, operation,
-       fmt::format("reads shared byte {}, which thread {} wrote with no fence_shared_for_products since then", address,
-                   writer));
+       fmt::format("{} shared byte {}, which thread {} wrote with no fence_shared_for_products since then",
+                   operation == Operation::kLoadBox ? "writes" : "reads", address, writer));
 }
 
 void Machine::store_box_wait() {

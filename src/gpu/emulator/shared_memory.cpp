@@ -7,13 +7,14 @@
 namespace varlen::gpu::emulator {
 
 void merge_clock(Clock& clock, const Clock& other) {
-  for (std::size_t w = 0; w < clock.size(); ++w) clock[w] = std::max(clock[w], other[w]);
+  if (clock.size() < other.size()) clock.resize(other.size(), 0);
+  for (std::size_t i = 0; i < other.size(); ++i) clock[i] = std::max(clock[i], other[i]);
 }
 
 void SharedMemory::reset(std::int64_t bytes, int warps) {
   const auto granules = static_cast<std::size_t>((bytes + kGranuleBytes - 1) / kGranuleBytes);
   bytes_.assign(granules * kGranuleBytes, std::byte{0xFF});
-  granules_.assign(granules, {0, 0, 0, State::kUnwritten, false, 0});
+  granules_.assign(granules, {0, 0, 0, 0, State::kUnwritten, false, 0});
   warps_ = static_cast<std::size_t>(warps);
   readers_.assign(granules * warps_, 0);
   writes_ = 0;
@@ -32,9 +33,13 @@ std::string SharedMemory::read_fault(const Granule& granule, std::uint32_t addre
     case State::kInFlight:
       return fmt::format("reads shared byte {}, to which a copy of thread {} is in flight", address, granule.writer);
     default:
-      return fmt::format("reads shared byte {}, which thread {} wrote with no barrier since then", address,
-                         granule.writer);
+      return fmt::format("reads shared byte {}, which {}", address, written_by(granule));
   }
+}
+
+std::string SharedMemory::written_by(const Granule& granule) const {
+  if (granule.component < warps_) return fmt::format("thread {} wrote with no barrier since then", granule.writer);
+  return fmt::format("a copy of thread {} wrote with no wait for its barrier since then", granule.writer);
 }
 
 std::optional<std::string> SharedMemory::check_write(std::uint32_t address, const Actor& actor) const {
@@ -49,9 +54,8 @@ std::optional<std::string> SharedMemory::check_write(std::uint32_t address, cons
   if (granule.products > 0) {
     return fmt::format("writes shared byte {}, which a product in flight reads", address);
   }
-  if (granule.state == State::kWritten && granule.writer != actor.thread && !is_before(granule, actor)) {
-    return fmt::format("writes shared byte {}, which thread {} wrote with no barrier since then", address,
-                       granule.writer);
+  if (granule.state == State::kWritten && !is_own_write(granule, actor) && !is_before(granule, actor)) {
+    return fmt::format("writes shared byte {}, which {}", address, written_by(granule));
   }
   for (std::size_t w = 0; w < warps_; ++w) {
     if (static_cast<int>(w) == actor.warp || readers_[index * warps_ + w] <= (*actor.clock)[w]) continue;
@@ -64,6 +68,7 @@ void SharedMemory::end_write(std::uint32_t address, const Actor& actor) {
   Granule& granule = granules_[address / kGranuleBytes];
   granule.state = State::kWritten;
   granule.writer = static_cast<std::int16_t>(actor.thread);
+  granule.component = static_cast<std::uint16_t>(actor.warp);
   granule.write_time = (*actor.clock)[static_cast<std::size_t>(actor.warp)];
   granule.write_number = ++writes_;
 }
@@ -91,5 +96,14 @@ std::optional<std::string> SharedMemory::make_barrier(std::uint32_t address, con
 }
 
 void SharedMemory::arrive(std::uint32_t address, const Actor& actor) { end_write(address, actor); }
+
+void SharedMemory::land(std::uint32_t address, const Landing& landing) {
+  Granule& granule = granules_[address / kGranuleBytes];
+  granule.state = State::kWritten;
+  granule.writer = static_cast<std::int16_t>(landing.thread);
+  granule.component = static_cast<std::uint16_t>(landing.component);
+  granule.write_time = landing.phase;
+  granule.write_number = ++writes_;
+}
 
 }  // namespace varlen::gpu::emulator

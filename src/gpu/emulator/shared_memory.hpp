@@ -19,7 +19,8 @@ inline constexpr std::uint32_t kGranuleBytes = 16;
 constexpr std::uint32_t swizzled(std::uint32_t address) { return address ^ (address >> 7 & 7U) << 4; }
 
 /// What a warp, or whoever waits at a barrier, knows of the others: for each warp the newest of its accesses that came
-/// before. A warp's own entry is the time of its accesses now.
+/// before, then for each barrier in shared memory how many of its phases were complete before. A warp's own entry is the
+/// time of its accesses now. Entries at the end that are missing are 0.
 using Clock = std::vector<std::uint32_t>;
 void merge_clock(Clock& clock, const Clock& other);
 
@@ -28,6 +29,13 @@ struct Actor {
   int thread;
   int warp;
   const Clock* clock;  // of the warp
+};
+
+/// When a copy has landed: with the phase of a barrier. `component` is the barrier's place in clocks.
+struct Landing {
+  int thread;  // that asked for the copy
+  std::size_t component;
+  std::uint32_t phase;  // 1, 2, …
 };
 
 class SharedMemory {
@@ -46,19 +54,17 @@ class SharedMemory {
   }
   /// One thread reads it, which may have written it itself.
   std::optional<std::string> read_alone(std::uint32_t address, const Actor& actor) {
-    if (address < size() && granules_[address / kGranuleBytes].writer == actor.thread &&
-        granules_[address / kGranuleBytes].state == State::kWritten) {
-      return std::nullopt;
-    }
-    return read(address, actor);
+    const bool is_own = address < size() && is_own_write(granules_[address / kGranuleBytes], actor);
+    return is_own ? std::nullopt : read(address, actor);
   }
   std::optional<std::string> write(std::uint32_t address, const Actor& actor);
-  /// A copy to the granule was issued; arrive() ends it.
+  /// A copy to the granule was issued; it ends when the thread has waited for it or when it lands with a barrier.
   std::optional<std::string> begin_copy(std::uint32_t address, const Actor& actor);
   void arrive(std::uint32_t address, const Actor& actor);
+  void land(std::uint32_t address, const Landing& landing);
   /// The same for a copy of a box, after which products need no fence.
-  void arrive_for_products(std::uint32_t address, const Actor& actor) {
-    arrive(address, actor);
+  void land_for_products(std::uint32_t address, const Landing& landing) {
+    land(address, landing);
     granules_[address / kGranuleBytes].write_number = 0;
   }
   /// A box from the granule is being stored until end_store().
@@ -87,6 +93,7 @@ class SharedMemory {
   int writer(std::uint32_t address) const { return granules_[address / kGranuleBytes].writer; }
   std::uint64_t writes() const { return writes_; }
   /// That was before what the actor does now.
+  bool is_written(std::uint32_t address) const { return granules_[address / kGranuleBytes].state == State::kWritten; }
   bool is_written_before(std::uint32_t address, const Actor& actor) const {
     return is_before(granules_[address / kGranuleBytes], actor);
   }
@@ -95,8 +102,9 @@ class SharedMemory {
   enum class State : std::uint8_t { kUnwritten, kWritten, kInFlight, kBarrier };
   struct Granule {
     std::uint64_t write_number;
-    std::uint32_t write_time;  // of the writer's warp
-    std::int16_t writer;       // thread
+    std::uint32_t write_time;  // by the clocks' `component`: of the writer's warp, or of the barrier it landed with
+    std::uint16_t component;
+    std::int16_t writer;  // thread
     State state;
     bool stored;             // a box from here is being stored
     std::uint16_t products;  // that read it, of each warp
@@ -104,9 +112,11 @@ class SharedMemory {
 
   /// The granule's last write came before what the actor does now. Other threads of its own warp count as others.
   static bool is_before(const Granule& granule, const Actor& actor) {
-    const int warp = granule.writer / 32;
-    const std::uint32_t known = (*actor.clock)[static_cast<std::size_t>(warp)];
-    return warp == actor.warp ? known > granule.write_time : known >= granule.write_time;
+    const std::uint32_t known = granule.component < actor.clock->size() ? (*actor.clock)[granule.component] : 0;
+    return granule.component == actor.warp ? known > granule.write_time : known >= granule.write_time;
+  }
+  bool is_own_write(const Granule& granule, const Actor& actor) const {
+    return granule.state == State::kWritten && granule.writer == actor.thread && granule.component < warps_;
   }
   void note_read(std::size_t index, const Actor& actor) {
     const auto warp = static_cast<std::size_t>(actor.warp);
@@ -114,6 +124,7 @@ class SharedMemory {
   }
   std::uint32_t size() const { return static_cast<std::uint32_t>(bytes_.size()); }
   std::string outside(std::uint32_t address) const;
+  std::string written_by(const Granule& granule) const;
   std::string read_fault(const Granule& granule, std::uint32_t address) const;
   std::optional<std::string> check_write(std::uint32_t address, const Actor& actor) const;
   void end_write(std::uint32_t address, const Actor& actor);
