@@ -127,6 +127,7 @@ struct Thread : Fiber {
   Operands operands{};
   std::vector<AsyncCopy> copies;  // by group
   std::int64_t groups = 0;        // committed
+  Clock landed;                   // those that arrived at barriers
   std::vector<BoxStore> stores;   // not waited for
   std::vector<Product> products;  // not waited for, by group
   std::int64_t product_groups = 0;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -110,6 +111,11 @@ void Machine::deliver(std::size_t which) {
     }
   }
   if (delivery.box_bytes == 0) {
+    // All that its thread had started before has landed as well. (PTX ISA: cp.async.mbarrier.arrive.)
+    Clock& landed = threads_[static_cast<std::size_t>(delivery.thread)].landed;
+    landed.resize(std::max(landed.size(), landing.component + 1), 0);
+    landed[landing.component] = landing.phase;
+    merge_clock(barrier.arriving, landed);
     arrive_at({delivery.barrier}, barrier, delivery.clock);
   } else {
     // Boxes tell those who wait for them nothing else of the thread that asked for them.
