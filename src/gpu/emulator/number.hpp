@@ -59,4 +59,11 @@ inline float exp2_flushed(float x) {
   return result < 0x1p-126F ? 0.0F : result;
 }
 
+/// 1 / x; subnormal numbers are zeros, before and after.
+inline float reciprocal_flushed(float x) {
+  const float normal = std::fabs(x) < 0x1p-126F ? std::copysign(0.0F, x) : x;
+  const float result = 1.0F / normal;
+  return std::fabs(result) < 0x1p-126F ? std::copysign(0.0F, result) : result;
+}
+
 }  // namespace varlen::gpu::emulator
