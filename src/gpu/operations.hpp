@@ -104,7 +104,7 @@ VARLEN_DEVICE void copy_async_arrive(SharedAddress barrier);
 
 /// Elements outside of the tensor become zeros. `barrier` expects the bytes of a whole box.
 VARLEN_DEVICE void load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier);
-/// Elements outside of the tensor are not stored.
+/// Elements outside of the tensor are not stored. The box must not begin before it: places are not negative.
 VARLEN_DEVICE void store_box(const TensorMap& map, const BoxPlace& place, SharedAddress from);
 /// Until all boxes that this thread has stored have been read from shared memory.
 VARLEN_DEVICE void store_box_wait();

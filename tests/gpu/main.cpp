@@ -8,6 +8,7 @@
 #include <string>
 
 #include "checks.hpp"
+#include "fidelity/fidelity_checks.hpp"
 #include "machine.hpp"
 
 namespace {
@@ -50,6 +51,11 @@ int run(const Arguments& arguments, Check check) {
   return check(*machine, options).failed == 0 ? 0 : 1;
 }
 
+Outcome check_operations(Machine& machine, const Options& options) {
+  const std::unique_ptr<fidelity::Runner> runner = fidelity::cuda_runner(machine.device());
+  return fidelity::check_operations(*runner, {options.count});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -69,6 +75,8 @@ int main(int argc, char** argv) {
   add("plan", "Plans made on the device are the host's; errors, too", 10'000, check_plan);
   add("graph", "One graph plans and computes many batches", 500, check_graph);
   add("plan-time", "How long the planner takes on the device", 0, time_plan);
+  add("fidelity-operations", "Each operation as the emulator has it; one in COUNT of the cases", 1, check_operations);
+  add("fidelity-kernels", "Whole kernels as the emulator runs them", 500, fidelity::check_kernels);
   CLI11_PARSE(app, argc, argv);
   try {
     return run(arguments, chosen);

@@ -19,6 +19,7 @@ template <>
 inline float widen<BFloat16>(std::uint16_t bits) {
   return std::bit_cast<float>(std::uint32_t{bits} << 16);
 }
+/// (PTX ISA: mma, wgmma.mma_async; subnormal inputs are not flushed.)
 /// Free of branches, for vectors: the exponent is moved by a multiplication, which makes subnormals right as well.
 template <>
 inline float widen<Float16>(std::uint16_t bits) {
@@ -28,7 +29,8 @@ inline float widen<Float16>(std::uint16_t bits) {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(number) | special | (bits & 0x8000U) << 16);
 }
 
-/// To the nearest number, ties to even. NaN becomes 0x7FFF, as the PTX instructions make it.
+/// To the nearest number, ties to even; too large ones become infinite. NaN becomes 0x7FFF. (PTX ISA: cvt, .rn with
+/// .f16x2 and .bf16x2: subnormal results are kept, NaNs are canonical.)
 template <class Element>
 std::uint16_t narrow(float value);
 template <>
@@ -53,10 +55,17 @@ inline std::uint16_t narrow<Float16>(float value) {
   return static_cast<std::uint16_t>(sign | (magnitude - 0x38000000U) >> 13);
 }
 
-/// 2^x; results below the normal numbers become zero.
+/// 2^x; results below the normal numbers become zero. (PTX ISA: ex2.approx.ftz.f32.)
 inline float exp2_flushed(float x) {
   const float result = std::exp2(x);
   return result < 0x1p-126F ? 0.0F : result;
+}
+
+/// 1 / x; subnormal numbers are zeros of their sign, before and after. (PTX ISA: rcp.approx.ftz.f32.)
+inline float reciprocal_flushed(float x) {
+  const float normal = std::fabs(x) < 0x1p-126F ? std::copysign(0.0F, x) : x;
+  const float result = 1.0F / normal;
+  return std::fabs(result) < 0x1p-126F ? std::copysign(0.0F, result) : result;
 }
 
 }  // namespace varlen::gpu::emulator

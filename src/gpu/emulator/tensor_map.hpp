@@ -1,4 +1,5 @@
-// A tensor map of the emulator: a TensorBox, word by word.
+// A tensor map of the emulator: a TensorBox, word by word. (PTX ISA: Tensors, tiled mode: bounding box, traversal
+// stride, out-of-boundary access; swizzling modes.)
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,16 @@ struct Box : TensorBox {
     return touches;
   }
 
+  /// The hardware refuses to store a box that begins before the tensor in any dimension (an illegal instruction on
+  /// H100, found by gpu_check fidelity-operations), though it loads such a box and fills what is missing with zeros.
+  static bool may_be_stored(const BoxPlace& place) {
+    bool begins_inside = true;
+    for (int d = 0; d < kBoxRank; ++d) begins_inside = begins_inside && place[d] >= 0;
+    return begins_inside;
+  }
+
+  /// The first dimension runs fastest. What lies outside in any dimension, on either side, is zeros when loaded and is
+  /// not stored; a load brings the bytes of the whole box all the same (PTX ISA: cp.async.bulk.tensor, complete_tx).
   /// Calls visit(offset in the box, address) for every 16 bytes of the box at this place, before swizzling; the address
   /// is 0 outside of the tensor.
   template <class Visit>

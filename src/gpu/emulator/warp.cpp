@@ -13,7 +13,8 @@ namespace {
 constexpr int kMatrixRows = 8;
 constexpr int kRowWords = 4;
 
-/// Matrix i, row r, element c, of the rows whose addresses lanes 8 i + r gave.
+/// Matrix i, row r, element c, of the rows whose addresses lanes 8 i + r gave. (PTX ISA: ldmatrix, stmatrix, .m8n8.x4:
+/// which lane gives which address, and that rows are 16-byte aligned.)
 struct Matrices {
   std::uint16_t element[4][kMatrixRows][2 * kRowWords];
 };
@@ -33,6 +34,7 @@ void read_rows(Machine& machine, Operation operation, const Thread* lanes, Matri
   }
 }
 
+// PTX ISA: ldmatrix, the fragment of .m8n8: lane l has elements 2 (l % 4) and the next of row l / 4.
 void load_matrices(Thread* lanes, const Matrices& matrices) {
   for (int lane = 0; lane < kWarpThreads; ++lane) {
     for (int i = 0; i < 4; ++i) {
@@ -41,6 +43,7 @@ void load_matrices(Thread* lanes, const Matrices& matrices) {
   }
 }
 
+// PTX ISA: ldmatrix, .trans: each matrix is loaded in column-major order.
 void load_matrices_transposed(Thread* lanes, const Matrices& matrices) {
   for (int lane = 0; lane < kWarpThreads; ++lane) {
     const int column = lane / 4;
@@ -53,6 +56,7 @@ void load_matrices_transposed(Thread* lanes, const Matrices& matrices) {
   }
 }
 
+// PTX ISA: stmatrix: the fragments of ldmatrix, the other way.
 void store_matrices(Machine& machine, const Thread* lanes) {
   Matrices matrices;
   for (int lane = 0; lane < kWarpThreads; ++lane) {
@@ -67,12 +71,14 @@ void store_matrices(Machine& machine, const Thread* lanes) {
   }
 }
 
+// PTX ISA: vote.sync, .ballot; popc.
 void count_votes(Thread* lanes) {
   int votes = 0;
   for (int lane = 0; lane < kWarpThreads; ++lane) votes += lanes[lane].operands.vote ? 1 : 0;
   for (int lane = 0; lane < kWarpThreads; ++lane) lanes[lane].operands.votes = votes;
 }
 
+// PTX ISA: shfl.sync, .idx from lane 0.
 void broadcast(Thread* lanes) {
   for (int lane = 1; lane < kWarpThreads; ++lane) lanes[lane].operands.wide = lanes[0].operands.wide;
 }
@@ -81,7 +87,9 @@ constexpr int kRows = 16;
 constexpr int kColumns = 8;
 constexpr int kDepth = 16;
 
-/// Products are exact in fp32, sums are rounded to it one by one by rising k.
+/// Products are exact in fp32, sums are rounded to it one by one by rising k. (PTX ISA: mma, floating point with .f32
+/// accumulation: at least single precision, in an order that is not specified. H100 differs by up to 2^-21 of the sum
+/// of magnitudes: docs/emulator-fidelity.md.)
 void multiply_add(const float (&a)[kRows][kDepth], const float (&b)[kDepth][kColumns], float (&sum)[kRows][kColumns]) {
   for (int row = 0; row < kRows; ++row) {
     float total[kColumns];
@@ -93,6 +101,7 @@ void multiply_add(const float (&a)[kRows][kDepth], const float (&b)[kDepth][kCol
   }
 }
 
+// PTX ISA: mma.m16n8k16, matrix fragments with floating point type.
 template <class Element>
 void multiply_add_lanes(Thread* lanes) {
   std::uint16_t a_bits[kRows][kDepth];
@@ -122,6 +131,7 @@ void multiply_add_lanes(Thread* lanes) {
   }
 }
 
+// PTX ISA: shfl.sync, .bfly.
 void shuffle(Machine& machine, Thread* lanes) {
   float values[kWarpThreads];
   for (int lane = 0; lane < kWarpThreads; ++lane) values[lane] = lanes[lane].operands.value;
@@ -134,6 +144,7 @@ void shuffle(Machine& machine, Thread* lanes) {
   }
 }
 
+// PTX ISA: shfl.sync, .idx; .up is made of it.
 void shuffle_words(Machine& machine, Thread* lanes) {
   std::uint32_t values[kWarpThreads];
   for (int lane = 0; lane < kWarpThreads; ++lane) values[lane] = lanes[lane].operands.stored[0];
@@ -146,6 +157,7 @@ void shuffle_words(Machine& machine, Thread* lanes) {
   }
 }
 
+// PTX ISA: match.sync, .any.
 void match_any(Thread* lanes) {
   std::uint32_t values[kWarpThreads];
   for (int lane = 0; lane < kWarpThreads; ++lane) values[lane] = lanes[lane].operands.stored[0];

@@ -1,5 +1,6 @@
 // gpu/operations.hpp in PTX: one wrapper for each instruction, its syntax above it as the PTX ISA manual prints it.
-// Included before kernels by the sources that nvcc compiles, and by nothing else.
+// Each instruction's rules are in the section of the PTX ISA that is named like it, and where that is not so the
+// comment names the section. Included before kernels by the sources that nvcc compiles, and by nothing else.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -16,17 +17,18 @@ VARLEN_DEVICE int thread_index() { return static_cast<int>(threadIdx.x); }
 VARLEN_DEVICE int block_index() { return static_cast<int>(blockIdx.x); }
 VARLEN_DEVICE int block_count() { return static_cast<int>(gridDim.x); }
 
+// barrier.sync 0;  (PTX ISA: bar, barrier)
 VARLEN_DEVICE void sync_block() { __syncthreads(); }
 
 // bar.warp.sync membermask;
 VARLEN_DEVICE void sync_warp() { __syncwarp(); }
 
-// barrier.sync a, b;
+// barrier.sync a, b;  (PTX ISA: bar, barrier)
 VARLEN_DEVICE void sync_threads(int id, int threads) {
   asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
-// barrier.arrive a, b;
+// barrier.arrive a, b;  (PTX ISA: bar, barrier)
 VARLEN_DEVICE void arrive_threads(int id, int threads) {
   asm volatile("barrier.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
@@ -62,7 +64,7 @@ VARLEN_DEVICE void store_global(T* to, const T& value) {
   *to = value;
 }
 
-// atom.relaxed.gpu.global.add.u64 d, [a], b;
+// atom.relaxed.gpu.global.add.u64 d, [a], b;  (PTX ISA: atom)
 VARLEN_DEVICE std::int64_t draw(std::int64_t* counter) {
   std::int64_t before;
   asm volatile("atom.relaxed.gpu.global.add.u64 %0, [%1], 1;"
@@ -103,6 +105,7 @@ VARLEN_DEVICE void arrive_expecting(SharedAddress barrier, std::uint32_t bytes) 
                : "memory");
 }
 
+// PTX ISA: cp.async.bulk.tensor; Tensors, tiled mode; mbarrier, Tracking asynchronous operations.
 // cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [dstMem], [tensorMap, tensorCoords],
 // [mbar];
 VARLEN_DEVICE void load_box(SharedAddress to, const TensorMap& map, const BoxPlace& place, SharedAddress barrier) {
@@ -130,6 +133,7 @@ VARLEN_DEVICE void arrive(SharedAddress barrier) {
   asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(barrier.value) : "memory");
 }
 
+// PTX ISA: mbarrier.test_wait, mbarrier.try_wait; mbarrier, Phase of the mbarrier object.
 // mbarrier.try_wait.parity.shared.b64 complete, [addr], phaseParity;
 VARLEN_DEVICE void wait_for(SharedAddress barrier, std::uint32_t parity) {
   std::uint32_t complete = 0;
@@ -211,20 +215,21 @@ VARLEN_DEVICE bool elect_one() {
   return elected != 0;
 }
 
-// ex2.approx.ftz.f32 d, a;
+// ex2.approx.ftz.f32 d, a;  (PTX ISA: ex2: 2^-22 of the result, subnormal numbers are flushed)
 VARLEN_DEVICE float exp2_fast(float x) {
   float result;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
   return result;
 }
 
-// rcp.approx.ftz.f32 d, a;
+// rcp.approx.ftz.f32 d, a;  (PTX ISA: rcp: 1 unit in the last place, subnormal numbers are flushed)
 VARLEN_DEVICE float reciprocal_fast(float x) {
   float result;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
   return result;
 }
 
+// CUDA C++ Programming Guide, mathematical functions: logf, 1 unit in the last place.
 VARLEN_DEVICE float natural_log(float x) { return logf(x); }
 
 // cvt.rn.bf16x2.f32 d, a, b;  (a: upper half)

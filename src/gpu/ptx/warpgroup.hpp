@@ -1,4 +1,6 @@
 // The products of a warpgroup in PTX, for as many columns as kernels ask for. Part of gpu/ptx/operations.hpp.
+// PTX ISA: Asynchronous Warpgroup Level Matrix Multiply-Accumulate Instructions: register fragments and shared memory
+// layout of wgmma.mma_async.m64nNk16, Matrix descriptor format, 128-byte swizzling, Strides, Async proxy.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,29 @@
+// Arithmetic of gpu/operations.hpp as functions of the bits of one number, for the GPU and for the emulator.
+#pragma once
+
+#include <cstdint>
+
+#include "fidelity/micro_memory.hpp"
+#include "fidelity/runner.hpp"
+
+namespace varlen::fidelity {
+
+/// What packs get as their second number: all numbers, too, but in another order.
+VARLEN_DEVICE std::uint32_t other_number(std::uint32_t bits) { return bits * 2654435761U; }
+
+template <NumberFunction kFunction>
+VARLEN_DEVICE std::uint32_t result_of(std::uint32_t bits) {
+  if constexpr (kFunction == NumberFunction::kPackFp16) {
+    return gpu::pack<gpu::Float16>(as_float(bits), as_float(other_number(bits)));
+  } else if constexpr (kFunction == NumberFunction::kPackBf16) {
+    return gpu::pack<gpu::BFloat16>(as_float(bits), as_float(other_number(bits)));
+  } else if constexpr (kFunction == NumberFunction::kExp2) {
+    return as_bits(gpu::exp2_fast(as_float(bits)));
+  } else if constexpr (kFunction == NumberFunction::kReciprocal) {
+    return as_bits(gpu::reciprocal_fast(as_float(bits)));
+  } else {
+    return as_bits(gpu::natural_log(as_float(bits)));
+  }
+}
+
+}  // namespace varlen::fidelity
