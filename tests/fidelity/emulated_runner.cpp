@@ -1,10 +1,12 @@
+// clang-format off
+#include "gpu/emulator/block_operations.hpp"  // before the kernels that call what it defines
+// clang-format on
 #include <algorithm>
 #include <cstring>
 
 #include "fidelity/micro_kernels.hpp"
 #include "fidelity/number_functions.hpp"
 #include "fidelity/runner.hpp"
-#include "gpu/emulator/block_operations.hpp"
 #include "gpu/emulator/machine.hpp"
 #include "gpu/emulator/operations.hpp"
 #include "gpu/emulator/tensor_map.hpp"
@@ -86,12 +88,8 @@ class EmulatedRunner : public Runner {
         return evaluate_all<NumberFunction::kPackBf16>(first, step, results);
       case NumberFunction::kExp2:
         return evaluate_all<NumberFunction::kExp2>(first, step, results);
-      case NumberFunction::kReciprocal:  // what reciprocal_fast() is to be in the emulator
-        for (std::uint32_t& result : results) {
-          result = as_bits(gpu::emulator::reciprocal_flushed(as_float(first)));
-          first += step;
-        }
-        return;
+      case NumberFunction::kReciprocal:
+        return evaluate_all<NumberFunction::kReciprocal>(first, step, results);
       default:
         return evaluate_all<NumberFunction::kLog>(first, step, results);
     }

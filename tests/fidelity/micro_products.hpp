@@ -7,11 +7,7 @@
 namespace varlen::fidelity {
 
 template <int kTiles>
-using Sums = float[kTiles][4];
-using Fragment = std::uint32_t[4];
-
-template <int kTiles>
-VARLEN_DEVICE void set_first_sums(Sums<kTiles>& sum) {
+VARLEN_DEVICE void set_first_sums(gpu::Sums<kTiles>& sum) {
   VARLEN_UNROLL
   for (int tile = 0; tile < kTiles; ++tile) {
     VARLEN_UNROLL
@@ -19,7 +15,7 @@ VARLEN_DEVICE void set_first_sums(Sums<kTiles>& sum) {
   }
 }
 template <int kTiles>
-VARLEN_DEVICE void store_sums(const Parameters& p, std::int64_t place, const Sums<kTiles>& sum) {
+VARLEN_DEVICE void store_sums(const Parameters& p, std::int64_t place, const gpu::Sums<kTiles>& sum) {
   const std::int64_t thread = place * kProductThreads + gpu::thread_index();
   VARLEN_UNROLL
   for (int tile = 0; tile < kTiles; ++tile) {
@@ -43,7 +39,7 @@ VARLEN_DEVICE gpu::MatrixDescriptor descriptor(const MatrixPlace& place, int ste
                                 static_cast<std::uint32_t>(place.group_bytes)) +
          static_cast<std::uint32_t>(step * place.step_bytes);
 }
-VARLEN_DEVICE void load_fragments(const Parameters& p, Fragment (&a)[kProductSteps]) {
+VARLEN_DEVICE void load_fragments(const Parameters& p, gpu::Fragment (&a)[kProductSteps]) {
   const std::int64_t at = p.shared_bytes + std::int64_t{gpu::block_count()} * static_cast<int>(sizeof(ProductCase));
   const std::int64_t thread = std::int64_t{gpu::block_index()} * kProductThreads + gpu::thread_index();
   VARLEN_UNROLL
@@ -60,7 +56,7 @@ struct Products {
   VARLEN_DEVICE static void run(const Parameters& p) {
     fill_shared(p, 0, p.shared_bytes);
     const ProductCase test = load_case(p);
-    Sums<kTiles> sum;
+    gpu::Sums<kTiles> sum;
     set_first_sums<kTiles>(sum);
     gpu::keep_in_place<kTiles>(sum);
     gpu::warpgroup_fence();
@@ -88,9 +84,9 @@ struct RegisterProducts {
   VARLEN_DEVICE static void run(const Parameters& p) {
     fill_shared(p, 0, p.shared_bytes);
     const ProductCase test = load_case(p);
-    Fragment a[kProductSteps];
+    gpu::Fragment a[kProductSteps];
     load_fragments(p, a);
-    Sums<kTiles> sum;
+    gpu::Sums<kTiles> sum;
     set_first_sums<kTiles>(sum);
     gpu::keep_in_place<kTiles>(sum);
     gpu::warpgroup_fence();
@@ -116,10 +112,10 @@ struct ProductGroups {
   VARLEN_DEVICE static void run(const Parameters& p) {
     fill_shared(p, 0, p.shared_bytes);
     const ProductCase test = load_case(p);
-    Fragment a[kProductSteps];
+    gpu::Fragment a[kProductSteps];
     load_fragments(p, a);
-    Sums<16> scores;
-    Sums<8> out;
+    gpu::Sums<16> scores;
+    gpu::Sums<8> out;
     set_first_sums<16>(scores);
     set_first_sums<8>(out);
     gpu::keep_in_place<16>(scores);

@@ -168,6 +168,9 @@ void Machine::store_box(const TensorMap& map, const BoxPlace& place, SharedAddre
   constexpr Operation kStore = Operation::kStoreBox;
   Thread& self = *running_;
   const Actor self_actor = actor(self);
+  if (!Box::may_be_stored(place)) {
+    fail(self, kStore, fmt::format("is of a box at ({}) that begins before the tensor", fmt::join(place, ", ")));
+  }
   box_at(kStore, map, place, from).visit_chunks(place, [&](std::int64_t offset, std::uintptr_t address) {
     if (address == 0) return;
     const std::uint32_t granule = swizzled(from.value + static_cast<std::uint32_t>(offset));

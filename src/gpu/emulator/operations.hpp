@@ -182,7 +182,7 @@ VARLEN_DEVICE bool elect_one() {
 
 VARLEN_DEVICE float exp2_fast(float x) { return emulator::exp2_flushed(x); }
 VARLEN_DEVICE float natural_log(float x) { return std::log(x); }
-VARLEN_DEVICE float reciprocal_fast(float x) { return 1.0F / x; }
+VARLEN_DEVICE float reciprocal_fast(float x) { return emulator::reciprocal_flushed(x); }
 template <class Element>
 VARLEN_DEVICE std::uint32_t pack(float low, float high) {
   return emulator::narrow<Element>(low) | std::uint32_t{emulator::narrow<Element>(high)} << 16;
