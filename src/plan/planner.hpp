@@ -367,6 +367,7 @@ class Planner {
           kept_.put(before.runs, run);
           runs = before.runs + 1;
         });
+    team_.scattered();
     run_items_ = all.items;
     return runs;
   }
