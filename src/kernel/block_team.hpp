@@ -1,8 +1,10 @@
-// A block of threads as the team of a planner (plan/team.hpp says what a team is asked for).
+// A block of threads, or a cluster of blocks, as the team of a planner (plan/team.hpp says what a team is asked for).
 //
-// Shared memory: two slots for each warp, in turns, for what threads make together; the table, which is a sort's
-// counters or records on their way out; then arrays, unless they are in global memory. One barrier, of the whole block;
-// each use says what it orders.
+// Shared memory: two slots for each warp, in turns, for what threads make together, and two for the block; the table,
+// which is a sort's counters or records on their way out; of a cluster, the block's sums of a sort; then arrays, unless
+// they are in global memory. Blocks of a cluster read from each other what each has written to its own memory; only a
+// sort writes to others'. One barrier, of the block, and for a cluster one more of all its blocks; each use says what
+// it orders.
 #pragma once
 
 #include <cstddef>
@@ -10,130 +12,55 @@
 #include <type_traits>
 
 #include "gpu/block_operations.hpp"
+#include "kernel/team_arrays.hpp"
 #include "kernel/team_memory.hpp"
+#include "kernel/team_words.hpp"
 #include "plan/integers.hpp"
 
 namespace varlen::kernel {
 
-/// By words: 8 bytes each, or 4.
-template <class T>
-struct WordsOf {
-  using Word = std::conditional_t<sizeof(T) % 8 == 0, std::uint64_t, std::uint32_t>;
-  static constexpr int kCount = sizeof(T) / sizeof(Word);
-  static_assert(kCount * sizeof(Word) == sizeof(T) && std::is_trivially_copyable_v<T>);
-  Word word[kCount];
-
-  VARLEN_DEVICE WordsOf() {}
-  VARLEN_DEVICE explicit WordsOf(const T& value) { __builtin_memcpy(word, &value, sizeof(T)); }
-  VARLEN_DEVICE T value() const {
-    T value;
-    __builtin_memcpy(&value, word, sizeof(T));
-    return value;
-  }
-};
-
-/// Where the element at `index` of an array of T in shared memory is.
-template <class T>
-VARLEN_DEVICE gpu::SharedAddress element(gpu::SharedAddress array, std::int32_t index) {
-  return array + static_cast<std::uint32_t>(index) * static_cast<std::uint32_t>(sizeof(T));
-}
-template <class T>
-VARLEN_DEVICE T load_value(gpu::SharedAddress from) {
-  using Word = typename WordsOf<T>::Word;
-  WordsOf<T> words;
-  VARLEN_UNROLL
-  for (int i = 0; i < WordsOf<T>::kCount; ++i) words.word[i] = gpu::load_word<Word>(element<Word>(from, i));
-  return words.value();
-}
-template <class T>
-VARLEN_DEVICE void store_value(gpu::SharedAddress to, const T& value) {
-  using Word = typename WordsOf<T>::Word;
-  const WordsOf<T> words(value);
-  VARLEN_UNROLL
-  for (int i = 0; i < WordsOf<T>::kCount; ++i) gpu::store_word(element<Word>(to, i), words.word[i]);
-}
-
-VARLEN_DEVICE std::uint32_t shuffled(std::uint32_t word, int lane) { return gpu::shuffle(word, lane); }
-VARLEN_DEVICE std::uint32_t shuffled_up(std::uint32_t word, int lanes) { return gpu::shuffle_up(word, lanes); }
-VARLEN_DEVICE std::uint64_t shuffled(std::uint64_t word, int lane) {
-  return gpu::shuffle(static_cast<std::uint32_t>(word), lane) |
-         std::uint64_t{gpu::shuffle(static_cast<std::uint32_t>(word >> 32), lane)} << 32;
-}
-VARLEN_DEVICE std::uint64_t shuffled_up(std::uint64_t word, int lanes) {
-  return gpu::shuffle_up(static_cast<std::uint32_t>(word), lanes) |
-         std::uint64_t{gpu::shuffle_up(static_cast<std::uint32_t>(word >> 32), lanes)} << 32;
-}
-/// The value of another lane, by the whole warp.
-template <class T>
-VARLEN_DEVICE T of_lane(const T& value, int lane) {
-  WordsOf<T> words(value);
-  VARLEN_UNROLL
-  for (int i = 0; i < WordsOf<T>::kCount; ++i) words.word[i] = shuffled(words.word[i], lane);
-  return words.value();
-}
-template <class T>
-VARLEN_DEVICE T of_lane_below(const T& value, int lanes) {
-  WordsOf<T> words(value);
-  VARLEN_UNROLL
-  for (int i = 0; i < WordsOf<T>::kCount; ++i) words.word[i] = shuffled_up(words.word[i], lanes);
-  return words.value();
-}
-
-/// `kInShared`: arrays are in shared memory, otherwise in `scratch`. Warps are a power of two.
-template <bool kInShared>
+/// `kArrays`: where arrays are. Warps are a power of two.
+template <Arrays kArrays>
 class BlockTeam {
-  using Bytes = std::conditional_t<kInShared, std::int32_t, std::int64_t>;
+  static constexpr bool kGlobal = kArrays == Arrays::kGlobal;
+  static constexpr bool kCluster = kArrays == Arrays::kCluster;
+  static constexpr int kBlocks = TeamMemory::blocks(kArrays);
+  using Bytes = std::conditional_t<kGlobal, std::int64_t, std::int32_t>;
 
  public:
   VARLEN_DEVICE BlockTeam(std::int32_t classes, std::byte* scratch)
       : lane_(gpu::lane_index()),
-        warp_(gpu::warp_index()),
-        warps_(gpu::thread_count() / gpu::kWarpThreads),
-        log2_threads_(bit_width(gpu::thread_count()) - 1),
+        warp_of_block_(gpu::warp_index()),
+        warps_of_block_(kCluster ? TeamMemory::kMaxWarps : gpu::thread_count() / gpu::kWarpThreads),
+        warp_(rank() * warps_of_block_ + warp_of_block_),
+        warps_(kBlocks * warps_of_block_),
+        log2_threads_(bit_width(warps_ * gpu::kWarpThreads) - 1),
         classes_(classes),
-        arrays_(gpu::shared_memory() + static_cast<std::uint32_t>(TeamMemory::before_arrays(warps_, classes))),
+        arrays_(gpu::shared_memory() +
+                static_cast<std::uint32_t>(TeamMemory::before_arrays(kArrays, warps_of_block_, classes))),
         scratch_(scratch) {}
+  /// Before the first thread of the team ends.
+  VARLEN_DEVICE void end() {
+    if constexpr (kCluster) gpu::wait_for_cluster();  // nobody reads this block's memory any more
+  }
 
   template <class T>
-  class Array {
-   public:
-    Array() = default;
-    VARLEN_DEVICE explicit Array(gpu::SharedAddress shared) : shared_(shared) {}
-    VARLEN_DEVICE explicit Array(std::byte* global) : global_(global) {}
-    /// Made by default, not by array(). Of shared memory the slots come first.
-    VARLEN_DEVICE bool is_null() const { return kInShared ? shared_.value == 0 : global_ == nullptr; }
-    VARLEN_DEVICE T at(std::int32_t index) const {
-      if constexpr (kInShared) {
-        return static_cast<T>(gpu::load_word<Word>(element<T>(shared_, index)));
-      } else {
-        return gpu::load_global(reinterpret_cast<const T*>(global_) + index);
-      }
-    }
-    /// Elements of 4 bytes in shared memory, from a multiple of four on.
-    VARLEN_DEVICE gpu::Words4 four_at(std::int32_t index) const {
-      return gpu::load_word<gpu::Words4>(element<T>(shared_, index));
-    }
-    VARLEN_DEVICE void put(std::int32_t index, T value) const {
-      if constexpr (kInShared) {
-        gpu::store_word(element<T>(shared_, index), static_cast<Word>(value));
-      } else {
-        gpu::store_global(reinterpret_cast<T*>(global_) + index, value);
-      }
-    }
-
-   private:
-    using Word = std::make_unsigned_t<T>;
-    gpu::SharedAddress shared_{};
-    std::byte* global_ = nullptr;
-  };
+  using Array = TeamArray<kArrays, T>;
   template <class T>
   VARLEN_DEVICE Array<T> array(std::int32_t count) {
+    if constexpr (kCluster) {
+      // Threads do not find all of it in their own block.
+      if (count > threads() && !has_turns_) {
+        has_turns_ = true;
+        gpu::wait_for_cluster();  // all blocks have started: their memory is there
+      }
+    }
     const Bytes begin = used_;
-    used_ += static_cast<Bytes>(TeamMemory::array(Bytes{count} * static_cast<Bytes>(sizeof(T))));
-    if constexpr (kInShared) {
-      return Array<T>(arrays_ + static_cast<std::uint32_t>(begin));
-    } else {
+    used_ += static_cast<Bytes>(TeamMemory::array(kArrays, Bytes{count} * static_cast<Bytes>(sizeof(T))));
+    if constexpr (kGlobal) {
       return Array<T>(scratch_ + begin);
+    } else {
+      return Array<T>(arrays_ + static_cast<std::uint32_t>(begin));
     }
   }
   /// What arrays made after mark() take is free again after the next barrier.
@@ -143,7 +70,18 @@ class BlockTeam {
   /// One thread does, of the warp that is first to have nothing else to do.
   VARLEN_DEVICE bool leads() const { return warp_ == warps_ - 1 && lane_ == 0; }
 
-  VARLEN_DEVICE void sync() { gpu::sync_block(); }
+  VARLEN_DEVICE void sync() {
+    if constexpr (!kCluster) {
+      gpu::sync_block();
+    } else if (has_scattered_ || has_turns_) {
+      gpu::sync_cluster();
+      has_scattered_ = false;
+    } else {
+      gpu::sync_own_memory();
+    }
+  }
+  /// Before the next sync(): elements were put at other indices than those of the loop.
+  VARLEN_DEVICE void scattered() { has_scattered_ = true; }
 
   template <class Value, class Join>
   VARLEN_DEVICE Value combine(Value value, const Join& join) {
@@ -153,13 +91,20 @@ class BlockTeam {
     }
     static_assert(sizeof(Value) <= TeamMemory::kSlotBytes);
     const gpu::SharedAddress slots = next_slots();
-    if (lane_ == 0) store_value(element<Value>(slots, warp_), value);
+    if (lane_ == 0) store_value(element<Value>(slots, warp_of_block_), value);
     gpu::sync_block();  // slots are there
     // As many lanes as there are warps join them, and so does each further group of so many lanes.
-    value = load_value<Value>(element<Value>(slots, lane_ & (warps_ - 1)));
+    value = load_value<Value>(element<Value>(slots, lane_ & (warps_of_block_ - 1)));
     VARLEN_UNROLL_BY(1)
-    for (int distance = warps_ / 2; distance > 0; distance >>= 1) {
+    for (int distance = warps_of_block_ / 2; distance > 0; distance >>= 1) {
       value = join(value, of_lane(value, lane_ ^ distance));
+    }
+    if constexpr (kCluster) {
+      value = of_blocks(value);
+      VARLEN_UNROLL_BY(1)
+      for (int distance = kBlocks / 2; distance > 0; distance >>= 1) {
+        value = join(value, of_lane(value, lane_ ^ distance));
+      }
     }
     return value;
   }
@@ -167,9 +112,12 @@ class BlockTeam {
   VARLEN_DEVICE bool any(bool own) {
     const gpu::SharedAddress slots = next_slots();
     const int of_warp = gpu::count_votes(own);
-    if (lane_ == 0) store_value(element<std::int32_t>(slots, warp_), of_warp);
+    if (lane_ == 0) store_value(element<std::int32_t>(slots, warp_of_block_), of_warp);
     gpu::sync_block();  // slots are there
-    return gpu::count_votes(load_value<std::int32_t>(element<std::int32_t>(slots, lane_ & (warps_ - 1))) > 0) > 0;
+    const auto of_other = load_value<std::int32_t>(element<std::int32_t>(slots, lane_ & (warps_of_block_ - 1)));
+    const bool of_block = gpu::count_votes(of_other > 0) > 0;
+    if constexpr (kCluster) return gpu::count_votes(of_blocks<std::int32_t>(of_block ? 1 : 0) > 0) > 0;
+    return of_block;
   }
 
   template <class Visit>
@@ -229,13 +177,13 @@ class BlockTeam {
   template <class Load, class Key, class Place>
   VARLEN_DEVICE std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
                                          const Place& place) {
-    if constexpr (kInShared) {
+    if constexpr (kArrays == Arrays::kShared) {
       if (count * kFewThreads <= threads()) return sort_few(count, load, key, place);
     }
     const std::int64_t free = mark();
     const auto entries = array<std::int32_t>(count);  // key and rank among the warp's own of this key; −1: none
     const Segment own = segment(count);
-    const gpu::SharedAddress counters = counters_of(warp_);
+    const gpu::SharedAddress counters = counters_of(warp_of_block_);
     using Loaded = decltype(load(0));
     Loaded next = own.begin + lane_ < own.end ? load(own.begin + lane_) : Loaded{};
     VARLEN_UNROLL_BY(1)
@@ -262,33 +210,8 @@ class BlockTeam {
     }
     gpu::sync_block();  // all counters are there
 
-    // Counters become sums over the warps before; the sums over lower keys stand in a row of their own.
-    const gpu::SharedAddress sums = counters_of(warps_);
-    std::uint32_t placed = 0;
-    VARLEN_UNROLL_BY(1)
-    for (std::int32_t begin = 0; begin < classes; begin += threads()) {
-      const std::int32_t c = begin + thread();
-      std::uint32_t sum = 0;
-      constexpr int kAtOnce = 8;  // loads
-      VARLEN_UNROLL_BY(1)
-      for (int first = 0; first < warps_ && c < classes; first += kAtOnce) {
-        const auto counter = [&](int i) { return counters_of(first + i) + 4 * static_cast<std::uint32_t>(c); };
-        std::uint32_t values[kAtOnce];
-        VARLEN_UNROLL
-        for (int i = 0; i < kAtOnce; ++i) {
-          values[i] = first + i < warps_ ? gpu::load_word<std::uint32_t>(counter(i)) : 0;
-        }
-        VARLEN_UNROLL
-        for (int i = 0; i < kAtOnce; ++i) {
-          if (first + i < warps_) gpu::store_word(counter(i), sum);
-          sum += values[i];
-        }
-      }
-      const Scanned<std::uint32_t> scanned = scan_threads(sum);
-      if (c < classes) gpu::store_word(sums + 4 * static_cast<std::uint32_t>(c), placed + scanned.before);
-      placed += scanned.all;
-    }
-    gpu::sync_block();  // sums are there
+    const std::uint32_t placed = add_up(classes);
+    const gpu::SharedAddress sums = counters_of(warps_of_block_);
     VARLEN_UNROLL_BY(1)
     for (std::int32_t i = own.begin + lane_; i < own.end; i += gpu::kWarpThreads) {
       const std::int32_t entry = entries.at(i);
@@ -298,6 +221,7 @@ class BlockTeam {
                                          gpu::load_word<std::uint32_t>(counters + at)) +
                    (entry & ((1 << kRankBits) - 1)));
     }
+    scattered();
     release(free);
     return static_cast<std::int32_t>(placed);
   }
@@ -320,7 +244,7 @@ class BlockTeam {
     static_assert(kPieces * sizeof(Piece) == sizeof(T));
     constexpr int kFitting = TeamMemory::kStageBytes / static_cast<int>(sizeof(T));
     constexpr int kRecords = kFitting >= 32 ? 32 : kFitting >= 16 ? 16 : 8;  // at a time
-    const gpu::SharedAddress stage = table() + static_cast<std::uint32_t>(warp_ * TeamMemory::kStageBytes);
+    const gpu::SharedAddress stage = table() + static_cast<std::uint32_t>(warp_of_block_ * TeamMemory::kStageBytes);
     VARLEN_UNROLL_BY(1)
     for (std::int32_t begin = warp_ * gpu::kWarpThreads; begin < count; begin += threads()) {
       Piece record[kPieces];
@@ -386,6 +310,73 @@ class BlockTeam {
     return static_cast<std::int32_t>(sums >> 16);
   }
 
+  /// Of a sort's class, over the warps of the block: counters become sums over the warps before. Returns the sum of
+  /// all.
+  VARLEN_DEVICE std::uint32_t add_up_warps(std::int32_t c) const {
+    std::uint32_t sum = 0;
+    constexpr int kAtOnce = 8;  // loads
+    VARLEN_UNROLL_BY(1)
+    for (int first = 0; first < warps_of_block_; first += kAtOnce) {
+      const auto counter = [&](int i) { return counters_of(first + i) + 4 * static_cast<std::uint32_t>(c); };
+      std::uint32_t values[kAtOnce];
+      VARLEN_UNROLL
+      for (int i = 0; i < kAtOnce; ++i) {
+        values[i] = first + i < warps_of_block_ ? gpu::load_word<std::uint32_t>(counter(i)) : 0;
+      }
+      VARLEN_UNROLL
+      for (int i = 0; i < kAtOnce; ++i) {
+        if (first + i < warps_of_block_) gpu::store_word(counter(i), sum);
+        sum += values[i];
+      }
+    }
+    return sum;
+  }
+  /// Counters become sums over the warps before; the sums over lower keys stand in a row of their own. Returns how many
+  /// elements have keys.
+  VARLEN_DEVICE std::uint32_t add_up(std::int32_t classes) {
+    const std::int32_t step = warps_of_block_ * gpu::kWarpThreads;
+    const std::int32_t thread = warp_of_block_ * gpu::kWarpThreads + lane_;
+    if constexpr (kCluster) {
+      VARLEN_UNROLL_BY(1)
+      for (std::int32_t c = thread; c < classes; c += step) {
+        gpu::store_word(sum_of_block(c), add_up_warps(c));
+      }
+      sync();  // all blocks' sums are there
+    }
+    std::uint32_t placed = 0;
+    VARLEN_UNROLL_BY(1)
+    for (std::int32_t begin = 0; begin < classes; begin += step) {
+      const std::int32_t c = begin + thread;
+      std::uint32_t sum = 0;
+      std::uint32_t before = 0;  // of this key, in blocks before
+      if (c < classes) {
+        if constexpr (kCluster) {
+          std::uint32_t sums[kBlocks];
+          VARLEN_UNROLL
+          for (int block = 0; block < kBlocks; ++block) {
+            sums[block] = gpu::load_word<std::uint32_t>(gpu::of_block(sum_of_block(c), block));
+          }
+          VARLEN_UNROLL
+          for (int block = 0; block < kBlocks; ++block) {
+            if (block == rank()) before = sum;
+            sum += sums[block];
+          }
+        } else {
+          sum = add_up_warps(c);
+        }
+      }
+      const Scanned<std::uint32_t> lanes = scan_lanes(sum);
+      const Scanned<std::uint32_t> warps = scan_block(lanes.all);
+      if (c < classes) {
+        gpu::store_word(counters_of(warps_of_block_) + 4 * static_cast<std::uint32_t>(c),
+                        placed + warps.before + lanes.before + before);
+      }
+      placed += warps.all;
+    }
+    gpu::sync_block();  // sums are there
+    return placed;
+  }
+
   template <class Sum>
   struct Scanned {
     Sum before;
@@ -407,15 +398,36 @@ class BlockTeam {
     return {begin, least(begin + size, count)};
   }
 
-  VARLEN_DEVICE gpu::SharedAddress table() const { return gpu::shared_memory() + TeamMemory::kSlotsBytes; }
+  VARLEN_DEVICE static int rank() {
+    if constexpr (kCluster) {
+      return gpu::cluster_rank();
+    } else {
+      return 0;
+    }
+  }
+  VARLEN_DEVICE static gpu::SharedAddress table() { return gpu::shared_memory() + TeamMemory::kSlotsBytes; }
   VARLEN_DEVICE gpu::SharedAddress counters_of(int warp) const {
     return table() + 4 * static_cast<std::uint32_t>(warp * classes_);
+  }
+  VARLEN_DEVICE gpu::SharedAddress sum_of_block(std::int32_t c) const {
+    return table() + static_cast<std::uint32_t>(TeamMemory::table(warps_of_block_, classes_) + 4 * c);
   }
   /// In turns, so that one barrier for each use is enough: who writes to slots has passed the barrier after which the
   /// others read the other ones, and they came there after they had read these.
   VARLEN_DEVICE gpu::SharedAddress next_slots() {
     turn_ ^= 1U;
-    return gpu::shared_memory() + turn_ * (TeamMemory::kSlotsBytes / 2);
+    return gpu::shared_memory() + turn_ * (TeamMemory::kWarpSlotsBytes / 2);
+  }
+  /// Of values that every lane of a block has: lanes 0 to 7, 8 to 15 and so on get that of each block. One barrier of
+  /// the cluster.
+  template <class Value>
+  VARLEN_DEVICE Value of_blocks(const Value& value) {
+    block_turn_ ^= 1U;
+    const gpu::SharedAddress slot =
+        gpu::shared_memory() + (TeamMemory::kWarpSlotsBytes + block_turn_ * TeamMemory::kSlotBytes);
+    if (warp_of_block_ == 0 && lane_ == 0) store_value(slot, value);
+    sync();  // slots are there
+    return load_value<Value>(gpu::of_block(slot, lane_ % kBlocks));
   }
 
   template <class Sum>
@@ -441,17 +453,29 @@ class BlockTeam {
     if (lane_ == 0) before = Sum{};
     return {before, of_lane(sum, gpu::kWarpThreads - 1)};
   }
-  /// Of values that every lane of a warp has. One barrier.
+  /// Of values that every lane of a warp has. One barrier of the team.
   template <class Sum>
   VARLEN_DEVICE Scanned<Sum> scan_warps(const Sum& value) {
+    Scanned<Sum> scanned = scan_block(value);
+    if constexpr (kCluster) {
+      const Sum until = sum_until(of_blocks(scanned.all), kBlocks);
+      const Sum before = of_lane(until, greatest(rank() - 1, 0));
+      if (rank() > 0) scanned.before += before;
+      scanned.all = of_lane(until, kBlocks - 1);
+    }
+    return scanned;
+  }
+  /// The same over the warps of the block. One barrier of the block.
+  template <class Sum>
+  VARLEN_DEVICE Scanned<Sum> scan_block(const Sum& value) {
     const gpu::SharedAddress slots = next_slots();
-    if (lane_ == 0) store_value(element<Sum>(slots, warp_), value);
+    if (lane_ == 0) store_value(element<Sum>(slots, warp_of_block_), value);
     gpu::sync_block();  // slots are there
-    const Sum of_warp = lane_ < warps_ ? load_value<Sum>(element<Sum>(slots, lane_)) : Sum{};
+    const Sum of_warp = lane_ < warps_of_block_ ? load_value<Sum>(element<Sum>(slots, lane_)) : Sum{};
     Sum sum = sum_until(of_warp, TeamMemory::kMaxWarps);
     const Sum all = of_lane(sum, TeamMemory::kMaxWarps - 1);
-    sum = of_lane(sum, greatest(warp_ - 1, 0));
-    return {warp_ == 0 ? Sum{} : sum, all};
+    sum = of_lane(sum, greatest(warp_of_block_ - 1, 0));
+    return {warp_of_block_ == 0 ? Sum{} : sum, all};
   }
   template <class Sum>
   VARLEN_DEVICE Scanned<Sum> scan_threads(const Sum& value) {
@@ -462,7 +486,9 @@ class BlockTeam {
   }
 
   const int lane_;
-  const int warp_;
+  const int warp_of_block_;
+  const int warps_of_block_;
+  const int warp_;  // of the team
   const int warps_;
   const int log2_threads_;
   const std::int32_t classes_;  // of any sort, at most
@@ -470,6 +496,9 @@ class BlockTeam {
   std::byte* const scratch_;
   Bytes used_ = 0;
   std::uint32_t turn_ = 0;
+  std::uint32_t block_turn_ = 0;
+  bool has_scattered_ = false;
+  bool has_turns_ = false;
 };
 
 }  // namespace varlen::kernel

@@ -1,4 +1,5 @@
-// A plan made on the device from lengths in its memory, by one block: the planner of the host with a block as its team.
+// A plan made on the device from lengths in its memory, by one block or one cluster of blocks: the planner of the host
+// with these as its team.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +32,10 @@ class DeviceOutput {
   bool lacks_room_ = false;
 };
 
-/// Every thread of the only block. `kInShared`: arrays that it works with are in shared memory.
-template <class Int, bool kInShared>
+/// Every thread of the team. `kArrays`: where what it works with is.
+template <class Int, Arrays kArrays>
 VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
-  using Team = BlockTeam<kInShared>;
+  using Team = BlockTeam<kArrays>;
   using Requests = DeviceRequests<Int, Team>;
   Team team(sort_classes(parameters.problem), parameters.scratch);
   Requests requests(parameters, team);
@@ -42,6 +43,7 @@ VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
   DeviceOutput<Int> output(parameters);
   Planner<Team, Requests, DeviceOutput<Int>> planner(team, parameters.problem, requests, output);
   const PlanCounts counts = planner.plan();
+  team.end();
   if (!team.leads()) return;
   team.store(parameters.counts, counts);
   LengthFault fault{};

@@ -32,25 +32,31 @@ struct PlanLayout {
 
 class Planning {
  public:
-  /// `most_shared`: bytes of shared memory that a block may have. Throws Error(kUnsupported) as plan_sizes() does.
-  Planning(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits, std::int64_t most_shared)
+  /// `most_shared`: bytes of shared memory that a block may have. `has_clusters`: so may all blocks of a cluster.
+  /// Throws Error(kUnsupported) as plan_sizes() does.
+  Planning(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits, std::int64_t most_shared,
+           bool has_clusters)
       : limits_(resolved(limits)),
         laid_out_keys_(batch.page_size == 0),
         wide_(plan_problem<std::int64_t>(batch, target, limits_.key_length)),
         narrow_(plan_problem<std::int32_t>(batch, target, limits_.key_length)),
         sizes_(plan_sizes(wide_, target, limits_)) {
-    is_narrow_ = varlen::is_narrow(wide_, sizes_, limits_) && shared_bytes<std::int32_t>() <= most_shared;
+    is_narrow_ = varlen::is_narrow(wide_, sizes_, limits_);
+    choose_arrays(most_shared, has_clusters);
     lay_out();
   }
 
   const Limits& limits() const { return limits_; }
   const PlanSizes& sizes() const { return sizes_; }
   const PlanLayout& layout() const { return layout_; }
-  /// The planner's type of lengths is int32 and its arrays are in shared memory; or int64, in global memory.
+  /// The planner's type of lengths is int32, not int64.
   bool is_narrow() const { return is_narrow_; }
+  Arrays arrays() const { return arrays_; }
+  /// Of each block.
   int threads() const {
     constexpr std::uint64_t kFewest = 256;
     constexpr std::uint64_t kMost = TeamMemory::kMaxWarps * gpu::kWarpThreads;
+    if (arrays_ == Arrays::kCluster) return kMost;
     return static_cast<int>(std::clamp(std::bit_ceil(static_cast<std::uint64_t>(limits_.requests)), kFewest, kMost));
   }
   std::int64_t shared_bytes() const { return is_narrow_ ? shared_bytes<std::int32_t>() : shared_bytes<std::int64_t>(); }
@@ -99,18 +105,29 @@ class Planning {
       return wide_;
     }
   }
+  /// One block does it for a few requests, as its threads need not wait for those of others, and without clusters, or
+  /// if a team's arrays take more than their memory.
+  void choose_arrays(std::int64_t most_shared, bool has_clusters) {
+    constexpr std::int64_t kFewRequests = 512;
+    arrays_ = Arrays::kCluster;
+    if (has_clusters && limits_.requests > kFewRequests && shared_bytes() <= most_shared) return;
+    arrays_ = Arrays::kShared;
+    if (is_narrow_ && shared_bytes() <= most_shared) return;
+    arrays_ = Arrays::kGlobal;
+    is_narrow_ = false;
+  }
+
   template <class Int>
   std::int64_t scratch_bytes() const {
+    const auto array = [&](std::int64_t bytes) { return TeamMemory::array(arrays_, bytes); };
     // Of requests: both lengths and how they are cut.
-    return 3 * TeamMemory::array(static_cast<std::int64_t>(sizeof(Int)) * limits_.requests) +
-           plan_scratch_bytes<Int>(limits_.requests, wide_.batch_invariant, sizes_.listed_tiles, sizes_.listed,
-                                   TeamMemory::array);
+    return 3 * array(static_cast<std::int64_t>(sizeof(Int)) * limits_.requests) +
+           plan_scratch_bytes<Int>(limits_.requests, wide_.batch_invariant, sizes_.listed_tiles, sizes_.listed, array);
   }
   template <class Int>
   std::int64_t shared_bytes() const {
-    const bool in_shared = sizeof(Int) == sizeof(std::int32_t);
-    return TeamMemory::before_arrays(threads() / gpu::kWarpThreads, sort_classes(problem<Int>())) +
-           (in_shared ? scratch_bytes<Int>() : 0);
+    return TeamMemory::before_arrays(arrays_, threads() / gpu::kWarpThreads, sort_classes(problem<Int>())) +
+           (arrays_ != Arrays::kGlobal ? scratch_bytes<Int>() : 0);
   }
 
   void lay_out() {
@@ -127,7 +144,7 @@ class Planning {
     layout_.runs = place(size_of(limits_.requests, sizeof(Run)));
     layout_.listed = place(size_of(sizes_.listed, sizeof(WorkItem)));
     layout_.merges = place(size_of(sizes_.merges, sizeof(Merge)));
-    layout_.scratch = place(is_narrow_ ? 0 : scratch_bytes<std::int64_t>());
+    layout_.scratch = place(arrays_ != Arrays::kGlobal ? 0 : scratch_bytes<std::int64_t>());
     layout_.bytes = bytes;
   }
 
@@ -139,6 +156,7 @@ class Planning {
   PlanProblem<std::int32_t> narrow_;
   PlanSizes sizes_;
   bool is_narrow_ = false;
+  Arrays arrays_ = Arrays::kGlobal;
   PlanLayout layout_{};
 };
 

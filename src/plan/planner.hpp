@@ -208,6 +208,7 @@ class Planner {
     // With so much cost later than a run nothing before can be coarse.
     const Cost enough = workers * totals_.longest - slack;
     Coarse coarse{0, runs_, -1};
+    if (enough <= 0) return coarse;
     team_.template scan_until<Cost>(
         runs_, [&](std::int32_t i) { return cost_of(runs_ - 1 - i); },
         [&](std::int32_t i, Cost later, Cost /*own*/) {
@@ -367,6 +368,7 @@ class Planner {
           kept_.put(before.runs, run);
           runs = before.runs + 1;
         });
+    team_.scattered();
     run_items_ = all.items;
     return runs;
   }

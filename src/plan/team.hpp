@@ -33,6 +33,8 @@ class HostTeam {
     return Array<T>(static_cast<T*>(memory_.allocate(static_cast<std::size_t>(count) * sizeof(T), alignof(T))));
   }
   void sync() {}
+  /// Before the next sync(): elements were put at other indices than those of the loop.
+  void scattered() {}
 
   /// What all threads' values make together. `join` is associative and commutative.
   template <class Value, class Join>

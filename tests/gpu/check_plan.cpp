@@ -42,7 +42,7 @@ struct Timing {
   std::int64_t most_length;  // as of Limits
 };
 
-double plan_time(Machine& machine, Memory& memory, const Timing& timing) {
+Duration plan_time(Machine& machine, Memory& memory, const Timing& timing) {
   memory.clear();
   const std::vector<std::int32_t> keys = prompt_offsets(timing.requests);
   std::vector<std::int32_t> queries = keys;
@@ -63,7 +63,7 @@ double plan_time(Machine& machine, Memory& memory, const Timing& timing) {
   DeviceLengths lengths;
   lengths.query_indptr = place(queries);
   lengths.key_indptr = place(keys);
-  const double time = machine.microseconds([&](void* stream) { plan_on_device(plan, lengths, stream); });
+  const Duration time = machine.microseconds([&](void* stream) { plan_on_device(plan, lengths, stream); });
   const std::optional<Error> error = plan.status();
   if (error) throw Error(*error);
   return time;
@@ -88,15 +88,18 @@ Outcome time_plan(Machine& machine, const Options& options) {
   Arena arena(machine, kArenaBytes);
   const std::byte* const word = arena.place(4, 4).data;
   const oracle::Region nearly_nothing{const_cast<std::byte*>(word), Dtype::kFloat32, 1};
-  const double least = machine.microseconds([&](void*) { machine.fill(nearly_nothing, oracle::Pattern::kOnes); });
-  fmt::print("{:.2f} us: a kernel that writes one number, for comparison\n", least);
+  const auto print = [](const Duration& time, const std::string& of_what) {
+    fmt::print("{:.2f} us, {:.2f} us back to back: {}\n", time.alone, time.back_to_back, of_what);
+  };
+  print(machine.microseconds([&](void* stream) { machine.fill(nearly_nothing, oracle::Pattern::kOnes, stream); }),
+        "a kernel that writes one number, for comparison");
   for (Timing timing :
        {Timing{"prompts", 64, false, 4096}, Timing{"decodes", 64, true, 4096}, Timing{"prompts", 4096, false, 4096},
         Timing{"decodes", 4096, true, 4096}, Timing{"prompts, lengths unlimited", 4096, false, 0},
         Timing{"prompts, beyond shared memory", 16384, false, 4096}}) {
     timing.requests /= options.shrink_by;
     score.attempt(fmt::format("plan-time: {} {}", timing.requests, timing.name), [&] {
-      fmt::print("{:.2f} us: {} {}\n", plan_time(machine, arena, timing), timing.requests, timing.name);
+      print(plan_time(machine, arena, timing), fmt::format("{} {}", timing.requests, timing.name));
       return std::string();
     });
   }

@@ -28,6 +28,12 @@ struct Judgement {
   std::int64_t first_failed = -1;  // row
 };
 
+/// How long something takes on a stream, in microseconds.
+struct Duration {
+  double alone;         // between two events around one launch: what the launch takes is in it
+  double back_to_back;  // from the end of one launch's work to the end of the next one's, many of them waiting in a row
+};
+
 class Machine {
  public:
   Machine() = default;
@@ -59,13 +65,13 @@ class Machine {
   /// called before replay i, when all replays before are done. Returns what failed, or nothing.
   virtual std::string captured(const std::function<void(void* stream)>& launch, int times,
                                const std::function<void(int replay)>& before = {}) = 0;
-  /// Of what `launch` launches on a stream: how long it takes there, in microseconds. The median of many times.
-  virtual double microseconds(const std::function<void(void* stream)>& launch) = 0;
+  /// Of what `launch` launches on a stream. Medians of many times.
+  virtual Duration microseconds(const std::function<void(void* stream)>& launch) = 0;
   /// Until everything is done. Throws std::runtime_error if something went wrong; the machine is of no use then.
   virtual void wait() = 0;
 
   // Searches return the lowest index at which they found something, or −1.
-  virtual void fill(const oracle::Region& region, oracle::Pattern pattern) = 0;
+  virtual void fill(const oracle::Region& region, oracle::Pattern pattern, void* stream = nullptr) = 0;
   virtual std::int64_t first_change(const oracle::Region& region, oracle::Pattern pattern) = 0;
   virtual void write_rows(const oracle::RowSet& set) = 0;
   virtual std::int64_t first_overwritten(const oracle::RowSet& set) = 0;

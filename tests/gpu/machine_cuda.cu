@@ -211,7 +211,7 @@ class CudaMachine : public MachineWith<CudaLoops> {
   }
   std::string captured(const std::function<void(void* stream)>& launch, int times,
                        const std::function<void(int replay)>& before) override;
-  double microseconds(const std::function<void(void* stream)>& launch) override;
+  Duration microseconds(const std::function<void(void* stream)>& launch) override;
   void wait() override { check(cudaDeviceSynchronize(), "the kernels before"); }
 
   Judgement judge(const oracle::Problem& problem, const std::vector<std::int64_t>* rows) override {
@@ -283,7 +283,8 @@ std::string CudaMachine::captured(const std::function<void(void* stream)>& launc
   return failure;
 }
 
-double CudaMachine::microseconds(const std::function<void(void* stream)>& launch) {
+/// From what `launch` puts on the stream to its end, in microseconds: the median of many times.
+double between_events(cudaStream_t stream, const std::function<void()>& launch) {
   constexpr int kTimes = 201;
   cudaEvent_t begin = nullptr;
   cudaEvent_t end = nullptr;
@@ -291,10 +292,10 @@ double CudaMachine::microseconds(const std::function<void(void* stream)>& launch
   check(cudaEventCreate(&end), "making an event");
   std::vector<float> milliseconds(kTimes);
   for (float& time : milliseconds) {
-    wait_kernel<<<1, 1>>>(100'000);  // or the time would be that of the calls
-    check(cudaEventRecord(begin, nullptr), "recording an event");
-    launch(nullptr);
-    check(cudaEventRecord(end, nullptr), "recording an event");
+    wait_kernel<<<1, 1, 0, stream>>>(100'000);  // or the time would be that of the calls
+    check(cudaEventRecord(begin, stream), "recording an event");
+    launch();
+    check(cudaEventRecord(end, stream), "recording an event");
     check(cudaEventSynchronize(end), "waiting for an event");
     check(cudaEventElapsedTime(&time, begin, end), "asking for a time");
   }
@@ -302,6 +303,30 @@ double CudaMachine::microseconds(const std::function<void(void* stream)>& launch
   cudaEventDestroy(end);
   std::nth_element(milliseconds.begin(), milliseconds.begin() + kTimes / 2, milliseconds.end());
   return 1000.0 * milliseconds[kTimes / 2];
+}
+
+/// A graph of as many launches, each after the one before.
+double of_graph(cudaStream_t stream, const std::function<void(void* stream)>& launch, int launches) {
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), "beginning a capture");
+  for (int i = 0; i < launches; ++i) launch(stream);
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(stream, &graph), "ending a capture");
+  cudaGraphExec_t executable = nullptr;
+  check(cudaGraphInstantiate(&executable, graph, 0), "instantiating a graph");
+  const double time = between_events(stream, [&] { check(cudaGraphLaunch(executable, stream), "launching a graph"); });
+  cudaGraphExecDestroy(executable);
+  cudaGraphDestroy(graph);
+  return time;
+}
+
+Duration CudaMachine::microseconds(const std::function<void(void* stream)>& launch) {
+  constexpr int kFew = 8;
+  constexpr int kMore = 64;
+  auto* const stream = static_cast<cudaStream_t>(new_stream());
+  const double alone = between_events(stream, [&] { launch(stream); });
+  // What the graph itself takes is in both.
+  const double more = of_graph(stream, launch, kFew + kMore) - of_graph(stream, launch, kFew);
+  return {alone, more / kMore};
 }
 
 }  // namespace

@@ -121,10 +121,12 @@ class HostMachine : public MachineWith<HostLoops> {
     }
     return {};
   }
-  double microseconds(const std::function<void(void* stream)>& launch) override {
+  Duration microseconds(const std::function<void(void* stream)>& launch) override {
     const auto start = std::chrono::steady_clock::now();
     launch(nullptr);
-    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+    const auto end = std::chrono::steady_clock::now();
+    const double time = std::chrono::duration<double, std::micro>(end - start).count();
+    return {time, time};
   }
   void wait() override {}
 

@@ -34,8 +34,8 @@ inline Judgement judgement_of(const Tally& tally) {
 template <class Loops>
 class MachineWith : public Machine {
  public:
-  void fill(const oracle::Region& region, oracle::Pattern pattern) override {
-    loops_.loop(region.elements, oracle::FillRegion{region, pattern}, nullptr);
+  void fill(const oracle::Region& region, oracle::Pattern pattern, void* stream) override {
+    loops_.loop(region.elements, oracle::FillRegion{region, pattern}, stream);
   }
   std::int64_t first_change(const oracle::Region& region, oracle::Pattern pattern) override {
     loops_.set(kSearch, kNone);

@@ -21,11 +21,16 @@ std::int64_t shared_bytes_of_block(std::int32_t device) {
   return bytes;
 }
 
+bool has_clusters(std::int32_t device) {
+  const CurrentDevice current(device);
+  return runs_planning_clusters(static_cast<int>(shared_bytes_of_block(device)));
+}
+
 class CudaPlanner : public DevicePlanner {
  public:
   CudaPlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits, std::int32_t device)
       : DevicePlanner(std::move(batch), target, limits),
-        planning_(this->batch(), target, limits, shared_bytes_of_block(device)) {
+        planning_(this->batch(), target, limits, shared_bytes_of_block(device), has_clusters(device)) {
     const CurrentDevice current(device);
     plan_.device = device;
     plan_.memory = allocate(planning_.layout().bytes, device);
@@ -38,8 +43,8 @@ class CudaPlanner : public DevicePlanner {
     plan_.longest = {planning_.limits().query_length, planning_.limits().key_length};
     choose_kernels(this->batch(), planning_.sizes().items + planning_.sizes().listed, planning_.sizes().merges, plan_);
     const auto most_shared = static_cast<int>(shared_bytes_of_block(device));
-    check(planning_.is_narrow() ? prepare_plan_on_device<std::int32_t>(most_shared)
-                                : prepare_plan_on_device<std::int64_t>(most_shared),
+    check(planning_.is_narrow() ? prepare_plan_on_device<std::int32_t>(planning_.arrays(), most_shared)
+                                : prepare_plan_on_device<std::int64_t>(planning_.arrays(), most_shared),
           "preparing a kernel");
   }
 
@@ -83,8 +88,8 @@ class CudaPlanner : public DevicePlanner {
 
   template <class Int>
   cudaError_t launch(const DeviceLengths& lengths, void* stream) const {
-    return launch_plan_on_device(planning_.parameters<Int>(memory(), lengths), planning_.threads(),
-                                 static_cast<int>(planning_.shared_bytes()), static_cast<cudaStream_t>(stream));
+    const PlanningTeam team{planning_.arrays(), planning_.threads(), static_cast<int>(planning_.shared_bytes())};
+    return launch_plan_on_device(planning_.parameters<Int>(memory(), lengths), team, static_cast<cudaStream_t>(stream));
   }
 
   kernel::Planning planning_;

@@ -3,8 +3,14 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
+
 #include "kernel/parameters.hpp"
 #include "kernel/planning_parameters.hpp"
+
+namespace varlen::kernel {
+enum class Arrays : std::uint8_t;  // team_memory.hpp
+}
 
 namespace varlen::cuda {
 
@@ -26,12 +32,20 @@ Kernel forward_wgmma_instance();
 
 cudaError_t launch_merge_partials(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);
 
-/// One block of so many threads. Lengths of 32 bits: the block works in shared memory; of 64: in global memory.
+/// A planner's team: one block, or a cluster, of so many threads each.
+struct PlanningTeam {
+  kernel::Arrays arrays;
+  int threads;
+  int shared_bytes;
+};
+/// Lengths of 64 bits are not planned in the shared memory of one block.
 template <class Int>
-cudaError_t launch_plan_on_device(const kernel::PlanningParameters<Int>& parameters, int threads, int shared_bytes,
+cudaError_t launch_plan_on_device(const kernel::PlanningParameters<Int>& parameters, const PlanningTeam& team,
                                   cudaStream_t stream);
 /// Lets it have so much shared memory on the current device: as much as any launch there takes.
 template <class Int>
-cudaError_t prepare_plan_on_device(int most_shared_bytes);
+cudaError_t prepare_plan_on_device(kernel::Arrays arrays, int most_shared_bytes);
+/// Whether the current device can run a cluster whose blocks have so much shared memory.
+bool runs_planning_clusters(int shared_bytes);
 
 }  // namespace varlen::cuda

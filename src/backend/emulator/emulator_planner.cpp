@@ -25,7 +25,7 @@ class EmulatorPlanner : public DevicePlanner {
  public:
   EmulatorPlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits)
       : DevicePlanner(std::move(batch), target, limits),
-        planning_(this->batch(), target, limits, kSharedBytes),
+        planning_(this->batch(), target, limits, kSharedBytes, false),
         words_(static_cast<std::size_t>(planning_.layout().bytes / kWordBytes)) {
     kernel::select_shape(this->batch());  // throws if no kernel computes it
   }
