@@ -18,6 +18,7 @@ void Machine::init_barrier(SharedAddress barrier, int arrivals) {
   if (!barriers_.try_emplace(barrier.value, Barrier{arrivals, arrivals, 0, 0, none, none, {}}).second) {
     fail(self, Operation::kInitBarrier, fmt::format("is at shared byte {}, where a barrier is", barrier.value));
   }
+  events_.init_barrier(barrier.value, arrivals);
 }
 
 Machine::Barrier& Machine::barrier_at(const Thread& thread, Operation operation, SharedAddress barrier) {
@@ -55,6 +56,8 @@ void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
   }
   reached.missing_bytes += bytes;
   arrive_at(reached, warp.clock);
+  observe(Operation::kArrive, barrier.value, bytes);
+  observe_arrival(barrier.value, reached.phases);
   tick(warp);
 }
 
@@ -69,6 +72,7 @@ void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
     wait(Operation::kWaitFor);
   }
   merge_clock(warp_of(self).clock, waited.arrived);
+  observe(Operation::kWaitFor, barrier.value, parity);
 }
 
 /// True if this completes the barrier.
@@ -82,6 +86,8 @@ bool Machine::arrive_at_named(Operation operation, int id, int threads) {
   }
   barrier.threads = threads;
   merge_clock(barrier.clock, warp_of(self).clock);
+  if (operation == Operation::kArriveThreads) observe(operation, named_barrier(id));
+  events_.arrive_named(id, self.index, barrier.arrived + 1 == threads);
   if (++barrier.arrived < threads) return false;
   for (const Thread* thread : barrier.waiting) {
     warp_of(*thread).runnable |= lane_bit(*thread);
@@ -100,8 +106,10 @@ void Machine::sync_threads(int id, int threads) {
   NamedBarrier& barrier = named_barriers_[static_cast<std::size_t>(id)];
   if (complete) {
     merge_clock(warp_of(self).clock, barrier.clock);
+    observe(Operation::kSyncThreads, named_barrier(id));
   } else {
     barrier.waiting.push_back(&self);
+    self.waiting_for = named_barrier(id);
     wait(Operation::kSyncThreads);
   }
   tick(warp_of(self));
