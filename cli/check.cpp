@@ -138,8 +138,9 @@ int check(const Options& options) {
   if (!summary.timeline.empty()) write_text_file(options.trace_out, summary.timeline);
   options.as_json ? print_json(options, summary) : print_text(options, summary);
   if (!options.trace_out.empty() && summary.timeline.empty()) {
-    fmt::print(stderr, "varlen: {} is not written: nothing failed, and there is more than one run\n",
-               options.trace_out);
+    fmt::print(
+        stderr, "varlen: {} is not written: {}\n", options.trace_out,
+        summary.passed == 1 ? "the case has nothing to compute" : "nothing failed, and there is more than one run");
   }
   return summary.failed == 0 ? kExitDone : kExitCheckFailed;
 }

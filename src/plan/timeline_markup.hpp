@@ -121,7 +121,8 @@ svg.addEventListener('pointermove', event => {
   const box = event.target.tip ? event.target : null;
   tip.style.display = box ? 'block' : 'none';
   if (!box) return;
-  tip.textContent = box.tip + '\nworker ' + box.parentNode.dataset.w;
+  const worker = box.parentNode.dataset.w;
+  tip.textContent = worker === undefined ? box.tip : box.tip + '\nworker ' + worker;
   tip.style.left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8) + 'px';
   tip.style.top = Math.min(event.clientY + 16, innerHeight - tip.offsetHeight - 8) + 'px';
 });

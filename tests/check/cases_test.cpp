@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "check/problem.hpp"
 #include "check/random_bits.hpp"
+#include "check/run_case.hpp"
 #include "varlen/check.hpp"
 
 namespace varlen::check {
@@ -132,6 +135,61 @@ TEST(RunChecks, RefusesWhatItDoesNotKnow) {
   CheckOptions options;
   options.count = -1;
   EXPECT_THROW(run_checks(options), Error);
+  EXPECT_THROW(schedule_policies_named("some"), Error);
+  EXPECT_EQ(schedule_policies_named("starve"), std::vector<SchedulePolicy>{SchedulePolicy::kStarve});
+  EXPECT_EQ(schedule_policies_named("all").size(), static_cast<std::size_t>(kSchedulePolicies));
+}
+
+TEST(RunChecks, OnlyTheEmulatorHasSchedules) {
+  const auto refused = [](const std::function<void(CheckOptions&)>& change) {
+    CheckOptions options;
+    options.backend = Backend::kCpu;
+    options.cases = CheckCases::kRandom;
+    options.count = 1;
+    change(options);
+    EXPECT_THROW(run_checks(options), Error);
+  };
+  refused([](CheckOptions& options) { options.policies = {SchedulePolicy::kRandom}; });
+  refused([](CheckOptions& options) { options.schedule_seed = 2; });
+  refused([](CheckOptions& options) { options.schedules = 2; });
+  refused([](CheckOptions& options) { options.timeline = true; });
+  refused([](CheckOptions& options) {
+    options.backend = Backend::kEmulator;
+    options.policies.clear();
+  });
+  refused([](CheckOptions& options) {
+    options.backend = Backend::kEmulator;
+    options.schedules = -1;
+  });
+}
+
+TEST(RunChecks, RunsEachCaseUnderItsSchedules) {
+  CheckOptions options;
+  options.backend = Backend::kEmulator;
+  options.cases = CheckCases::kRandom;
+  options.count = 1;
+  options.seed = 5;
+  options.policies = {SchedulePolicy::kFixed, SchedulePolicy::kEarly};
+  options.schedule_seed = 7;
+  options.schedules = 3;
+  std::vector<Schedule> schedules;
+  options.progress = [&](const CheckProgress& progress) {
+    EXPECT_EQ(progress.total, 3);
+    if (!progress.name.empty()) schedules.push_back(progress.schedule);
+  };
+  EXPECT_EQ(run_checks(options).passed, 3);
+  EXPECT_EQ(schedules, (std::vector<Schedule>{
+                           {SchedulePolicy::kFixed, 7}, {SchedulePolicy::kEarly, 8}, {SchedulePolicy::kFixed, 9}}));
+}
+
+TEST(RunCase, KeepsTheEventsOfAFault) {
+  const Case test = small_case("fault", {3}, {3});
+  const Compute compute = [](const Case&, const Batch&, const Tensors&) -> std::string {
+    throw EmulatorFault(Error(ErrorCode::kInternal, "kernel", Error::kNoIndex, "", "a fault"), {"step 1", "step 2"});
+  };
+  const CaseResult result = run_case(test, expect(test), compute);
+  EXPECT_EQ(result.failure, "a fault");
+  EXPECT_EQ(result.events, (std::vector<std::string>{"step 1", "step 2"}));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "backend/emulator/run_kernels.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -10,6 +12,7 @@
 #include "backend/emulator/kernels.hpp"
 #include "gpu/emulator/operations.hpp"
 #include "gpu/emulator/tensor_map.hpp"
+#include "gpu/emulator/trace.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/shapes.hpp"
 
@@ -19,6 +22,7 @@ namespace {
 using gpu::emulator::GlobalMemory;
 using gpu::emulator::Machine;
 using gpu::emulator::Role;
+using gpu::emulator::Trace;
 
 using ForwardKernel = Kernel (*)(kernel::Forward, Dtype);
 
@@ -39,10 +43,30 @@ bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
 }
 
 void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, std::int64_t draws,
-            const kernel::ForwardParameters& parameters, const Schedule& schedule) {
-  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws, schedule.seed, schedule},
+            const kernel::ForwardParameters& parameters, const Schedule& schedule, Trace* trace) {
+  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws, schedule.seed, schedule, trace},
                  [&kernel, &parameters] { kernel.run(parameters); });
 }
+
+/// Draws the timeline in the end, whatever ends the run.
+class WrittenTrace {
+ public:
+  WrittenTrace(const EmulatorOptions& options, bool wgmma) : options_(options), wgmma_(wgmma) {}
+  ~WrittenTrace() {
+    if (options_.timeline == nullptr) return;
+    *options_.timeline =
+        trace_.page(fmt::format("{} under schedule {}, seed {}", wgmma_ ? "forward_wgmma" : "forward_mma",
+                                schedule_policy_name(options_.schedule.policy), options_.schedule.seed));
+  }
+  WrittenTrace(const WrittenTrace&) = delete;
+  WrittenTrace& operator=(const WrittenTrace&) = delete;
+  Trace* trace() { return options_.timeline == nullptr ? nullptr : &trace_; }
+
+ private:
+  const EmulatorOptions& options_;
+  const bool wgmma_;
+  Trace trace_;
+};
 
 void expect_written(const GlobalMemory& memory, Role role) {
   const auto unwritten = memory.first_unwritten(role);
@@ -68,14 +92,16 @@ void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch
   parameters.counts = plan.counts;
   kernel::place_workspace(workspace, parameters);
 
+  WrittenTrace written(options, boxes.has_value());
   GlobalMemory memory = describe_memory(data, tensors, parameters);
   Machine machine(memory);
   const std::int64_t items = item_count(data.view());
   *parameters.counter = 0;
-  launch(machine, forward, plan.blocks, std::max<std::int64_t>(0, items - plan.blocks), parameters, options.schedule);
+  launch(machine, forward, plan.blocks, std::max<std::int64_t>(0, items - plan.blocks), parameters, options.schedule,
+         written.trace());
   if (plan.merge_blocks > 0) {
     expect_written(memory, Role::kPartials);
-    launch(machine, merge_kernel(), plan.merge_blocks, 0, parameters, options.schedule);
+    launch(machine, merge_kernel(), plan.merge_blocks, 0, parameters, options.schedule, written.trace());
   }
   expect_written(memory, Role::kOut);
   expect_written(memory, Role::kLse);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "gpu/emulator/operations.hpp"
+#include "gpu/emulator/trace.hpp"
 #include "varlen/error.hpp"
 
 namespace varlen::gpu::emulator {
@@ -157,6 +158,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   words_.reset(launch_.shared_bytes, static_cast<int>(warps));
   warps_.assign(warps, {kAllLanes, 0, 0, Operation::kNone, Clock(warps, 0)});
   scheduler_.begin_block(launches_, block_, static_cast<int>(warps));
+  events_.begin_block(block_, static_cast<int>(warps), launch_.trace != nullptr);
   for (std::size_t w = 0; w < warps; ++w) warps_[w].clock[w] = 1;
   barriers_.clear();
   named_barriers_.fill({0, Clock(warps, 0), {}, {}});
@@ -187,9 +189,11 @@ void Machine::run_block(const std::function<void()>& kernel) {
   resume(main_, next_fiber());
   if (finished_ < launch_.threads) {
     if (error_ == nullptr) error_ = deadlock();
+    note_fault();
     unwind_all();
   }
-  if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+  if (error_ != nullptr) throw_fault(std::exchange(error_, nullptr));
+  if (launch_.trace != nullptr) launch_.trace->add(events_.take());
   check_registers();
 }
 
@@ -233,10 +237,12 @@ void Machine::wait(Operation operation) {
   Thread& self = *running_;
   warp_of(self).runnable &= ~lane_bit(self);
   self.waiting = operation;
+  observe_wait(self, Event::Kind::kWaits);
   resume(self, next_fiber());
   running_ = &self;
-  self.waiting = Operation::kNone;
   if (stopping_) throw Stopped{};
+  if (operation != Operation::kWaitFor) observe_wait(self, Event::Kind::kDoes);
+  self.waiting = Operation::kNone;
 }
 
 void Machine::unwind_all() {
@@ -265,6 +271,7 @@ void Machine::sync_block() {
     each.clock = all;
     tick(each);
   }
+  observe(Operation::kSyncBlock);
 }
 
 /// What the warp does from here on is later than what it has let others know.
@@ -287,6 +294,7 @@ const Operands& Machine::join_warp(Operation operation, const Operands& operands
   if (reads_or_writes_shared(operation)) maybe_switch();
   execute_warp(*this, operation, &self - self.index % kWarpThreads);
   if (operation == Operation::kSyncWarp) tick(warp);
+  events_.add_warp(self.index / kWarpThreads, operation);
   warp.in_operation = 0;
   warp.runnable = kAllLanes;
   return self.operands;

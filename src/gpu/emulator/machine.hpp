@@ -18,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "gpu/emulator/events.hpp"
 #include "gpu/emulator/fiber.hpp"
 #include "gpu/emulator/global_memory.hpp"
 #include "gpu/emulator/schedule.hpp"
@@ -102,7 +103,8 @@ struct Delivery {
   std::int64_t box_bytes;  // 0: by a thread, which arrives
   std::uint32_t barrier;
   int thread;
-  Clock clock;  // of the thread's warp when it asked for this
+  Clock clock;               // of the thread's warp when it asked for this
+  std::uint64_t issued = 0;  // step
 };
 
 /// A lane's part of a product of its warpgroup.
@@ -136,8 +138,10 @@ struct Thread : Fiber {
   std::uint64_t seen_writes = 0;  // writes to shared memory before the last fence_shared_for_products()
   Clock seen;                     // of the warp at that fence
   Operation waiting = Operation::kNone;
-  std::uint32_t waiting_for = 0;  // address of a barrier in shared memory
+  std::uint32_t waiting_for = 0;  // barrier, or group of products
 };
+
+class Trace;
 
 struct Launch {
   int blocks = 1;
@@ -146,6 +150,7 @@ struct Launch {
   std::int64_t draws = 0;  // from the counter that mean work; later ones come back as this many and more
   std::uint64_t seed = 1;  // of who draws what, if the schedule is fixed
   Schedule schedule = {};
+  Trace* trace = nullptr;  // gets what every block does
 };
 
 struct Box;
@@ -290,6 +295,18 @@ class Machine {
     if (scheduled_) count_operation();
   }
   void count_operation();
+  void observe(Operation operation, std::uint32_t subject = 0, std::uint32_t value = 0) {
+    events_.add(running_->index, Event::Kind::kDoes, operation, subject, value);
+  }
+  void observe_arrival(std::uint32_t barrier, std::uint32_t phases) {
+    events_.arrive(barrier, running_->index, false, phases);
+  }
+  void observe_copy(Operation operation);
+  void observe_wait(const Thread& thread, Event::Kind kind);
+  std::vector<std::string> describe_waits() const;
+  std::vector<std::string> describe_events(const std::string& message) const;
+  void note_fault();
+  [[noreturn]] void throw_fault(const std::exception_ptr& thrown);
   bool deliver_by_schedule();
   void unwind_all();
   [[noreturn]] void fail_divergent(const Thread& thread, Operation operation, std::uint32_t others, Operation theirs);
@@ -305,6 +322,8 @@ class Machine {
   int launches_ = 0;
   Scheduler scheduler_;
   bool scheduled_ = false;  // otherwise the order is fixed
+  EventLog events_;
+  std::vector<std::string> fault_events_;
   int block_ = 0;
   std::unique_ptr<Thread[]> threads_;
   std::vector<Warp> warps_;

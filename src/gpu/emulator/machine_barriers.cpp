@@ -27,6 +27,7 @@ void Machine::init_barrier(SharedAddress barrier, int arrivals) {
   if (!barriers_.try_emplace(barrier.value, made_barrier).second) {
     fail(self, Operation::kInitBarrier, fmt::format("is at shared byte {}, where a barrier is", barrier.value));
   }
+  events_.init_barrier(barrier.value, arrivals);
 }
 
 void Machine::fence_barriers() {
@@ -104,6 +105,8 @@ void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
   }
   reached.missing_bytes += bytes;
   arrive_at(barrier, reached, warp.clock);
+  observe(Operation::kArrive, barrier.value, bytes);
+  observe_arrival(barrier.value, reached.phases);
   tick(warp);
 }
 
@@ -119,6 +122,7 @@ void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
   }
   merge_clock(warp_of(self).clock, waited.arrived);
   note_seen(waited, self);
+  observe(Operation::kWaitFor, barrier.value, parity);
 }
 
 /// True if this completes the barrier.
@@ -136,7 +140,10 @@ bool Machine::arrive_at_named(Operation operation, int id, int threads) {
   }
   merge_clock(barrier.clock, warp_of(self).clock);
   barrier.arrived.push_back(&self);
-  if (std::ssize(barrier.arrived) < threads) return false;
+  const bool is_last = std::ssize(barrier.arrived) == threads;
+  if (operation == Operation::kArriveThreads) observe(operation, named_barrier(id));
+  events_.arrive_named(id, self.index, is_last);
+  if (!is_last) return false;
   for (const Thread* thread : barrier.waiting) {
     warp_of(*thread).runnable |= lane_bit(*thread);
     merge_clock(warp_of(*thread).clock, barrier.clock);
@@ -154,8 +161,10 @@ void Machine::sync_threads(int id, int threads) {
   NamedBarrier& barrier = named_barriers_[static_cast<std::size_t>(id)];
   if (complete) {
     merge_clock(warp_of(self).clock, barrier.clock);
+    observe(Operation::kSyncThreads, named_barrier(id));
   } else {
     barrier.waiting.push_back(&self);
+    self.waiting_for = named_barrier(id);
     wait(Operation::kSyncThreads);
   }
   tick(warp_of(self));

@@ -20,11 +20,13 @@ void Machine::access_global(Operation operation, const void* address, std::int64
   if (fault) fail(self, operation, fmt::format("of {} bytes {}", bytes, *fault));
   const auto race = global_.order(address, bytes, direction, {actor(self), block_, launches_});
   if (race) fail(self, operation, fmt::format("of {} bytes {}", bytes, *race));
+  if (operation == Operation::kLoadGlobal || operation == Operation::kStoreGlobal) observe(operation);
 }
 
 void Machine::store_shared(SharedAddress to, const Words4& value) {
   maybe_switch();
   store_shared_by(*running_, Operation::kStoreShared, to, value);
+  observe(Operation::kStoreShared, 0, to.value);
 }
 
 void Machine::store_shared_by(const Thread& thread, Operation operation, SharedAddress to, const Words4& value) {
@@ -40,6 +42,7 @@ Words4 Machine::load_shared(SharedAddress from) {
   check_aligned(self, Operation::kLoadShared, from.value, kGranuleBytes, "shared");
   const auto fault = shared_.read_alone(from.value, actor(self));
   if (fault) fail(self, Operation::kLoadShared, *fault);
+  observe(Operation::kLoadShared, 0, from.value);
   Words4 value;
   std::memcpy(&value, shared_.data(from.value), kGranuleBytes);
   return value;
@@ -52,6 +55,7 @@ std::int64_t Machine::draw(std::int64_t* counter) {
   if (own.empty()) return launch_.draws + *counter;
   const std::int64_t drawn = own.front();
   own.pop_front();
+  observe(Operation::kDraw, 0, static_cast<std::uint32_t>(drawn));
   return drawn;
 }
 
@@ -67,6 +71,7 @@ void Machine::copy_async(SharedAddress to, const void* from, bool present) {
   const auto fault = shared_.begin_copy(to.value, actor(self));
   if (fault) fail(self, Operation::kCopyAsync, *fault);
   self.copies.push_back({to.value, present ? from : nullptr, self.groups});
+  observe(Operation::kCopyAsync, 0, to.value);
 }
 
 void Machine::bring(const AsyncCopy& copy) {
@@ -94,6 +99,7 @@ void Machine::copy_async_arrive(SharedAddress barrier) {
   barrier_at(self, Operation::kCopyAsyncArrive, barrier);
   Warp& warp = warp_of(self);
   deliveries_.push_back({std::exchange(self.copies, {}), 0, barrier.value, self.index, warp.clock});
+  observe_copy(Operation::kCopyAsyncArrive);
   tick(warp);
 }
 
@@ -122,6 +128,8 @@ void Machine::deliver(std::size_t which) {
     barrier.missing_bytes -= delivery.box_bytes;
     complete_phase_if_all_is_there({delivery.barrier}, barrier);
   }
+  events_.arrive(delivery.barrier, delivery.thread, true, barrier.phases);
+  events_.land({delivery.issued, 0, delivery.box_bytes, delivery.barrier, delivery.thread});
 }
 
 Box Machine::box_at(Operation operation, const TensorMap& map, const BoxPlace& place, SharedAddress shared) const {
@@ -159,6 +167,7 @@ void Machine::load_box(SharedAddress to, const TensorMap& map, const BoxPlace& p
     delivery.box_bytes += kGranuleBytes;
   });
   deliveries_.push_back(std::move(delivery));
+  observe_copy(kLoad);
   tick(warp);
 }
 
@@ -182,6 +191,7 @@ void Machine::store_box(const TensorMap& map, const BoxPlace& place, SharedAddre
     shared_.begin_store(granule);
     self.stores.push_back({granule, to});
   });
+  observe(kStore, 0, from.value);
 }
 
 void Machine::fence_shared_for_products() {
@@ -219,6 +229,7 @@ void Machine::load_word(SharedAddress from, void* to, std::size_t bytes) {
   check_aligned(self, Operation::kLoadWord, from.value, static_cast<std::int64_t>(bytes), "shared");
   const auto fault = words_.read(from.value, to, bytes, actor(self));
   if (fault) fail(self, Operation::kLoadWord, *fault);
+  observe(Operation::kLoadWord, 0, from.value);
 }
 
 void Machine::store_word(SharedAddress to, const void* from, std::size_t bytes) {
@@ -227,6 +238,7 @@ void Machine::store_word(SharedAddress to, const void* from, std::size_t bytes) 
   check_aligned(self, Operation::kStoreWord, to.value, static_cast<std::int64_t>(bytes), "shared");
   const auto fault = words_.write(to.value, from, bytes, actor(self));
   if (fault) fail(self, Operation::kStoreWord, *fault);
+  observe(Operation::kStoreWord, 0, to.value);
 }
 
 }  // namespace varlen::gpu::emulator

@@ -20,6 +20,7 @@ void Machine::multiply(Product product) {
   if (product.fragment != nullptr) product.fragment->lend_as_operand();
   product.group = self.product_groups;
   self.products.push_back(product);
+  observe(product.operation, static_cast<std::uint32_t>(product.group));
 }
 
 void Machine::abandon(const Registers& registers) {
@@ -78,6 +79,7 @@ void Machine::warpgroup_wait(int pending) {
     fail_divergent(self, kWait, warp.in_operation, warp.operation);
   }
   warp.operation = kWait;
+  self.waiting_for = static_cast<std::uint32_t>(self.product_groups - pending);
   warp.in_operation |= lane_bit(self);
   for (std::size_t w = first; w < first + 4; ++w) {
     if (warps_[w].in_operation == kAllLanes && warps_[w].operation == kWait) continue;
@@ -89,6 +91,7 @@ void Machine::warpgroup_wait(int pending) {
     warps_[w].in_operation = 0;
     warps_[w].runnable = kAllLanes;
   }
+  observe(kWait, 0, self.waiting_for);
 }
 
 void Machine::set_registers(int registers) {
