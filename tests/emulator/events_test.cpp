@@ -148,7 +148,7 @@ TEST(TracePage, ShowsGroupsOfProducts) {
     }
     fence_shared_for_products();
     sync_block();
-    float sum[1][4];
+    Sums<1> sum;
     for (int group = 0; group < 2; ++group) {
       warpgroup_fence();
       warpgroup_multiply<Float16, 1>(sum, matrix_descriptor({0}, 1024, 1024), matrix_descriptor({8192}, 1024, 1024),

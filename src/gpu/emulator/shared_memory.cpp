@@ -97,7 +97,7 @@ std::optional<std::string> SharedMemory::make_barrier(std::uint32_t address, con
 
 void SharedMemory::arrive(std::uint32_t address, const Actor& actor) { end_write(address, actor); }
 
-void SharedMemory::land(std::uint32_t address, const Landing& landing) {
+void SharedMemory::land(std::uint32_t address, const LandedWith& landing) {
   Granule& granule = granules_[address / kGranuleBytes];
   granule.state = State::kWritten;
   granule.writer = static_cast<std::int16_t>(landing.thread);

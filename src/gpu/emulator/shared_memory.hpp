@@ -32,7 +32,7 @@ struct Actor {
 };
 
 /// When a copy has landed: with the phase of a barrier. `component` is the barrier's place in clocks.
-struct Landing {
+struct LandedWith {
   int thread;  // that asked for the copy
   std::size_t component;
   std::uint32_t phase;  // 1, 2, …
@@ -61,9 +61,9 @@ class SharedMemory {
   /// A copy to the granule was issued; it ends when the thread has waited for it or when it lands with a barrier.
   std::optional<std::string> begin_copy(std::uint32_t address, const Actor& actor);
   void arrive(std::uint32_t address, const Actor& actor);
-  void land(std::uint32_t address, const Landing& landing);
+  void land(std::uint32_t address, const LandedWith& landing);
   /// The same for a copy of a box, after which products need no fence.
-  void land_for_products(std::uint32_t address, const Landing& landing) {
+  void land_for_products(std::uint32_t address, const LandedWith& landing) {
     land(address, landing);
     granules_[address / kGranuleBytes].write_number = 0;
   }
