@@ -40,9 +40,9 @@ struct RunTrace {
 struct RunOptions {
   Backend backend = Backend::kAuto;                         ///< not kReference, which has no plan
   GpuArchitecture architecture = GpuArchitecture::kNewest;  ///< kCuda and kEmulator
-  void* stream = nullptr;     ///< kCuda: the cudaStream_t to launch on; null: the default stream
-  RunTrace* trace = nullptr;  ///< kCpu: what ran when
-  EmulatorOptions emulator;   ///< kEmulator; as it is for other backends
+  void* stream = nullptr;         ///< kCuda: the cudaStream_t to launch on; null: the default stream
+  RunTrace* trace = nullptr;      ///< kCpu: what ran when
+  EmulatorOptions emulator = {};  ///< kEmulator; as it is for other backends
 };
 
 /// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch. kAuto: the

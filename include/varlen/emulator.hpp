@@ -34,7 +34,7 @@ struct Schedule {
 };
 
 struct EmulatorOptions {
-  Schedule schedule;
+  Schedule schedule = {};
   /// If not null: where a page of HTML goes that shows what happened when, also if the run fails.
   std::string* timeline = nullptr;
 

@@ -123,8 +123,8 @@ std::uint64_t EventLog::append(Warp& warp, const Event& event) {
   return event.step;
 }
 
-std::uint64_t EventLog::add(int thread, Event::Kind kind, Operation operation, std::uint32_t subject,
-                            std::uint32_t value) {
+std::uint64_t EventLog::find_or_append(int thread, Event::Kind kind, Operation operation, std::uint32_t subject,
+                                       std::uint32_t value) {
   constexpr std::uint64_t kAhead = 16;  // events that other lanes have had and this one has not
   Warp& warp = warps_[static_cast<std::size_t>(thread) / kLanes];
   const auto lane = static_cast<std::size_t>(thread) % kLanes;
@@ -135,7 +135,7 @@ std::uint64_t EventLog::add(int thread, Event::Kind kind, Operation operation, s
   std::uint64_t& position = warp.position[lane];
   position = std::max(position, warp.common);
   const std::uint64_t oldest = warp.end > ring_ ? warp.end - ring_ : 0;
-  if (position > oldest && is_same(at(warp, position - 1)) && is_repeatable(operation)) {
+  if (position > oldest && is_same(at(warp, position - 1)) && at(warp, position - 1).repeats) {
     Event& event = at(warp, position - 1);
     event.lanes |= bit;
     ++event.times;
@@ -149,7 +149,7 @@ std::uint64_t EventLog::add(int thread, Event::Kind kind, Operation operation, s
     position = i + 1;
     return event.step;
   }
-  append(warp, {++steps_, bit, 1, subject, value, operation, kind});
+  append(warp, {++steps_, bit, 1, subject, value, operation, kind, is_repeatable(operation)});
   position = warp.end;
   return steps_;
 }
@@ -159,7 +159,7 @@ void EventLog::add_warp(int warp, Operation operation) {
   if (log.end > 0 && at(log, log.end - 1).operation == operation) {
     at(log, log.end - 1).times += kLanes;
   } else {
-    append(log, {++steps_, 0xFFFFFFFFU, kLanes, 0, 0, operation, Event::Kind::kDoes});
+    append(log, {++steps_, 0xFFFFFFFFU, kLanes, 0, 0, operation, Event::Kind::kDoes, true});
   }
   log.common = log.end;
 }

@@ -25,6 +25,7 @@ struct Event {
   std::uint32_t value;    // bytes, parity, address, …: of the first lane
   Operation operation;
   Kind kind;
+  bool repeats;  // several in a row are one event
 };
 /// "arrive at the barrier at shared byte 64, expecting 1024 bytes"
 std::string describe(const Event& event);
@@ -70,7 +71,30 @@ class EventLog {
   /// `all`: not only the last events, but no more than kMost of a warp.
   void begin_block(int block, int warps, bool all);
   /// Returns the event's step.
-  std::uint64_t add(int thread, Event::Kind kind, Operation operation, std::uint32_t subject, std::uint32_t value);
+  std::uint64_t add(int thread, Event::Kind kind, Operation operation, std::uint32_t subject, std::uint32_t value) {
+    Warp& warp = warps_[static_cast<std::size_t>(thread) / kLanes];
+    const std::size_t lane = static_cast<std::size_t>(thread) % kLanes;
+    const std::uint64_t position = warp.position[lane];
+    // Mostly its lane does the same once more, or what another lane has done before.
+    if (position > warp.common && warp.end - position < ring_ - 1) {
+      Event& last = at(warp, position - 1);
+      if (last.repeats && last.operation == operation && last.subject == subject && last.kind == kind) {
+        ++last.times;
+        return last.step;
+      }
+      if (position < warp.end) {
+        Event& next = at(warp, position);
+        if (next.operation == operation && next.subject == subject && next.kind == kind &&
+            (next.lanes >> lane & 1U) == 0) {
+          next.lanes |= 1U << lane;
+          ++next.times;
+          warp.position[lane] = position + 1;
+          return next.step;
+        }
+      }
+    }
+    return find_or_append(thread, kind, operation, subject, value);
+  }
   /// By a whole warp.
   void add_warp(int warp, Operation operation);
 
@@ -105,6 +129,8 @@ class EventLog {
 
   Event& at(Warp& warp, std::uint64_t index) const { return warp.events[index & (ring_ - 1)]; }
   const Event& at(const Warp& warp, std::uint64_t index) const { return warp.events[index & (ring_ - 1)]; }
+  std::uint64_t find_or_append(int thread, Event::Kind kind, Operation operation, std::uint32_t subject,
+                               std::uint32_t value);
   std::uint64_t append(Warp& warp, const Event& event);
 
   int block_ = 0;

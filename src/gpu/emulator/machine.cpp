@@ -24,6 +24,12 @@ std::string work_name(const Thread& thread) {
   return fmt::format("item {}, request {}", thread.item, thread.request);
 }
 
+/// Of more than a warp: operations of a warp are one event when they are done, and no wait.
+bool is_told(Operation wait) {
+  return wait == Operation::kWaitFor || wait == Operation::kSyncThreads || wait == Operation::kWarpgroupWait ||
+         wait == Operation::kSyncBlock;
+}
+
 bool reads_or_writes_shared(Operation operation) {
   return operation == Operation::kLoadMatrices || operation == Operation::kLoadMatricesTransposed ||
          operation == Operation::kStoreMatrices;
@@ -224,6 +230,21 @@ Fiber& Machine::run_thread(Thread& thread, const std::function<void()>& kernel) 
   return next_fiber();
 }
 
+/// The rest of a warp first, then the other warps, then whoever a copy lets run on; nobody left: launch(), which knows
+/// whether all have finished.
+Fiber& Machine::next_in_order() {
+  const std::size_t begin = running_ == nullptr ? 0 : static_cast<std::size_t>(running_->index / kWarpThreads);
+  for (;;) {
+    for (std::size_t step = 0; step < warps_.size(); ++step) {
+      const std::size_t w = (begin + step) % warps_.size();
+      if (warps_[w].runnable == 0) continue;
+      return threads_[w * kWarpThreads + static_cast<std::size_t>(std::countr_zero(warps_[w].runnable))];
+    }
+    if (deliveries_.empty()) return main_;
+    deliver(0);  // what has waited longest
+  }
+}
+
 void Machine::resume(Fiber& self, Fiber& next) {
   if (&self == &next) return;  // a copy that landed, or its next turn, lets it go on
   previous_ = &self;
@@ -237,11 +258,12 @@ void Machine::wait(Operation operation) {
   Thread& self = *running_;
   warp_of(self).runnable &= ~lane_bit(self);
   self.waiting = operation;
-  observe_wait(self, Event::Kind::kWaits);
+  if (is_told(operation)) observe_wait(self, Event::Kind::kWaits);
   resume(self, next_fiber());
   running_ = &self;
   if (stopping_) throw Stopped{};
-  if (operation != Operation::kWaitFor) observe_wait(self, Event::Kind::kDoes);
+  // The loop in wait_for() may have it wait again, and ends with an event of its own.
+  if (operation != Operation::kWaitFor && is_told(operation)) observe_wait(self, Event::Kind::kDoes);
   self.waiting = Operation::kNone;
 }
 

@@ -43,11 +43,9 @@ void Machine::observe_copy(Operation operation) {
                                 static_cast<std::uint32_t>(delivery.box_bytes));
 }
 
-/// Operations of a warp are one event when they are done, and no wait.
 void Machine::observe_wait(const Thread& thread, Event::Kind kind) {
   switch (thread.waiting) {
     case Operation::kWaitFor:
-      // The loop in wait_for() may have it wait again, and ends with an event of its own.
       events_.add(thread.index, kind, thread.waiting, thread.waiting_for, barriers_.at(thread.waiting_for).phases % 2);
       break;
     case Operation::kSyncThreads:

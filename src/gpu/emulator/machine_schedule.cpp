@@ -1,4 +1,4 @@
-// Which fiber goes on when one stops, and when copies land: in the fixed order or by a schedule.
+// Which fiber goes on when one stops, and when copies land, if the order is not the fixed one.
 #include <bit>
 #include <utility>
 
@@ -6,20 +6,6 @@
 #include "gpu/emulator/operations.hpp"
 
 namespace varlen::gpu::emulator {
-
-/// The rest of a warp first, then the other warps, then whoever a copy lets run on; nobody left: launch(), which knows
-/// whether all have finished.
-Fiber& Machine::next_in_order() {
-  const std::size_t begin = running_ == nullptr ? 0 : static_cast<std::size_t>(running_->index / kWarpThreads);
-  for (;;) {
-    for (std::size_t step = 0; step < warps_.size(); ++step) {
-      const std::size_t w = (begin + step) % warps_.size();
-      if (warps_[w].runnable != 0) return next_lane(w);
-    }
-    if (deliveries_.empty()) return main_;
-    deliver(0);  // what has waited longest
-  }
-}
 
 /// The rest of a warp's turn first, then the next turn.
 Fiber& Machine::next_by_schedule() {
