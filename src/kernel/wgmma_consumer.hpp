@@ -101,13 +101,13 @@ class WgmmaConsumer {
 
   /// The tile has no rows for this warpgroup: it lets the others have its share of the barriers.
   VARLEN_DEVICE void pass(const TileWork& work) {
-    gpu::wait_for(Memory::query_full(queries_.stage()), queries_.parity());
+    wait_together(Memory::query_full(queries_.stage()), queries_.parity());
     release(Memory::result_full(queries_.stage()));
     queries_.advance();
     for (std::int32_t begin = 0; begin < work.keys; begin += kKeys) {
-      gpu::wait_for(Memory::key_full(steps_.stage()), steps_.parity());
+      wait_together(Memory::key_full(steps_.stage()), steps_.parity());
       release(Memory::key_empty(steps_.stage()));
-      gpu::wait_for(Memory::value_full(steps_.stage()), steps_.parity());
+      wait_together(Memory::value_full(steps_.stage()), steps_.parity());
       release(Memory::value_empty(steps_.stage()));
       steps_.advance();
     }

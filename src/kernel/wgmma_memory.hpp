@@ -129,6 +129,13 @@ struct WgmmaMemory {
   }
 };
 
+/// By the whole warp, before one of its lanes goes on for all: a lane that had not seen the phase by then might find the
+/// next one complete as well, and wait for ever.
+VARLEN_DEVICE void wait_together(gpu::SharedAddress barrier, std::uint32_t parity) {
+  gpu::wait_for(barrier, parity);
+  gpu::sync_warp();
+}
+
 /// Calls function(work, place) for the items that the block's scheduler has drawn, in order; `place` is where the work
 /// is. By whole warps; each gives every item's place back when it is done with it.
 template <class Shape, class Function>

@@ -19,7 +19,7 @@ struct WgmmaScheduler {
     std::uint32_t wanted_parity = 0;
     TileWork work = first_work(parameters);
     for (;;) {
-      gpu::wait_for(Memory::work_empty(slots.stage()), slots.parity() ^ 1U);
+      wait_together(Memory::work_empty(slots.stage()), slots.parity() ^ 1U);
       if (gpu::lane_index() == 0) {
         store_work(Memory::work(slots.stage()), work);
         gpu::arrive(Memory::work_full(slots.stage()));
@@ -109,7 +109,7 @@ class WgmmaLoader {
   template <class Matrix>
   VARLEN_DEVICE void load_matrix(const Matrix& matrix, const gpu::TensorMap& map, gpu::SharedAddress full,
                                  gpu::SharedAddress empty, bool has_box, std::int32_t row, gpu::BoxPlace& place) {
-    gpu::wait_for(empty, steps_.parity() ^ 1U);
+    wait_together(empty, steps_.parity() ^ 1U);
     if (gpu::lane_index() == 0) gpu::arrive_expecting(full, Matrix::kBytes);
     if (!has_box) return;
     VARLEN_UNROLL

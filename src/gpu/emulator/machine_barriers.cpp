@@ -86,11 +86,10 @@ void Machine::complete_phase_if_all_is_there(SharedAddress address, Barrier& bar
   barrier.waiting.clear();
 }
 
-/// The lanes of a warp that wait for a phase together see it complete together: the first one counts.
+/// The last of a warp's lanes counts: they need not go on together.
 void Machine::note_seen(Barrier& barrier, const Thread& thread) {
   const auto w = static_cast<std::size_t>(thread.index / kWarpThreads);
-  const std::int64_t newest = barrier.phases - 1;
-  if (barrier.seen[w].phase != newest) barrier.seen[w] = {newest, warp_of(thread).clock[w]};
+  barrier.seen[w] = {barrier.phases - 1, warp_of(thread).clock[w]};
 }
 
 void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
