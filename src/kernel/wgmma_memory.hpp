@@ -129,8 +129,8 @@ struct WgmmaMemory {
   }
 };
 
-/// By the whole warp, before one of its lanes goes on for all: a lane that had not seen the phase by then might find the
-/// next one complete as well, and wait for ever.
+/// By the whole warp, before one of its lanes goes on for all: a lane that had not seen the phase by then might find
+/// the next one complete as well, and wait for ever.
 VARLEN_DEVICE void wait_together(gpu::SharedAddress barrier, std::uint32_t parity) {
   gpu::wait_for(barrier, parity);
   gpu::sync_warp();

@@ -1,5 +1,5 @@
-// Barriers that are used before they are there, again before all have seen them, or twice by one; and global memory that
-// nothing orders.
+// Barriers that are used before they are there, again before all have seen them, or twice by one; and global memory
+// that nothing orders.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -18,13 +18,14 @@ void expect_fault(const std::string& fault, const std::string& expected) {
 }
 
 TEST(BarrierFaults, UsedByOthersBeforeTheyKnowThatItIsThere) {
-  expect_fault(fault_of({1, 64, 128},
-                        [] {
-                          if (thread_index() == 0) init_barrier(kFull, 1);
-                          if (thread_index() == 32) arrive(kFull);
-                        }),
-               "warp 1, lane 0 (thread 32), no request: arrive is at shared byte 64, where thread 0 made a barrier with "
-               "no barrier since then");
+  expect_fault(
+      fault_of({1, 64, 128},
+               [] {
+                 if (thread_index() == 0) init_barrier(kFull, 1);
+                 if (thread_index() == 32) arrive(kFull);
+               }),
+      "warp 1, lane 0 (thread 32), no request: arrive is at shared byte 64, where thread 0 made a barrier with "
+      "no barrier since then");
 }
 
 TEST(BarrierFaults, ItsMemoryIsNothingElse) {
@@ -74,9 +75,10 @@ std::string fill_and_empty(bool acknowledged) {
 
 TEST(BarrierFaults, ThePhaseAfterMustComeAfterAllHaveSeenThisOne) {
   EXPECT_EQ(fill_and_empty(true), "");
-  expect_fault(fill_and_empty(false),
-               "warp 1, lane 0 (thread 32), no request: wait_for for phase 0 of the barrier at shared byte 64 may go on "
-               "only after the next phase is complete: nothing orders the two");
+  expect_fault(
+      fill_and_empty(false),
+      "warp 1, lane 0 (thread 32), no request: wait_for for phase 0 of the barrier at shared byte 64 may go on "
+      "only after the next phase is complete: nothing orders the two");
 }
 
 TEST(BarrierFaults, OneThatArrivesTwiceAtANamedBarrier) {

@@ -1,6 +1,6 @@
 // Runs the emulated kernels on batches that bring out what they do, for scripts/mutations: with a fault planted in a
-// kernel, one of the emulator's detectors must speak. What comes out is not looked at. Only the kernels for head dims of
-// 64 and fp16 are built, so that a planted fault is compiled in seconds.
+// kernel, one of the emulator's detectors must speak. What comes out is not looked at. Only the kernels for head dims
+// of 64 and fp16 are built, so that a planted fault is compiled in seconds.
 #include <fmt/format.h>
 
 #include <stdexcept>
@@ -71,7 +71,8 @@ std::vector<NamedCase> cases() {
   pages.mask = Mask::window(100, 10);
 
   AttentionCase groups = ragged;  // tiles of three heads leave rows of a box over; runs of items without keys
-  groups.lengths = {{130, 200}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {90, 0}, {100, 300}, {43, 90}};
+  groups.lengths = {{130, 200}, {90, 0}, {90, 0}, {90, 0},    {90, 0}, {90, 0},
+                    {90, 0},    {90, 0}, {90, 0}, {100, 300}, {43, 90}};
   groups.query_heads = 6;
 
   AttentionCase tall = ragged;  // more rows than a slice has
@@ -82,7 +83,8 @@ std::vector<NamedCase> cases() {
   loose.output_dtype = Dtype::kFloat32;
   loose.lse = false;
   loose.extra_stride = 8;
-  return {{"ragged", ragged}, {"full", full}, {"parts", parts}, {"pages", pages}, {"groups", groups}, {"tall", tall}, {"loose", loose}};
+  return {{"ragged", ragged}, {"full", full}, {"parts", parts}, {"pages", pages},
+          {"groups", groups}, {"tall", tall}, {"loose", loose}};
 }
 
 /// What the emulator says of the first case that it finds fault with.

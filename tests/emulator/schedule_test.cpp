@@ -266,7 +266,8 @@ TEST(PlantedOrderBugs, CopiesAreThoughtToLandInOrder) {
     const std::string fault = find_fault(policy, faulty).fault;
     EXPECT_NE(fault.find("load_shared reads shared byte 0, "), std::string::npos) << fault;
     EXPECT_TRUE(fault.find("to which a copy of thread 0 is in flight") != std::string::npos ||
-                fault.find("which a copy of thread 0 wrote with no wait for its barrier since then") != std::string::npos)
+                fault.find("which a copy of thread 0 wrote with no wait for its barrier since then") !=
+                    std::string::npos)
         << schedule_policy_name(policy) << ": " << fault;
     EXPECT_EQ(find_fault(policy, [](const Schedule& schedule) { return run_in_order_reader(schedule, true); }).fault,
               "");

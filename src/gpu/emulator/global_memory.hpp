@@ -106,7 +106,7 @@ class GlobalMemory {
     std::uintptr_t end;
     Axis axes[3];  // those of more than one index, by falling stride
     int axis_count;
-    std::vector<bool> written;  // [pages, tokens, heads, row_elements] of buffers that kernels write
+    std::vector<bool> written;            // [pages, tokens, heads, row_elements] of buffers that kernels write
     std::unique_ptr<OrderedWords> order;  // of buffers that they read as well
   };
   struct Place {

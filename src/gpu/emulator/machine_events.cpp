@@ -83,7 +83,8 @@ std::vector<std::string> Machine::describe_waits() const {
                           barrier_name(barrier), waited.phases, waited.missing, waited.arrivals, waited.missing_bytes);
     } else if (operation == Operation::kSyncThreads) {
       const NamedBarrier& waited = named_barriers_[barrier - named_barrier(0)];
-      line += fmt::format(" for {}, where {} of {} threads are", barrier_name(barrier), waited.arrived.size(), waited.threads);
+      line += fmt::format(" for {}, where {} of {} threads are", barrier_name(barrier), waited.arrived.size(),
+                          waited.threads);
     }
     const BarrierHistory* const history = events_.barrier(barrier);
     if (history != nullptr && !history->arrived.empty()) {

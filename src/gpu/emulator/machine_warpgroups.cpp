@@ -12,8 +12,7 @@ namespace varlen::gpu::emulator {
 
 void Machine::multiply(Product product) {
   Thread& self = *running_;
-  const bool is_fenced =
-      product.sums->is_fenced() && (product.fragment == nullptr || product.fragment->is_fenced());
+  const bool is_fenced = product.sums->is_fenced() && (product.fragment == nullptr || product.fragment->is_fenced());
   if (!is_fenced) fail(self, product.operation, "comes without a warpgroup_fence since its registers were touched");
   if (self.index % kWarpThreads == 0) begin_reading(*this, self, product);
   product.sums->lend_as_sums();

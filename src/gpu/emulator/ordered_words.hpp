@@ -1,5 +1,5 @@
-// Words of global memory that kernels both write and read: who wrote and read each when. Two accesses of one word, one of
-// them a write, are a fault unless something orders them: a barrier, if both are of one block, or a launch's end.
+// Words of global memory that kernels both write and read: who wrote and read each when. Two accesses of one word, one
+// of them a write, are a fault unless something orders them: a barrier, if both are of one block, or a launch's end.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// Registers that products of a warpgroup take over: who touches them before the products are waited for, or with no fence
-// between that and the next product, is found out. (PTX ISA: asynchronous warpgroup level matrix multiply-accumulate,
-// wgmma.fence and wgmma.wait_group.)
+// Registers that products of a warpgroup take over: who touches them before the products are waited for, or with no
+// fence between that and the next product, is found out. (PTX ISA: asynchronous warpgroup level matrix
+// multiply-accumulate, wgmma.fence and wgmma.wait_group.)
 #pragma once
 
 #include <cstdint>

@@ -19,8 +19,8 @@ inline constexpr std::uint32_t kGranuleBytes = 16;
 constexpr std::uint32_t swizzled(std::uint32_t address) { return address ^ (address >> 7 & 7U) << 4; }
 
 /// What a warp, or whoever waits at a barrier, knows of the others: for each warp the newest of its accesses that came
-/// before, then for each barrier in shared memory how many of its phases were complete before. A warp's own entry is the
-/// time of its accesses now. Entries at the end that are missing are 0.
+/// before, then for each barrier in shared memory how many of its phases were complete before. A warp's own entry is
+/// the time of its accesses now. Entries at the end that are missing are 0.
 using Clock = std::vector<std::uint32_t>;
 void merge_clock(Clock& clock, const Clock& other);
 

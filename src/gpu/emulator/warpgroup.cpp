@@ -61,8 +61,8 @@ void visit_across_rows(std::uint64_t descriptor, int columns, const Visit& visit
     for (int column = 0; column < columns; column += kGranuleElements) {
       visit(k, column,
             swizzled(matrix.start + static_cast<std::uint32_t>(column / 64) * matrix.panel_bytes +
-                     static_cast<std::uint32_t>(column % 64) * 2 + static_cast<std::uint32_t>(k / 8) * matrix.group_bytes +
-                     static_cast<std::uint32_t>(k % 8) * 128));
+                     static_cast<std::uint32_t>(column % 64) * 2 +
+                     static_cast<std::uint32_t>(k / 8) * matrix.group_bytes + static_cast<std::uint32_t>(k % 8) * 128));
     }
   }
 }

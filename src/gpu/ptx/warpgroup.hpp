@@ -82,7 +82,7 @@ VARLEN_DEVICE void give_back_registers() {
 // imm-scale-b, imm-trans-b;
 #define VARLEN_PRODUCTS(element, type, tiles, columns, p0, p1, p2, p3, p4)                                             \
   template <>                                                                                                          \
-  VARLEN_DEVICE void warpgroup_multiply<element, tiles>(Sums<tiles>& sum, MatrixDescriptor a, MatrixDescriptor b, \
+  VARLEN_DEVICE void warpgroup_multiply<element, tiles>(Sums<tiles> & sum, MatrixDescriptor a, MatrixDescriptor b,     \
                                                         bool add) {                                                    \
     asm volatile("{ .reg .pred add; setp.ne.b32 add, " p2 ", 0; wgmma.mma_async.sync.aligned.m64n" columns             \
                  "k16.f32." type "." type " {" VARLEN_REGISTERS_##tiles "}, " p0 ", " p1 ", add, 1, 1, 0, 0; }"        \
@@ -90,7 +90,7 @@ VARLEN_DEVICE void give_back_registers() {
                  : "l"(a.bits), "l"(b.bits), "r"(static_cast<int>(add)));                                              \
   }                                                                                                                    \
   template <>                                                                                                          \
-  VARLEN_DEVICE void warpgroup_multiply_add<element, tiles>(Sums<tiles>& sum, const Fragment& a,         \
+  VARLEN_DEVICE void warpgroup_multiply_add<element, tiles>(Sums<tiles> & sum, const Fragment& a,                      \
                                                             MatrixDescriptor b) {                                      \
     asm volatile("{ .reg .pred add; setp.eq.b32 add, 0, 0; wgmma.mma_async.sync.aligned.m64n" columns "k16.f32." type  \
                  "." type " {" VARLEN_REGISTERS_##tiles "}, {" p0 ", " p1 ", " p2 ", " p3 "}, " p4 ", add, 1, 1, 1; }" \
