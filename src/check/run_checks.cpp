@@ -24,6 +24,7 @@ CheckCases check_cases_named(const std::string& name) {
 std::vector<SchedulePolicy> schedule_policies_named(const std::string& name) {
   if (name != "all") return {schedule_policy_named(name)};
   std::vector<SchedulePolicy> all;
+  all.reserve(kSchedulePolicies);
   for (std::int32_t policy = 0; policy < kSchedulePolicies; ++policy)
     all.push_back(static_cast<SchedulePolicy>(policy));
   return all;

@@ -188,7 +188,7 @@ void EventLog::land(const Landing& landing) {
 std::vector<std::string> EventLog::last_events(int warp, std::size_t count) const {
   std::vector<std::string> lines;
   const Warp& log = warps_[static_cast<std::size_t>(warp)];
-  const std::uint64_t kept = std::min<std::uint64_t>({log.end, ring_, count});
+  const auto kept = std::min<std::uint64_t>({log.end, ring_, count});
   for (std::uint64_t i = log.end - kept; i < log.end; ++i) {
     lines.push_back(fmt::format("step {:5}, warp {:2}: {}", at(log, i).step, warp, describe(at(log, i))));
   }

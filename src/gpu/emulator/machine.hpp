@@ -245,7 +245,7 @@ class Machine {
     int arrivals;
     int missing;
     std::int64_t missing_bytes;  // of boxes; negative if they came before they were expected
-    std::int64_t phases;         // complete
+    std::uint32_t phases;        // complete
     int maker;                   // the thread that made it
     std::uint32_t made;          // when in the time of its warp
     bool fenced;                 // fence_barriers() came after

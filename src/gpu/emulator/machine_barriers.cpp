@@ -63,7 +63,8 @@ void Machine::arrive_at(SharedAddress address, Barrier& barrier, const Clock& cl
 void Machine::check_seen(SharedAddress address, const Barrier& barrier) {
   for (std::size_t w = 0; w < warps_.size(); ++w) {
     const Seen& seen = barrier.seen[w];
-    if (seen.phase != barrier.phases - 1 || barrier.arriving[w] >= seen.time || error_ != nullptr) continue;
+    if (seen.phase != std::int64_t{barrier.phases} - 1 || barrier.arriving[w] >= seen.time || error_ != nullptr)
+      continue;
     error_ = fault(threads_[w * kWarpThreads], Operation::kWaitFor,
                    fmt::format("for phase {} of the barrier at shared byte {} may go on only after the next phase is "
                                "complete: nothing orders the two",
@@ -77,7 +78,7 @@ void Machine::complete_phase_if_all_is_there(SharedAddress address, Barrier& bar
   barrier.missing = barrier.arrivals;
   ++barrier.phases;
   if (barrier.arriving.size() <= barrier.component) barrier.arriving.resize(barrier.component + 1, 0);
-  barrier.arriving[barrier.component] = static_cast<std::uint32_t>(barrier.phases);
+  barrier.arriving[barrier.component] = barrier.phases;
   barrier.arrived = barrier.arriving;
   for (const Thread* thread : barrier.waiting) {
     warp_of(*thread).runnable |= lane_bit(*thread);
@@ -89,7 +90,7 @@ void Machine::complete_phase_if_all_is_there(SharedAddress address, Barrier& bar
 /// The last of a warp's lanes counts: they need not go on together.
 void Machine::note_seen(Barrier& barrier, const Thread& thread) {
   const auto w = static_cast<std::size_t>(thread.index / kWarpThreads);
-  barrier.seen[w] = {barrier.phases - 1, warp_of(thread).clock[w]};
+  barrier.seen[w] = {std::int64_t{barrier.phases} - 1, warp_of(thread).clock[w]};
 }
 
 void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
@@ -114,7 +115,7 @@ void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
   Thread& self = *running_;
   Barrier& waited = barrier_at(self, Operation::kWaitFor, barrier);
   if (parity > 1) fail(self, Operation::kWaitFor, fmt::format("has the parity {}", parity));
-  while (waited.phases % 2 == std::int64_t{parity}) {
+  while (waited.phases % 2 == parity) {
     waited.waiting.push_back(&self);
     self.waiting_for = barrier.value;
     wait(Operation::kWaitFor);

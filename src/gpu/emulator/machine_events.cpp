@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
@@ -111,9 +112,10 @@ std::vector<std::string> Machine::describe_events(const std::string& message) co
       if (each.waiting != Operation::kWaitFor && each.waiting != Operation::kSyncThreads) continue;
       const BarrierHistory* const history = events_.barrier(each.waiting_for);
       if (history == nullptr) continue;
-      for (auto arrival = history->arrived.rbegin(); arrival != history->arrived.rend(); ++arrival) {
-        add_party(arrival->warp, parties);
-        if (arrival->completes) break;
+      for (std::size_t i = history->arrived.size(); i > 0; --i) {
+        const Arrival& arrival = history->arrived[i - 1];
+        add_party(arrival.warp, parties);
+        if (arrival.completes) break;
       }
     }
   } else {

@@ -107,7 +107,7 @@ void Machine::deliver(std::size_t which) {
   const Delivery delivery = std::move(deliveries_[which]);
   deliveries_.erase(deliveries_.begin() + static_cast<std::ptrdiff_t>(which));
   Barrier& barrier = barriers_.at(delivery.barrier);
-  const LandedWith landing{delivery.thread, barrier.component, static_cast<std::uint32_t>(barrier.phases) + 1};
+  const LandedWith landing{delivery.thread, barrier.component, barrier.phases + 1};
   for (const AsyncCopy& copy : delivery.copies) {
     bring(copy);
     if (delivery.box_bytes > 0) {

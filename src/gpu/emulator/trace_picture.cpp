@@ -239,9 +239,9 @@ class BlockPicture {
       auto phase =
           static_cast<std::int64_t>(history.phases) -
           std::count_if(history.arrived.begin(), history.arrived.end(), [](const Arrival& a) { return a.completes; });
-      const auto band = [&](std::uint64_t end, const char* how) {
-        bar(phase % 2 == 0 ? "even" : "odd", begin, end, middle, key,
-            fmt::format("{}\nphase {} (parity {}), {}", barrier_name(key), phase, phase % 2, how));
+      const auto band = [&, barrier = key](std::uint64_t end, const char* how) {
+        bar(phase % 2 == 0 ? "even" : "odd", begin, end, middle, barrier,
+            fmt::format("{}\nphase {} (parity {}), {}", barrier_name(barrier), phase, phase % 2, how));
       };
       for (const Arrival& arrival : history.arrived) {
         if (!arrival.completes) continue;
