@@ -112,8 +112,8 @@ std::vector<std::string> Machine::describe_events(const std::string& message) co
       if (each.waiting != Operation::kWaitFor && each.waiting != Operation::kSyncThreads) continue;
       const BarrierHistory* const history = events_.barrier(each.waiting_for);
       if (history == nullptr) continue;
-      for (std::size_t i = history->arrived.size(); i > 0; --i) {
-        const Arrival& arrival = history->arrived[i - 1];
+      for (std::size_t left = history->arrived.size(); left > 0; --left) {
+        const Arrival& arrival = history->arrived[left - 1];
         add_party(arrival.warp, parties);
         if (arrival.completes) break;
       }
