@@ -1,0 +1,64 @@
+#include "cli/model/item_shape.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "varlen/error.hpp"
+
+namespace varlen::cli {
+namespace {
+
+constexpr std::int32_t kBandRows = 16;
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// Steps of a warpgroup from row `first` on, in which its rows do not all see all keys.
+std::int64_t masked_steps(const WorkItem& item, const Workload& workload, const KernelDims& dims, std::int64_t rows,
+                          std::int64_t first, std::int64_t count, std::int64_t steps) {
+  if (rows - first <= count - kBandRows) return steps;
+  const std::int64_t keys = item.key_end - item.key_begin;
+  const auto request = static_cast<std::size_t>(item.request);
+  const std::int64_t stand =
+      workload.key_lengths[request] - workload.query_lengths[request] + item.query_begin - item.key_begin;
+  const std::int64_t last_token = (std::min(first + count, rows) - 1) / item.query_head_count;
+  const std::int64_t first_token = first / item.query_head_count;
+  std::int64_t begin = 0;
+  if (workload.mask.left != Mask::kUnlimited)
+    begin = std::max<std::int64_t>(0, stand + last_token - workload.mask.left);
+  std::int64_t end = keys;
+  if (workload.mask.right != Mask::kUnlimited) {
+    end = std::clamp<std::int64_t>(stand + first_token + workload.mask.right + 1, 0, keys);
+  }
+  return steps - std::max<std::int64_t>(0, end / dims.keys - ceil_div(begin, dims.keys));
+}
+
+}  // namespace
+
+KernelDims KernelDims::of(const Workload& workload) {
+  constexpr KernelDims kCompiled[] = {{64, 64, 128}, {128, 128, 128}, {192, 128, 128}, {256, 256, 64}};
+  for (const KernelDims& dims : kCompiled) {
+    if (workload.head_dim_qk <= dims.qk && workload.head_dim_vo <= dims.vo) return dims;
+  }
+  const bool keys = workload.head_dim_qk > 256;
+  const std::int32_t dim = keys ? workload.head_dim_qk : workload.head_dim_vo;
+  const char* const field = keys ? "head_dim_qk" : "head_dim_vo";
+  throw Error(ErrorCode::kUnsupported, field, Error::kNoIndex, fmt::to_string(dim),
+              fmt::format("{} = {}: is more than 256, the largest that the modelled kernels have", field, dim));
+}
+
+ItemShape shape_of(const WorkItem& item, const Workload& workload, const KernelDims& dims, std::int32_t group_rows) {
+  ItemShape shape;
+  shape.rows = item.query_count * item.query_head_count;
+  shape.groups = static_cast<std::int32_t>(ceil_div(shape.rows, group_rows));
+  shape.steps = ceil_div(item.key_end - item.key_begin, dims.keys);
+  shape.partial = item.parts > 1;
+  for (std::int32_t group = 0; group < shape.groups; ++group) {
+    shape.masked_steps +=
+        masked_steps(item, workload, dims, shape.rows, std::int64_t{group} * group_rows, group_rows, shape.steps);
+  }
+  return shape;
+}
+
+}  // namespace varlen::cli
