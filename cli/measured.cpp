@@ -38,6 +38,7 @@ Measured read_measured(const std::string& path) {
     measured.matmul_flops = positive(rates[0], path, "rates");
     measured.copy_bytes = positive(rates[1], path, "rates");
   }
+  if (json.contains("clock_hz")) measured.clock = positive(json["clock_hz"], path, "clock_hz");
   for (const nlohmann::json& row : json["rows"]) {
     if (!row.is_object() || !row.contains("trace") || !row["trace"].is_string()) {
       fail_file("{}: a row has no key 'trace'", path);

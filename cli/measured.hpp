@@ -1,4 +1,5 @@
-// Measured times of traces, and the machine's rates in the same run, as bench/peers/gpu.py --json writes them.
+// Measured times of traces, and the machine's rates in the same run: what bench/peers/gpu.py --json writes, and the
+// clock if somebody has sampled it.
 #pragma once
 
 #include <map>
@@ -9,6 +10,7 @@ namespace varlen::cli {
 
 struct Measured {
   std::optional<double> matmul_flops;     ///< FLOP/s
+  std::optional<double> clock;            ///< Hz
   std::optional<double> copy_bytes;       ///< bytes/s
   std::map<std::string, double> seconds;  ///< by trace name
 };

@@ -38,6 +38,7 @@ struct ModelOptions {
 struct Row {
   Workload workload;
   Prediction prediction;
+  std::string skipped;             ///< why; empty if there is a prediction
   std::optional<double> measured;  ///< seconds
 
   double flop_per_second() const { return prediction.seconds > 0 ? flop(workload) / prediction.seconds : 0; }
@@ -48,6 +49,7 @@ GpuRates rates_of(const ModelOptions& options, const Measured& measured) {
   GpuRates rates = GpuRates::named(options.target);
   if (measured.matmul_flops) rates.matmul_flops = *measured.matmul_flops;
   if (measured.copy_bytes) rates.copy_bytes = *measured.copy_bytes;
+  if (measured.clock) rates.clock = *measured.clock;
   if (options.multiprocessors > 0) rates.multiprocessors = options.multiprocessors;
   if (options.clock_ghz > 0) rates.clock = options.clock_ghz * 1e9;
   if (options.matmul_tflops > 0) rates.matmul_flops = options.matmul_tflops * 1e12;
@@ -62,9 +64,14 @@ std::vector<Row> predict_all(const ModelOptions& options, const GpuRates& rates,
     for (const std::string& path : trace_paths(place)) {
       Row row;
       row.workload = read_trace(path);
-      row.prediction = predict(row.workload, rates);
-      const auto found = measured.seconds.find(row.workload.name);
-      if (found != measured.seconds.end()) row.measured = found->second;
+      try {
+        row.prediction = predict(row.workload, rates);
+        const auto found = measured.seconds.find(row.workload.name);
+        if (found != measured.seconds.end()) row.measured = found->second;
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kUnsupported) throw;
+        row.skipped = error.what();
+      }
       rows.push_back(std::move(row));
     }
   }
@@ -124,11 +131,18 @@ void print_text(const std::vector<Row>& rows, const GpuRates& rates, bool with_m
     std::string rule = "|---|";
     for (std::size_t i = 2; i < header.size(); ++i) rule += "--:|";
     fmt::print("| {} |\n{}---|\n", fmt::join(header, " | "), rule);
-    for (const Row& row : rows) fmt::print("| {} |\n", fmt::join(cells_of(row, with_measured), " | "));
+    for (const Row& row : rows) {
+      if (row.skipped.empty()) fmt::print("| {} |\n", fmt::join(cells_of(row, with_measured), " | "));
+    }
   } else {
     Table table(header);
-    for (const Row& row : rows) table.add(cells_of(row, with_measured));
+    for (const Row& row : rows) {
+      if (row.skipped.empty()) table.add(cells_of(row, with_measured));
+    }
     fmt::print("{}", table.text());
+  }
+  for (const Row& row : rows) {
+    if (!row.skipped.empty()) fmt::print("skipped {}: {}\n", row.workload.name, row.skipped);
   }
   const std::vector<double> errors = errors_of(rows);
   if (!errors.empty()) {
@@ -140,6 +154,7 @@ void print_text(const std::vector<Row>& rows, const GpuRates& rates, bool with_m
 }
 
 nlohmann::ordered_json entry_of(const Row& row) {
+  if (!row.skipped.empty()) return {{"name", row.workload.name}, {"skipped", row.skipped}};
   const Prediction& prediction = row.prediction;
   nlohmann::ordered_json entry = {{"name", row.workload.name},
                                   {"predicted_ms", prediction.seconds * 1e3},
@@ -176,7 +191,7 @@ void print_json(const std::vector<Row>& rows, const GpuRates& rates) {
                                  {"launch_us", rates.launch * 1e6},
                                  {"traces", nlohmann::ordered_json::array()}};
   for (const Row& row : rows) json["traces"].push_back(entry_of(row));
-  std::vector<double> errors = errors_of(rows);
+  const std::vector<double> errors = errors_of(rows);
   if (!errors.empty()) {
     json["median_error"] = median(errors);
     json["worst_error"] = *std::max_element(errors.begin(), errors.end());

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
+#include <cstddef>
+#include <span>
 
 #include "varlen/error.hpp"
 
 namespace varlen::cli {
 namespace {
 
+// Of one warp of forward_wgmma, which masks every step if none of them exist.
 constexpr std::int32_t kBandRows = 16;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -17,7 +19,6 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; 
 /// Steps of a warpgroup from row `first` on, in which its rows do not all see all keys.
 std::int64_t masked_steps(const WorkItem& item, const Workload& workload, const KernelDims& dims, std::int64_t rows,
                           std::int64_t first, std::int64_t count, std::int64_t steps) {
-  if (rows - first <= count - kBandRows) return steps;
   const std::int64_t keys = item.key_end - item.key_begin;
   const auto request = static_cast<std::size_t>(item.request);
   const std::int64_t stand =
@@ -36,27 +37,35 @@ std::int64_t masked_steps(const WorkItem& item, const Workload& workload, const 
 
 }  // namespace
 
-KernelDims KernelDims::of(const Workload& workload) {
+KernelDims KernelDims::of(const Workload& workload, KernelOrder order) {
   constexpr KernelDims kCompiled[] = {{64, 64, 128}, {128, 128, 128}, {192, 128, 128}, {256, 256, 64}};
-  for (const KernelDims& dims : kCompiled) {
+  // Two query tiles' scores and sums fill tensor memory at 128 columns of values.
+  const std::size_t count = order == KernelOrder::kHopper ? 4 : 3;
+  for (const KernelDims& dims : std::span(kCompiled, count)) {
     if (workload.head_dim_qk <= dims.qk && workload.head_dim_vo <= dims.vo) return dims;
   }
-  const bool keys = workload.head_dim_qk > 256;
+  const KernelDims& largest = kCompiled[count - 1];
+  const bool keys = workload.head_dim_qk > largest.qk;
   const std::int32_t dim = keys ? workload.head_dim_qk : workload.head_dim_vo;
   const char* const field = keys ? "head_dim_qk" : "head_dim_vo";
   throw Error(ErrorCode::kUnsupported, field, Error::kNoIndex, fmt::to_string(dim),
-              fmt::format("{} = {}: is more than 256, the largest that the modelled kernels have", field, dim));
+              fmt::format("{} = {}: is more than {}, the largest of the modelled kernel", field, dim,
+                          keys ? largest.qk : largest.vo));
 }
 
-ItemShape shape_of(const WorkItem& item, const Workload& workload, const KernelDims& dims, std::int32_t group_rows) {
+std::int32_t group_rows(KernelOrder order) { return order == KernelOrder::kHopper ? 64 : 128; }
+
+ItemShape shape_of(const WorkItem& item, const Workload& workload, const KernelDims& dims, KernelOrder order) {
+  const std::int64_t height = group_rows(order);
   ItemShape shape;
   shape.rows = item.query_count * item.query_head_count;
-  shape.groups = static_cast<std::int32_t>(ceil_div(shape.rows, group_rows));
+  shape.groups = static_cast<std::int32_t>(ceil_div(shape.rows, height));
   shape.steps = ceil_div(item.key_end - item.key_begin, dims.keys);
   shape.partial = item.parts > 1;
-  for (std::int32_t group = 0; group < shape.groups; ++group) {
+  for (std::int64_t first = 0; first < shape.rows; first += height) {
+    const bool dead_band = order == KernelOrder::kHopper && shape.rows - first <= height - kBandRows;
     shape.masked_steps +=
-        masked_steps(item, workload, dims, shape.rows, std::int64_t{group} * group_rows, group_rows, shape.steps);
+        dead_band ? shape.steps : masked_steps(item, workload, dims, shape.rows, first, height, shape.steps);
   }
   return shape;
 }

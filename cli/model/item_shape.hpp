@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cli/model/gpu_rates.hpp"
 #include "cli/workload.hpp"
 #include "varlen/plan.hpp"
 
@@ -14,8 +15,8 @@ struct KernelDims {
   std::int32_t vo = 0;
   std::int32_t keys = 0;
 
-  /// Throws Error(kUnsupported) for what forward_wgmma does not compute.
-  static KernelDims of(const Workload& workload);
+  /// Throws Error(kUnsupported) for what the kernel does not compute.
+  static KernelDims of(const Workload& workload, KernelOrder order);
 };
 
 struct ItemShape {
@@ -26,7 +27,9 @@ struct ItemShape {
   bool partial = false;           ///< a part of a split tile
 };
 
-/// `group_rows` rows belong to one warpgroup; 16 of them, a band, to a warp. A band without rows masks every step.
-ItemShape shape_of(const WorkItem& item, const Workload& workload, const KernelDims& dims, std::int32_t group_rows);
+/// Rows of one warpgroup (Hopper) or one query tile (Blackwell).
+std::int32_t group_rows(KernelOrder order);
+
+ItemShape shape_of(const WorkItem& item, const Workload& workload, const KernelDims& dims, KernelOrder order);
 
 }  // namespace varlen::cli

@@ -19,6 +19,8 @@ constexpr double kLookUpChain = 100;
 // Of a whole row: reciprocal and logarithm of its sum.
 constexpr double kRowSpecials = 2;
 constexpr double kRowChain = 10;
+// forward_wgmma has two stages of queries up to this head dim, one above.
+constexpr std::int32_t kTwoQueryStages = 128;
 
 /// Seconds that the units of one multiprocessor are busy with one step of `groups` × `rows` rows.
 class Step {
@@ -67,6 +69,16 @@ class Step {
   double scores_;
 };
 
+double tile_bytes(const GpuRates& rates, std::int32_t columns) {
+  return 2.0 * group_rows(rates.order) * columns * kElementBytes;
+}
+
+/// An item's queries and first keys, from device memory.
+double first_load(const GpuRates& rates, const KernelDims& dims) {
+  const double keys = static_cast<double>(dims.keys) * dims.qk * kElementBytes;
+  return (rates.latency.memory + (tile_bytes(rates, dims.qk) + keys) / rates.l2_bytes) / rates.clock;
+}
+
 /// Between a step's scores and its weights, past what units are busy: shuffles, the reference, the first exponential,
 /// the last sum.
 double softmax_latency(const GpuRates& rates) {
@@ -103,6 +115,14 @@ double blackwell_step(const GpuRates& rates, const KernelDims& dims, std::int32_
                    both.exponentials(), both.load(), both.shared_traffic()});
 }
 
+/// With one stage of queries, the next item's are loaded when this one's results have left their place, and its keys
+/// behind them: nothing is multiplied meanwhile.
+double wait_for_queries(const GpuRates& rates, const KernelDims& dims) {
+  if (rates.order != KernelOrder::kHopper || dims.qk <= kTwoQueryStages) return 0;
+  const double results = tile_bytes(rates, dims.vo) / rates.shared_bytes;
+  return (2 * rates.latency.shared + results) / rates.clock + first_load(rates, dims);
+}
+
 /// Finished rows: sums of lanes, factor and LSE, then results to shared memory, or parts to the workspace.
 double rows_out(const GpuRates& rates, const KernelDims& dims, const ItemShape& shape) {
   const Latencies& latency = rates.latency;
@@ -118,8 +138,6 @@ double rows_out(const GpuRates& rates, const KernelDims& dims, const ItemShape& 
 
 }  // namespace
 
-std::int32_t group_rows(KernelOrder order) { return order == KernelOrder::kHopper ? 64 : 128; }
-
 double step_time(const GpuRates& rates, const KernelDims& dims, std::int32_t groups) {
   if (rates.order == KernelOrder::kBlackwell) return blackwell_step(rates, dims, groups);
   return hopper_step(rates, Step(rates, dims, group_rows(rates.order), groups));
@@ -134,19 +152,17 @@ double item_time(const GpuRates& rates, const KernelDims& dims, const ItemShape&
   const double first = product_latency(rates) + step.scores_product() + step.maxima(inputs) + step.exponentials() +
                        softmax_latency(rates) + step.weights();
   const double last = product_latency(rates) + step.values_product();
-  const double compute = reading + first + static_cast<double>(shape.steps - 1) * step_time(rates, dims, shape.groups) +
+  const double compute = wait_for_queries(rates, dims) + reading + first +
+                         static_cast<double>(shape.steps - 1) * step_time(rates, dims, shape.groups) +
                          static_cast<double>(shape.masked_steps) * step.mask_of_one_group() + last + out;
   return std::max(compute, draw_time(rates));
 }
 
 double start_time(const GpuRates& rates, const KernelDims& dims) {
   const Latencies& latency = rates.latency;
-  const double tile = 2.0 * group_rows(rates.order) * dims.qk * kElementBytes;
-  const double clear = (dims.qk <= 128 ? 2 : 1) * tile / rates.shared_bytes;
+  const double clear = (dims.qk <= kTwoQueryStages ? 2 : 1) * tile_bytes(rates, dims.qk) / rates.shared_bytes;
   const double look_up = kLookUpLoads * latency.memory + kLookUpChain * latency.arithmetic + 3 * latency.shared;
-  const double load =
-      latency.memory + (tile + static_cast<double>(dims.keys) * dims.qk * kElementBytes) / rates.l2_bytes;
-  return (clear + look_up + load) / rates.clock;
+  return (clear + look_up) / rates.clock + first_load(rates, dims);
 }
 
 double draw_time(const GpuRates& rates) {

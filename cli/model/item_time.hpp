@@ -6,9 +6,6 @@
 
 namespace varlen::cli {
 
-/// Rows of one warpgroup (Hopper) or one query tile (Blackwell).
-std::int32_t group_rows(KernelOrder order);
-
 /// Seconds. One step over keys that is neither the item's first nor masked.
 double step_time(const GpuRates& rates, const KernelDims& dims, std::int32_t groups);
 double item_time(const GpuRates& rates, const KernelDims& dims, const ItemShape& shape);

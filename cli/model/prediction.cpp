@@ -27,7 +27,8 @@ struct Asked {
   KernelDims dims;
   std::vector<Item> items;
   double bytes = 0;
-  double merge_bytes = 0;
+  double parts_bytes = 0;   // of the workspace, which the L2 cache holds
+  double merged_bytes = 0;  // of rows that are merged from parts
   std::int32_t most_parts = 0;
   std::int32_t workers = 0;
 };
@@ -36,7 +37,7 @@ struct Asked {
 /// cache has them, as the plan's order intends.
 Asked ask(const Workload& workload, const Plan& plan, const GpuRates& rates) {
   Asked asked;
-  asked.dims = KernelDims::of(workload);
+  asked.dims = KernelDims::of(workload, rates.order);
   asked.workers = plan.target().workers;
   const std::int64_t count = plan.item_count();
   asked.items.reserve(static_cast<std::size_t>(count));
@@ -45,16 +46,22 @@ Asked ask(const Workload& workload, const Plan& plan, const GpuRates& rates) {
   for (std::int64_t i = 0; i < count; ++i) {
     const WorkItem item = plan.item(i);
     Item& asks = asked.items.emplace_back();
-    asks.shape = shape_of(item, workload, asked.dims, group_rows(rates.order));
+    asks.shape = shape_of(item, workload, asked.dims, rates.order);
     const auto rows = static_cast<double>(asks.shape.rows);
     KeyCoverage& keys = read[std::int64_t{item.request} * workload.kv_heads + item.kv_head];
     asks.bytes = static_cast<double>(keys.add(item.key_begin, item.key_end)) * key_bytes;
     if (item.part == 0) asks.bytes += rows * workload.head_dim_qk * kElementBytes;
-    if (item.parts == 1) asks.bytes += rows * (workload.head_dim_vo * kElementBytes + kLseBytes);
+    const double out = rows * (workload.head_dim_vo * kElementBytes + kLseBytes);
+    if (item.parts == 1) {
+      asks.bytes += out;
+    } else {
+      asked.parts_bytes += rows * (workload.head_dim_vo + 2) * sizeof(float);
+      if (item.part == 0) asked.merged_bytes += out;
+    }
     asked.bytes += asks.bytes;
-    if (item.parts > 1) asked.merge_bytes += rows * (workload.head_dim_vo + 2) * sizeof(float);
     asked.most_parts = std::max(asked.most_parts, item.parts);
   }
+  asked.bytes += asked.merged_bytes;
   return asked;
 }
 
@@ -75,8 +82,9 @@ Prediction time(const Asked& asked, const GpuRates& rates) {
   prediction.start = start_time(rates, asked.dims);
   const bool merges = asked.most_parts > 1;
   if (merges) {
-    prediction.merge =
-        merge_time(rates, asked.most_parts) + asked.merge_bytes / (rates.l2_share() * rates.multiprocessors);
+    prediction.merge = merge_time(rates, asked.most_parts) +
+                       asked.parts_bytes / (rates.l2_share() * rates.multiprocessors) +
+                       asked.merged_bytes / rates.copy_bytes;
   }
   // The counter is cleared by one of its own.
   const bool draws = prediction.item_count > asked.workers;
@@ -122,7 +130,7 @@ std::vector<Gain> gains_of(const Asked& asked, const GpuRates& rates, const Pred
   }
   // Half of what workers idle when no memory is waited for.
   const double idle = std::max(0.0, prediction.items - std::max(prediction.mean_busy, asked.bytes / rates.copy_bytes));
-  gains.push_back({"few items", idle / 2 / prediction.seconds});
+  gains.push_back({"idle workers", idle / 2 / prediction.seconds});
   std::stable_sort(gains.begin(), gains.end(), [](const Gain& a, const Gain& b) { return a.share > b.share; });
   return gains;
 }
@@ -131,7 +139,7 @@ std::vector<Gain> gains_of(const Asked& asked, const GpuRates& rates, const Pred
 
 PlanTarget modelled_target(const Workload& workload, const GpuRates& rates) {
   PlanTarget target = PlanTarget::named(rates.name);
-  target.key_block = KernelDims::of(workload).keys;
+  target.key_block = KernelDims::of(workload, rates.order).keys;
   target.workers = rates.multiprocessors;
   return target;
 }
