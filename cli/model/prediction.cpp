@@ -132,6 +132,13 @@ std::vector<Gain> gains_of(const Asked& asked, const GpuRates& rates, const Pred
   const double idle = std::max(0.0, prediction.items - std::max(prediction.mean_busy, asked.bytes / rates.copy_bytes));
   gains.push_back({"idle workers", idle / 2 / prediction.seconds});
   std::stable_sort(gains.begin(), gains.end(), [](const Gain& a, const Gain& b) { return a.share > b.share; });
+  // Where units are in balance, none alone saves much.
+  constexpr double kLittle = 0.1;
+  if (gains.front().share < kLittle) {
+    GpuRates faster = rates;
+    for (const auto& named : kFaster) named.second(faster);
+    gains.insert(gains.begin(), {"several at once", 1 - time(asked, faster).seconds / prediction.seconds});
+  }
   return gains;
 }
 

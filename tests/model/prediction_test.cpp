@@ -78,6 +78,17 @@ TEST(Prediction, OneSmallRequestIsBoundByItsLaunch) {
   EXPECT_EQ(predict(equal_lengths(1, 16, 16, 1, Mask::full()), GpuRates::h100()).bound(), "launch");
 }
 
+TEST(Prediction, UnitsInBalanceBoundTogether) {
+  Workload workload = equal_lengths(256, 1, 8192, 32, Mask::causal());
+  workload.kv_heads = 8;
+  GpuRates rates = GpuRates::h100();
+  const Prediction slow = predict(workload, rates);
+  rates.copy_bytes = slow.bytes / slow.mean_busy;  // memory takes as long as the multiprocessors
+  const Prediction balanced = predict(workload, rates);
+  EXPECT_EQ(balanced.bound(), "several at once");
+  EXPECT_GT(balanced.gains.front().share, 0.3);
+}
+
 TEST(Prediction, LongerRequestsNeverTakeLess) {
   for (const GpuRates& rates : {GpuRates::h100(), GpuRates::b200()}) {
     for (const Mask& mask : {Mask::full(), Mask::causal()}) {
