@@ -43,7 +43,8 @@ int parse_and_act(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return complain(error.what(), kExitBadInput);
   }
-  if (!action) return complain("a subcommand is needed: run, plan, check, bench, model or info; see --help", kExitBadInput);
+  if (!action)
+    return complain("a subcommand is needed: run, plan, check, bench, model or info; see --help", kExitBadInput);
   return action();
 }
 

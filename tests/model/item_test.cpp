@@ -88,7 +88,7 @@ TEST(ItemTime, MasksCostThreeComparisonsAScore) {
   ItemShape shape{.rows = 128, .groups = 2, .steps = 4};
   const double without = item_time(hopper(), {128, 128, 128}, shape);
   shape.masked_steps = 3;
-  EXPECT_DOUBLE_EQ(item_time(hopper(), {128, 128, 128}, shape) - without, 3 * 3 * 64 * 128 / 64);
+  EXPECT_DOUBLE_EQ(item_time(hopper(), {128, 128, 128}, shape) - without, 3.0 * 3 * 64 * 128 / 64);
 }
 
 TEST(ItemShape, MaskedStepsAreThoseThatRowsDoNotSeeWhole) {
@@ -106,10 +106,9 @@ TEST(ItemShape, MaskedStepsAreThoseThatRowsDoNotSeeWhole) {
 
 TEST(KernelDims, AreTheFirstThatAreLargeEnough) {
   Workload workload = request(1, 1, Mask::full());
-  workload.head_dim_qk = 72;
-  workload.head_dim_vo = 64;
+  workload.head_dim_qk = workload.head_dim_vo = 72;
   EXPECT_EQ(KernelDims::of(workload, KernelOrder::kHopper).qk, 128);
-  workload.head_dim_qk = 256;
+  workload.head_dim_qk = workload.head_dim_vo = 256;
   EXPECT_EQ(KernelDims::of(workload, KernelOrder::kHopper).keys, 64);
   try {
     KernelDims::of(workload, KernelOrder::kBlackwell);
@@ -119,9 +118,25 @@ TEST(KernelDims, AreTheFirstThatAreLargeEnough) {
     EXPECT_EQ(error.field(), "head_dim_qk");
     EXPECT_EQ(error.value(), "256");
   }
-  workload.head_dim_qk = 128;
-  workload.head_dim_vo = 512;
-  EXPECT_THROW(KernelDims::of(workload, KernelOrder::kHopper), Error);
+}
+
+TEST(KernelDims, RefuseWhatIsNotModelledByName) {
+  const auto expect_refused = [](const auto& change, const std::string& field) {
+    Workload workload = request(1, 1, Mask::full());
+    change(workload);
+    try {
+      KernelDims::of(workload, KernelOrder::kHopper);
+      ADD_FAILURE() << field;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+      EXPECT_EQ(error.field(), field);
+    }
+  };
+  expect_refused([](Workload& workload) { workload.head_dim_vo = 512; }, "head_dim_vo");
+  expect_refused([](Workload& workload) { workload.head_dim_vo = 64; }, "head_dim_vo");
+  expect_refused([](Workload& workload) { workload.head_dim_qk = 64; }, "head_dim_qk");
+  expect_refused([](Workload& workload) { workload.page_size = 20; }, "page_size");
+  expect_refused([](Workload& workload) { workload.soft_cap = 30; }, "soft_cap");
 }
 
 }  // namespace
