@@ -34,6 +34,7 @@ int parse_and_act(int argc, char** argv) {
   add_plan(app, action);
   add_check(app, action);
   add_bench(app, action);
+  add_model(app, action);
   add_info(app, action);
   try {
     app.parse(argc, argv);
@@ -42,7 +43,8 @@ int parse_and_act(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return complain(error.what(), kExitBadInput);
   }
-  if (!action) return complain("a subcommand is needed: run, plan, check, bench or info; see --help", kExitBadInput);
+  if (!action)
+    return complain("a subcommand is needed: run, plan, check, bench, model or info; see --help", kExitBadInput);
   return action();
 }
 

@@ -19,6 +19,7 @@ void add_run(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_model(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
 
 inline constexpr int kExitDone = 0;

@@ -15,6 +15,8 @@ TEST_F(Usage, HelpOfEverySubcommandNamesItsOptions) {
       {"plan", {"--trace", "--lengths", "--kv-lengths", "--query-heads", "--target", "--workers", "--svg", "--html"}},
       {"check", {"--backend", "--cases", "--count", "--seed", "--json"}},
       {"bench", {"--trace", "--repeat", "--dtype", "--max-gflop", "--scale-lengths", "--json"}},
+      {"model",
+       {"--trace", "--target", "--measured", "--clock-ghz", "--matmul-tflops", "--copy-tbps", "--launch-us", "--json"}},
       {"info", {"--json"}}};
   for (const auto& [name, options] : cases) {
     const Outcome outcome = varlen({name, "--help"});

@@ -1,0 +1,143 @@
+// One item on one multiprocessor, in clocks that can be counted by hand.
+
+#include <gtest/gtest.h>
+
+#include "cli/model/item_shape.hpp"
+#include "cli/model/item_time.hpp"
+
+namespace varlen::test {
+namespace {
+
+using namespace cli;
+
+/// A machine without latencies whose tensor cores run at the clock, 1 Hz: seconds are clocks.
+GpuRates clocks_of(GpuRates rates, double flop_per_clock) {
+  rates.clock = 1;
+  rates.matmul_flops = flop_per_clock * rates.multiprocessors;
+  rates.latency = {0, 0, 0, 0, 0, 0, 0};
+  return rates;
+}
+GpuRates hopper() { return clocks_of(GpuRates::h100(), 4096); }
+GpuRates blackwell() { return clocks_of(GpuRates::b200(), 8192); }
+
+Workload request(std::int64_t queries, std::int64_t keys, Mask mask) {
+  Workload workload;
+  workload.query_lengths = {queries};
+  workload.key_lengths = {keys};
+  workload.query_heads = workload.kv_heads = 1;
+  workload.head_dim_qk = workload.head_dim_vo = 128;
+  workload.mask = mask;
+  return workload;
+}
+
+WorkItem whole(std::int64_t query_begin, std::int64_t query_count, std::int64_t key_end) {
+  WorkItem item{};
+  item.query_begin = query_begin;
+  item.query_count = query_count;
+  item.query_head_count = 1;
+  item.key_end = key_end;
+  item.parts = 1;
+  return item;
+}
+
+TEST(HopperStep, IsScoresThenTheLongerOfSoftmaxAndValuesThenPacking) {
+  // 128 × 128 scores: maxima 256, exponentials 1024, packing 128; products of 128 deep 1024.
+  EXPECT_DOUBLE_EQ(step_time(hopper(), {128, 128, 128}, 2), 1024 + (256 + 1024) + 128);
+  EXPECT_DOUBLE_EQ(step_time(hopper(), {64, 64, 128}, 2), 512 + (256 + 1024) + 128);
+  EXPECT_DOUBLE_EQ(step_time(hopper(), {192, 128, 128}, 2), 1536 + (256 + 1024) + 128);
+  // 64 keys at a time, 256 deep: the values take longer than softmax.
+  EXPECT_DOUBLE_EQ(step_time(hopper(), {256, 256, 64}, 2), 1024 + 1024 + 64);
+}
+
+TEST(HopperStep, OfOneWarpgroupIsHalfUnlessLoadsTakeLonger) {
+  GpuRates rates = hopper();
+  EXPECT_DOUBLE_EQ(step_time(rates, {64, 64, 128}, 1), 256 + (128 + 512) + 64);
+  // 64 KB in at 5120 / 132 bytes a clock.
+  EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 1), 65536 / (5120.0 / 132));
+  rates.device_l2_bytes = 1e9;
+  EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 1), 512 + (128 + 512) + 64);
+}
+
+TEST(BlackwellStep, IsTheBusiestUnitOrOneTilesChain) {
+  GpuRates rates = blackwell();
+  // Both tiles' products, 4 × 512; one tile's chain is shorter: 2 × 512 + 128 + 768 + 128.
+  EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 2), 2048);
+  EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 1), 2048);
+  rates.polynomial_share = 0;
+  EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 2), 2 * 512 + 128 + 1024 + 128);
+}
+
+TEST(ItemTime, OfOneStepIsOneAfterAnother) {
+  const ItemShape shape{.rows = 128, .groups = 2, .steps = 1};
+  // Scores, softmax, packing, values; then 128 × 128 results are scaled, packed and left.
+  EXPECT_DOUBLE_EQ(item_time(hopper(), {128, 128, 128}, shape), 1024 + 256 + 1024 + 128 + 1024 + 128 + 128 + 256);
+}
+
+TEST(ItemTime, EveryFurtherStepAddsTheSame) {
+  const KernelDims dims{128, 128, 128};
+  ItemShape shape{.rows = 128, .groups = 2, .steps = 1};
+  for (const GpuRates& rates : {GpuRates::h100(), GpuRates::b200()}) {
+    shape.steps = 10;
+    const double ten = item_time(rates, dims, shape);
+    shape.steps = 11;
+    EXPECT_NEAR(item_time(rates, dims, shape) - ten, step_time(rates, dims, 2), 1e-12);
+  }
+}
+
+TEST(ItemTime, MasksCostThreeComparisonsAScore) {
+  ItemShape shape{.rows = 128, .groups = 2, .steps = 4};
+  const double without = item_time(hopper(), {128, 128, 128}, shape);
+  shape.masked_steps = 3;
+  EXPECT_DOUBLE_EQ(item_time(hopper(), {128, 128, 128}, shape) - without, 3.0 * 3 * 64 * 128 / 64);
+}
+
+TEST(ItemShape, MaskedStepsAreThoseThatRowsDoNotSeeWhole) {
+  const KernelDims dims{128, 128, 128};
+  const auto masked = [&](const WorkItem& item, const Workload& workload) {
+    return shape_of(item, workload, dims, KernelOrder::kHopper).masked_steps;
+  };
+  EXPECT_EQ(masked(whole(0, 128, 512), request(128, 512, Mask::full())), 0);
+  EXPECT_EQ(masked(whole(0, 128, 500), request(128, 500, Mask::full())), 2);      // the last step, both warpgroups
+  EXPECT_EQ(masked(whole(128, 128, 256), request(256, 256, Mask::causal())), 2);  // the diagonal
+  EXPECT_EQ(masked(whole(0, 64, 512), request(64, 512, Mask::full())), 0);
+  EXPECT_EQ(masked(whole(0, 48, 512), request(48, 512, Mask::full())), 4);  // a warp without rows masks everything
+  EXPECT_EQ(shape_of(whole(0, 48, 512), request(48, 512, Mask::full()), dims, KernelOrder::kBlackwell).masked_steps, 0);
+}
+
+TEST(KernelDims, AreTheFirstThatAreLargeEnough) {
+  Workload workload = request(1, 1, Mask::full());
+  workload.head_dim_qk = workload.head_dim_vo = 72;
+  EXPECT_EQ(KernelDims::of(workload, KernelOrder::kHopper).qk, 128);
+  workload.head_dim_qk = workload.head_dim_vo = 256;
+  EXPECT_EQ(KernelDims::of(workload, KernelOrder::kHopper).keys, 64);
+  try {
+    KernelDims::of(workload, KernelOrder::kBlackwell);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_EQ(error.field(), "head_dim_qk");
+    EXPECT_EQ(error.value(), "256");
+  }
+}
+
+TEST(KernelDims, RefuseWhatIsNotModelledByName) {
+  const auto expect_refused = [](const auto& change, const std::string& field) {
+    Workload workload = request(1, 1, Mask::full());
+    change(workload);
+    try {
+      KernelDims::of(workload, KernelOrder::kHopper);
+      ADD_FAILURE() << field;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+      EXPECT_EQ(error.field(), field);
+    }
+  };
+  expect_refused([](Workload& workload) { workload.head_dim_vo = 512; }, "head_dim_vo");
+  expect_refused([](Workload& workload) { workload.head_dim_vo = 64; }, "head_dim_vo");
+  expect_refused([](Workload& workload) { workload.head_dim_qk = 64; }, "head_dim_qk");
+  expect_refused([](Workload& workload) { workload.page_size = 20; }, "page_size");
+  expect_refused([](Workload& workload) { workload.soft_cap = 30; }, "soft_cap");
+}
+
+}  // namespace
+}  // namespace varlen::test
