@@ -26,5 +26,8 @@ template <class T>
 VARLEN_DEVICE T load_word(ClusterAddress from);
 template <class T>
 VARLEN_DEVICE void store_word(ClusterAddress to, const T& value);
+/// The same of 4 bytes without waiting for it: they count as arrived at `barrier`, of that block too, once they are
+/// there.
+VARLEN_DEVICE void store_arriving(ClusterAddress to, std::uint32_t value, ClusterAddress barrier);
 
 }  // namespace varlen::gpu

@@ -38,7 +38,14 @@ class BlockTeam {
         classes_(classes),
         arrays_(gpu::shared_memory() +
                 static_cast<std::uint32_t>(TeamMemory::before_arrays(kArrays, warps_of_block_, classes))),
-        scratch_(scratch) {}
+        scratch_(scratch) {
+    if constexpr (kCluster) {
+      if (warp_of_block_ == 0 && lane_ == 0) {
+        gpu::init_barrier(arrivals(), 1);
+        gpu::fence_barriers();
+      }
+    }
+  }
   /// Before the first thread of the team ends.
   VARLEN_DEVICE void end() {
     if constexpr (kCluster) gpu::wait_for_cluster();  // nobody reads this block's memory any more
@@ -71,6 +78,13 @@ class BlockTeam {
   VARLEN_DEVICE bool leads() const { return warp_ == warps_ - 1 && lane_ == 0; }
 
   VARLEN_DEVICE void sync() {
+    if constexpr (kCluster) {
+      if (expects_) {
+        gpu::wait_for(arrivals(), arrivals_parity_);
+        arrivals_parity_ ^= 1U;
+        expects_ = false;
+      }
+    }
     if constexpr (!kCluster) {
       gpu::sync_block();
     } else if (has_scattered_ || has_turns_) {
@@ -79,6 +93,9 @@ class BlockTeam {
     } else {
       gpu::sync_own_memory();
     }
+  }
+  VARLEN_DEVICE void sync_unless_own(std::int32_t count) {
+    if (count > threads()) sync();
   }
   /// Before the next sync(): elements were put at other indices than those of the loop.
   VARLEN_DEVICE void scattered() { has_scattered_ = true; }
@@ -174,11 +191,11 @@ class BlockTeam {
     }
   }
 
-  template <class Load, class Key, class Place>
+  template <class Load, class Key>
   VARLEN_DEVICE std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
-                                         const Place& place) {
+                                         const Array<std::int32_t>& order) {
     if constexpr (kArrays == Arrays::kShared) {
-      if (count * kFewThreads <= threads()) return sort_few(count, load, key, place);
+      if (count * kFewThreads <= threads()) return sort_few(count, load, key, order);
     }
     const std::int64_t free = mark();
     const auto entries = array<std::int32_t>(count);  // key and rank among the warp's own of this key; −1: none
@@ -211,17 +228,28 @@ class BlockTeam {
     gpu::sync_block();  // all counters are there
 
     const std::uint32_t placed = add_up(classes);
+    if constexpr (kCluster) {
+      if (warp_of_block_ == 0 && lane_ == 0) {
+        const std::int32_t own_part = Array<std::int32_t>::count_in(rank(), static_cast<std::int32_t>(placed));
+        gpu::arrive_expecting(arrivals(), 4 * static_cast<std::uint32_t>(own_part));
+      }
+      expects_ = true;
+    }
     const gpu::SharedAddress sums = counters_of(warps_of_block_);
     VARLEN_UNROLL_BY(1)
     for (std::int32_t i = own.begin + lane_; i < own.end; i += gpu::kWarpThreads) {
       const std::int32_t entry = entries.at(i);
       if (entry < 0) continue;
       const std::uint32_t at = 4 * static_cast<std::uint32_t>(entry >> kRankBits);
-      place(i, static_cast<std::int32_t>(gpu::load_word<std::uint32_t>(sums + at) +
-                                         gpu::load_word<std::uint32_t>(counters + at)) +
-                   (entry & ((1 << kRankBits) - 1)));
+      const std::int32_t place = static_cast<std::int32_t>(gpu::load_word<std::uint32_t>(sums + at) +
+                                                           gpu::load_word<std::uint32_t>(counters + at)) +
+                                 (entry & ((1 << kRankBits) - 1));
+      if constexpr (kCluster) {
+        order.put_arriving(place, i, arrivals());
+      } else {
+        order.put(place, i);
+      }
     }
-    scattered();
     release(free);
     return static_cast<std::int32_t>(placed);
   }
@@ -280,8 +308,9 @@ class BlockTeam {
   static constexpr int kFewThreads = 4;
 
   /// stable_sort() of so few that as many threads as kFewThreads for each may compare it with all others.
-  template <class Load, class Key, class Place>
-  VARLEN_DEVICE std::int32_t sort_few(std::int32_t count, const Load& load, const Key& key, const Place& place) {
+  template <class Load, class Key>
+  VARLEN_DEVICE std::int32_t sort_few(std::int32_t count, const Load& load, const Key& key,
+                                      const Array<std::int32_t>& order) {
     constexpr std::int32_t kNone = INT32_MAX;
     const std::int64_t free = mark();
     const auto entries = array<std::int32_t>(count);  // key and index; in whole pieces of four
@@ -305,7 +334,7 @@ class BlockTeam {
     }
     sums += shuffled(sums, lane_ ^ 1);
     sums += shuffled(sums, lane_ ^ 2);
-    if (own != kNone && lane_ % kFewThreads == 0) place(i, static_cast<std::int32_t>(sums & 0xFFFFU));
+    if (own != kNone && lane_ % kFewThreads == 0) order.put(static_cast<std::int32_t>(sums & 0xFFFFU), i);
     release(free);
     return static_cast<std::int32_t>(sums >> 16);
   }
@@ -405,6 +434,10 @@ class BlockTeam {
       return 0;
     }
   }
+  /// A barrier at which elements arrive that a sort has put into this block's part of its order.
+  VARLEN_DEVICE static gpu::SharedAddress arrivals() {
+    return gpu::shared_memory() + (TeamMemory::kWarpSlotsBytes + 2 * TeamMemory::kSlotBytes);
+  }
   VARLEN_DEVICE static gpu::SharedAddress table() { return gpu::shared_memory() + TeamMemory::kSlotsBytes; }
   VARLEN_DEVICE gpu::SharedAddress counters_of(int warp) const {
     return table() + 4 * static_cast<std::uint32_t>(warp * classes_);
@@ -497,6 +530,8 @@ class BlockTeam {
   Bytes used_ = 0;
   std::uint32_t turn_ = 0;
   std::uint32_t block_turn_ = 0;
+  std::uint32_t arrivals_parity_ = 0;
+  bool expects_ = false;  // arrivals, before the next barrier of the team
   bool has_scattered_ = false;
   bool has_turns_ = false;
 };

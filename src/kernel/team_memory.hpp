@@ -20,7 +20,7 @@ struct TeamMemory {
   static constexpr std::int32_t kClusterBlocks = 8;  // of kMaxWarps each; the most that every GPU with clusters takes
   static constexpr std::int32_t kSlotBytes = 32;
   static constexpr std::int32_t kWarpSlotsBytes = 2 * kMaxWarps * kSlotBytes;
-  static constexpr std::int32_t kSlotsBytes = kWarpSlotsBytes + 2 * kSlotBytes;
+  static constexpr std::int32_t kSlotsBytes = kWarpSlotsBytes + 3 * kSlotBytes;  // the last holds a barrier
   static constexpr std::int32_t kStageBytes = 1024;  // of a warp: 32 runs or 8 work items
 
   VARLEN_HOST_DEVICE static constexpr std::int32_t blocks(Arrays arrays) {

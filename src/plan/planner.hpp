@@ -121,7 +121,7 @@ class Planner {
           totals.longest = greatest(totals.longest, work.longest);
           return problem_.cost_classes - 1 - cost_class(work.longest);
         },
-        [&](std::int32_t request, std::int32_t place) { order_.put(place, request); });
+        order_);
     if (requests_.fault() != kNoFault) totals.longest = kFaulty;
     totals_ = team_.combine(totals, [](const Totals& a, const Totals& b) {
       return Totals{a.cost + b.cost, a.items + b.items, greatest(a.longest, b.longest)};
@@ -309,7 +309,7 @@ class Planner {
     const std::int32_t own_last = keeps_all ? number_all() : number_kept();
     std::int32_t runs = runs_;
     if (listing_ == Listing::kNone) {
-      team_.sync();  // begins_ are there
+      team_.sync_unless_own(runs_);  // begins_ are there
     } else {
       runs = team_.combine(own_last, [](std::int32_t a, std::int32_t b) { return greatest(a, b); });
     }

@@ -62,4 +62,11 @@ VARLEN_DEVICE void store_word<std::uint64_t>(ClusterAddress to, const std::uint6
   asm volatile("st.shared::cluster.b64 [%0], %1;" ::"r"(to.value), "l"(value) : "memory");
 }
 
+// st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [a], b, [mbar];
+VARLEN_DEVICE void store_arriving(ClusterAddress to, std::uint32_t value, ClusterAddress barrier) {
+  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [%0], %1, [%2];" ::"r"(to.value),
+               "r"(value), "r"(barrier.value)
+               : "memory");
+}
+
 }  // namespace varlen::gpu
