@@ -3,8 +3,8 @@
 // Shared memory: two slots for each warp, in turns, for what threads make together, and two for the block; the table,
 // which is a sort's counters or records on their way out; of a cluster, the block's sums of a sort; then arrays, unless
 // they are in global memory. Blocks of a cluster read from each other what each has written to its own memory; only a
-// sort writes to others'. One barrier, of the block, and for a cluster one more of all its blocks; each use says what
-// it orders.
+// sort writes to others', by stores that arrive at a barrier there. One barrier, of the block, and for a cluster one
+// more of all its blocks; each use says what it orders.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ class BlockTeam {
   VARLEN_DEVICE BlockTeam(std::int32_t classes, std::byte* scratch)
       : lane_(gpu::lane_index()),
         warp_of_block_(gpu::warp_index()),
-        warps_of_block_(kCluster ? TeamMemory::kMaxWarps : gpu::thread_count() / gpu::kWarpThreads),
+        warps_of_block_(kCluster ? TeamMemory::kClusterWarps : gpu::thread_count() / gpu::kWarpThreads),
         warp_(rank() * warps_of_block_ + warp_of_block_),
         warps_(kBlocks * warps_of_block_),
         log2_threads_(bit_width(warps_ * gpu::kWarpThreads) - 1),
@@ -451,8 +451,8 @@ class BlockTeam {
     turn_ ^= 1U;
     return gpu::shared_memory() + turn_ * (TeamMemory::kWarpSlotsBytes / 2);
   }
-  /// Of values that every lane of a block has: lanes 0 to 7, 8 to 15 and so on get that of each block. One barrier of
-  /// the cluster.
+  /// Of values that every lane of a block has: lanes 0 to 15 get that of each block, and so do lanes 16 to 31. One
+  /// barrier of the cluster.
   template <class Value>
   VARLEN_DEVICE Value of_blocks(const Value& value) {
     block_turn_ ^= 1U;

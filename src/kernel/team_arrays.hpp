@@ -79,7 +79,7 @@ class TeamArray<Arrays::kCluster, T> {
   }
 
  private:
-  static constexpr std::int32_t kThreads = TeamMemory::kMaxWarps * gpu::kWarpThreads;
+  static constexpr std::int32_t kThreads = TeamMemory::kClusterWarps * gpu::kWarpThreads;
   static constexpr std::int32_t kTurn = kThreads * TeamMemory::kClusterBlocks;
 
   VARLEN_DEVICE static int block(std::int32_t index) {

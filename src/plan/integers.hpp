@@ -53,9 +53,9 @@ VARLEN_HOST_DEVICE constexpr Int greatest(Int a, std::type_identity_t<Int> b) {
 }
 
 #if defined(__CUDACC__) && defined(VARLEN_DIVIDE_OUT_OF_LINE)
-/// A division of 64 bits is some hundred instructions on a GPU: for kernels that have many. And it is some twenty with a
-/// reciprocal in 64-bit floating point, of which two steps of Newton's leave all but the last bits right: ⌊a / b⌋ or a
-/// number next to it, while a / b is below 2^51. What is left over tells.
+/// A division of 64 bits is some hundred instructions on a GPU: for kernels that have many. And it is some twenty with
+/// a reciprocal in 64-bit floating point, of which two steps of Newton's leave all but the last bits right: ⌊a / b⌋ or
+/// a number next to it, while a / b is below 2^51. What is left over tells.
 __device__ __noinline__ inline std::int64_t divide_out_of_line(std::int64_t a, std::int64_t b) {
   const auto divisor = static_cast<double>(b);
   double reciprocal;
