@@ -15,6 +15,9 @@ VARLEN_DEVICE void sync_cluster();     ///< What threads wrote before, to any me
 VARLEN_DEVICE void sync_own_memory();  ///< The same of what they wrote to their own block's shared memory. Much faster.
 VARLEN_DEVICE void wait_for_cluster();  ///< Until all threads are here, whatever they wrote.
 
+VARLEN_DEVICE void arrive_at_cluster();         ///< wait_for_cluster() in two parts: this thread is here, …
+VARLEN_DEVICE void wait_for_arrived_cluster();  ///< … and until all are
+
 /// Shared memory of any block of the cluster. A block's is there from when all have started until it ends.
 struct ClusterAddress {
   std::uint32_t value;

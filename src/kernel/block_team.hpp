@@ -48,7 +48,11 @@ class BlockTeam {
   }
   /// Before the first thread of the team ends.
   VARLEN_DEVICE void end() {
-    if constexpr (kCluster) gpu::wait_for_cluster();  // nobody reads this block's memory any more
+    // Nobody reads this block's memory any more.
+    if constexpr (kCluster) {
+      if (!has_parted_) gpu::arrive_at_cluster();
+      gpu::wait_for_arrived_cluster();
+    }
   }
 
   template <class T>
@@ -94,8 +98,12 @@ class BlockTeam {
       gpu::sync_own_memory();
     }
   }
-  VARLEN_DEVICE void sync_unless_own(std::int32_t count) {
-    if (count > threads()) sync();
+  VARLEN_DEVICE bool has_one_each(std::int32_t count) const { return !kGlobal && count <= threads(); }
+  VARLEN_DEVICE void part() {
+    if constexpr (kCluster) {
+      gpu::arrive_at_cluster();
+      has_parted_ = true;
+    }
   }
   /// Before the next sync(): elements were put at other indices than those of the loop.
   VARLEN_DEVICE void scattered() { has_scattered_ = true; }
@@ -534,6 +542,7 @@ class BlockTeam {
   bool expects_ = false;  // arrivals, before the next barrier of the team
   bool has_scattered_ = false;
   bool has_turns_ = false;
+  bool has_parted_ = false;
 };
 
 }  // namespace varlen::kernel

@@ -306,10 +306,14 @@ class Planner {
   VARLEN_PLAN std::int32_t index() {
     const bool keeps_all = listing_ == Listing::kNone || listing_ == Listing::kEnd;
     begins_ = team_.template array<Int>(runs_);
+    if (listing_ == Listing::kNone && team_.has_one_each(runs_)) {
+      write_at_once();
+      return runs_;
+    }
     const std::int32_t own_last = keeps_all ? number_all() : number_kept();
     std::int32_t runs = runs_;
     if (listing_ == Listing::kNone) {
-      team_.sync_unless_own(runs_);  // begins_ are there
+      team_.sync();  // begins_ are there
     } else {
       runs = team_.combine(own_last, [](std::int32_t a, std::int32_t b) { return greatest(a, b); });
     }
@@ -321,6 +325,27 @@ class Planner {
                  heads_per_section(requests_.key_length(request)), problem_.selector.cut(choice.cut)};
     });
     return runs;
+  }
+
+  /// index() where a thread has one run at most and nothing is listed: what it reads of other threads it reads before
+  /// the items are numbered.
+  VARLEN_PLAN void write_at_once() {
+    run_items_ = totals_.items;
+    const auto sections = team_.template array<std::int32_t>(runs_);
+    TileChoice<Int> choice{};
+    team_.template scan<Int>(
+        runs_,
+        [&](std::int32_t run) -> Int {
+          const std::int32_t request = order_.at(run);
+          choice = requests_.choice(request);
+          sections.put(run, heads_per_section(requests_.key_length(request)));
+          return items_per_tile(choice.cut) * choice.tiles;
+        },
+        [&](std::int32_t run, Int before, Int /*own*/) { begins_.put(run, before); });
+    team_.part();
+    team_.write(output_.runs(runs_), runs_, [&](std::int32_t run) {
+      return Run{begins_.at(run), choice.tiles, order_.at(run), sections.at(run), problem_.selector.cut(choice.cut)};
+    });
   }
 
   // Both number the items and return how many runs there are up to the last one with items that this thread has

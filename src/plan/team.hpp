@@ -33,9 +33,10 @@ class HostTeam {
     return Array<T>(static_cast<T*>(memory_.allocate(static_cast<std::size_t>(count) * sizeof(T), alignof(T))));
   }
   void sync() {}
-  /// Where only elements that scan() has put are read, by write() of as many: their thread is the same one if there are
-  /// no more of them than threads.
-  void sync_unless_own(std::int32_t /*count*/) {}
+  /// scan(), write() and for_each() give each thread one index of so many at most, and each of them the same one.
+  static constexpr bool has_one_each(std::int32_t /*count*/) { return false; }
+  /// No thread reads what others have written any more. Nothing follows but one write().
+  void part() {}
   /// Before the next sync(): elements were put at other indices than those of the loop.
   void scattered() {}
 

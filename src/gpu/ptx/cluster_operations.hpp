@@ -19,9 +19,13 @@ VARLEN_DEVICE int cluster_rank() {
 VARLEN_DEVICE void sync_cluster() {
   asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
 }
-// barrier.cluster.arrive.relaxed; barrier.cluster.wait.acquire;
+// barrier.cluster.arrive.relaxed;
+VARLEN_DEVICE void arrive_at_cluster() { asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory"); }
+// barrier.cluster.wait.acquire;
+VARLEN_DEVICE void wait_for_arrived_cluster() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
 VARLEN_DEVICE void wait_for_cluster() {
-  asm volatile("barrier.cluster.arrive.relaxed; barrier.cluster.wait.acquire;" ::: "memory");
+  arrive_at_cluster();
+  wait_for_arrived_cluster();
 }
 // fence.release.sync_restrict::shared::cta.cluster;
 VARLEN_DEVICE void sync_own_memory() {
