@@ -15,6 +15,9 @@ VARLEN_DEVICE void sync_cluster();     ///< What threads wrote before, to any me
 VARLEN_DEVICE void sync_own_memory();  ///< The same of what they wrote to their own block's shared memory. Much faster.
 VARLEN_DEVICE void wait_for_cluster();  ///< Until all threads are here, whatever they wrote.
 
+VARLEN_DEVICE void arrive_at_cluster();         ///< wait_for_cluster() in two parts: this thread is here, …
+VARLEN_DEVICE void wait_for_arrived_cluster();  ///< … and until all are
+
 /// Shared memory of any block of the cluster. A block's is there from when all have started until it ends.
 struct ClusterAddress {
   std::uint32_t value;
@@ -26,5 +29,8 @@ template <class T>
 VARLEN_DEVICE T load_word(ClusterAddress from);
 template <class T>
 VARLEN_DEVICE void store_word(ClusterAddress to, const T& value);
+/// The same of 4 bytes without waiting for it: they count as arrived at `barrier`, of that block too, once they are
+/// there.
+VARLEN_DEVICE void store_arriving(ClusterAddress to, std::uint32_t value, ClusterAddress barrier);
 
 }  // namespace varlen::gpu

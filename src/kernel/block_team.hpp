@@ -3,8 +3,8 @@
 // Shared memory: two slots for each warp, in turns, for what threads make together, and two for the block; the table,
 // which is a sort's counters or records on their way out; of a cluster, the block's sums of a sort; then arrays, unless
 // they are in global memory. Blocks of a cluster read from each other what each has written to its own memory; only a
-// sort writes to others'. One barrier, of the block, and for a cluster one more of all its blocks; each use says what
-// it orders.
+// sort writes to others', by stores that arrive at a barrier there. One barrier, of the block, and for a cluster one
+// more of all its blocks; each use says what it orders.
 #pragma once
 
 #include <cstddef>
@@ -31,17 +31,28 @@ class BlockTeam {
   VARLEN_DEVICE BlockTeam(std::int32_t classes, std::byte* scratch)
       : lane_(gpu::lane_index()),
         warp_of_block_(gpu::warp_index()),
-        warps_of_block_(kCluster ? TeamMemory::kMaxWarps : gpu::thread_count() / gpu::kWarpThreads),
+        warps_of_block_(kCluster ? TeamMemory::kClusterWarps : gpu::thread_count() / gpu::kWarpThreads),
         warp_(rank() * warps_of_block_ + warp_of_block_),
         warps_(kBlocks * warps_of_block_),
         log2_threads_(bit_width(warps_ * gpu::kWarpThreads) - 1),
         classes_(classes),
         arrays_(gpu::shared_memory() +
                 static_cast<std::uint32_t>(TeamMemory::before_arrays(kArrays, warps_of_block_, classes))),
-        scratch_(scratch) {}
+        scratch_(scratch) {
+    if constexpr (kCluster) {
+      if (warp_of_block_ == 0 && lane_ == 0) {
+        gpu::init_barrier(arrivals(), 1);
+        gpu::fence_barriers();
+      }
+    }
+  }
   /// Before the first thread of the team ends.
   VARLEN_DEVICE void end() {
-    if constexpr (kCluster) gpu::wait_for_cluster();  // nobody reads this block's memory any more
+    // Nobody reads this block's memory any more.
+    if constexpr (kCluster) {
+      if (!has_parted_) gpu::arrive_at_cluster();
+      gpu::wait_for_arrived_cluster();
+    }
   }
 
   template <class T>
@@ -71,6 +82,13 @@ class BlockTeam {
   VARLEN_DEVICE bool leads() const { return warp_ == warps_ - 1 && lane_ == 0; }
 
   VARLEN_DEVICE void sync() {
+    if constexpr (kCluster) {
+      if (expects_) {
+        gpu::wait_for(arrivals(), arrivals_parity_);
+        arrivals_parity_ ^= 1U;
+        expects_ = false;
+      }
+    }
     if constexpr (!kCluster) {
       gpu::sync_block();
     } else if (has_scattered_ || has_turns_) {
@@ -78,6 +96,13 @@ class BlockTeam {
       has_scattered_ = false;
     } else {
       gpu::sync_own_memory();
+    }
+  }
+  VARLEN_DEVICE bool has_one_each(std::int32_t count) const { return !kGlobal && count <= threads(); }
+  VARLEN_DEVICE void part() {
+    if constexpr (kCluster) {
+      gpu::arrive_at_cluster();
+      has_parted_ = true;
     }
   }
   /// Before the next sync(): elements were put at other indices than those of the loop.
@@ -174,11 +199,11 @@ class BlockTeam {
     }
   }
 
-  template <class Load, class Key, class Place>
+  template <class Load, class Key>
   VARLEN_DEVICE std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
-                                         const Place& place) {
+                                         const Array<std::int32_t>& order) {
     if constexpr (kArrays == Arrays::kShared) {
-      if (count * kFewThreads <= threads()) return sort_few(count, load, key, place);
+      if (count * kFewThreads <= threads()) return sort_few(count, load, key, order);
     }
     const std::int64_t free = mark();
     const auto entries = array<std::int32_t>(count);  // key and rank among the warp's own of this key; −1: none
@@ -211,17 +236,28 @@ class BlockTeam {
     gpu::sync_block();  // all counters are there
 
     const std::uint32_t placed = add_up(classes);
+    if constexpr (kCluster) {
+      if (warp_of_block_ == 0 && lane_ == 0) {
+        const std::int32_t own_part = Array<std::int32_t>::count_in(rank(), static_cast<std::int32_t>(placed));
+        gpu::arrive_expecting(arrivals(), 4 * static_cast<std::uint32_t>(own_part));
+      }
+      expects_ = true;
+    }
     const gpu::SharedAddress sums = counters_of(warps_of_block_);
     VARLEN_UNROLL_BY(1)
     for (std::int32_t i = own.begin + lane_; i < own.end; i += gpu::kWarpThreads) {
       const std::int32_t entry = entries.at(i);
       if (entry < 0) continue;
       const std::uint32_t at = 4 * static_cast<std::uint32_t>(entry >> kRankBits);
-      place(i, static_cast<std::int32_t>(gpu::load_word<std::uint32_t>(sums + at) +
-                                         gpu::load_word<std::uint32_t>(counters + at)) +
-                   (entry & ((1 << kRankBits) - 1)));
+      const std::int32_t place = static_cast<std::int32_t>(gpu::load_word<std::uint32_t>(sums + at) +
+                                                           gpu::load_word<std::uint32_t>(counters + at)) +
+                                 (entry & ((1 << kRankBits) - 1));
+      if constexpr (kCluster) {
+        order.put_arriving(place, i, arrivals());
+      } else {
+        order.put(place, i);
+      }
     }
-    scattered();
     release(free);
     return static_cast<std::int32_t>(placed);
   }
@@ -280,8 +316,9 @@ class BlockTeam {
   static constexpr int kFewThreads = 4;
 
   /// stable_sort() of so few that as many threads as kFewThreads for each may compare it with all others.
-  template <class Load, class Key, class Place>
-  VARLEN_DEVICE std::int32_t sort_few(std::int32_t count, const Load& load, const Key& key, const Place& place) {
+  template <class Load, class Key>
+  VARLEN_DEVICE std::int32_t sort_few(std::int32_t count, const Load& load, const Key& key,
+                                      const Array<std::int32_t>& order) {
     constexpr std::int32_t kNone = INT32_MAX;
     const std::int64_t free = mark();
     const auto entries = array<std::int32_t>(count);  // key and index; in whole pieces of four
@@ -305,7 +342,7 @@ class BlockTeam {
     }
     sums += shuffled(sums, lane_ ^ 1);
     sums += shuffled(sums, lane_ ^ 2);
-    if (own != kNone && lane_ % kFewThreads == 0) place(i, static_cast<std::int32_t>(sums & 0xFFFFU));
+    if (own != kNone && lane_ % kFewThreads == 0) order.put(static_cast<std::int32_t>(sums & 0xFFFFU), i);
     release(free);
     return static_cast<std::int32_t>(sums >> 16);
   }
@@ -405,6 +442,10 @@ class BlockTeam {
       return 0;
     }
   }
+  /// A barrier at which elements arrive that a sort has put into this block's part of its order.
+  VARLEN_DEVICE static gpu::SharedAddress arrivals() {
+    return gpu::shared_memory() + (TeamMemory::kWarpSlotsBytes + 2 * TeamMemory::kSlotBytes);
+  }
   VARLEN_DEVICE static gpu::SharedAddress table() { return gpu::shared_memory() + TeamMemory::kSlotsBytes; }
   VARLEN_DEVICE gpu::SharedAddress counters_of(int warp) const {
     return table() + 4 * static_cast<std::uint32_t>(warp * classes_);
@@ -418,8 +459,8 @@ class BlockTeam {
     turn_ ^= 1U;
     return gpu::shared_memory() + turn_ * (TeamMemory::kWarpSlotsBytes / 2);
   }
-  /// Of values that every lane of a block has: lanes 0 to 7, 8 to 15 and so on get that of each block. One barrier of
-  /// the cluster.
+  /// Of values that every lane of a block has: lanes 0 to 15 get that of each block, and so do lanes 16 to 31. One
+  /// barrier of the cluster.
   template <class Value>
   VARLEN_DEVICE Value of_blocks(const Value& value) {
     block_turn_ ^= 1U;
@@ -497,8 +538,11 @@ class BlockTeam {
   Bytes used_ = 0;
   std::uint32_t turn_ = 0;
   std::uint32_t block_turn_ = 0;
+  std::uint32_t arrivals_parity_ = 0;
+  bool expects_ = false;  // arrivals, before the next barrier of the team
   bool has_scattered_ = false;
   bool has_turns_ = false;
+  bool has_parted_ = false;
 };
 
 }  // namespace varlen::kernel

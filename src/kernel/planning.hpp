@@ -56,7 +56,7 @@ class Planning {
   int threads() const {
     constexpr std::uint64_t kFewest = 256;
     constexpr std::uint64_t kMost = TeamMemory::kMaxWarps * gpu::kWarpThreads;
-    if (arrays_ == Arrays::kCluster) return kMost;
+    if (arrays_ == Arrays::kCluster) return TeamMemory::kClusterWarps * gpu::kWarpThreads;
     return static_cast<int>(std::clamp(std::bit_ceil(static_cast<std::uint64_t>(limits_.requests)), kFewest, kMost));
   }
   std::int64_t shared_bytes() const { return is_narrow_ ? shared_bytes<std::int32_t>() : shared_bytes<std::int64_t>(); }

@@ -68,14 +68,27 @@ class TeamArray<Arrays::kCluster, T> {
   VARLEN_DEVICE void put(std::int32_t index, T value) const {
     gpu::store_word(address(index), static_cast<Word>(value));
   }
+  /// Elements of 4 bytes: arrives at `barrier` of the block whose memory it is.
+  VARLEN_DEVICE void put_arriving(std::int32_t index, T value, gpu::SharedAddress barrier) const {
+    gpu::store_arriving(address(index), static_cast<Word>(value), gpu::of_block(barrier, block(index)));
+  }
+  /// How many of the first `count` elements the block of this rank has.
+  VARLEN_DEVICE static std::int32_t count_in(std::int32_t rank, std::int32_t count) {
+    const std::int32_t turns = count / kTurn;
+    return turns * kThreads + greatest(0, least(count - turns * kTurn - rank * kThreads, kThreads));
+  }
 
  private:
+  static constexpr std::int32_t kThreads = TeamMemory::kClusterWarps * gpu::kWarpThreads;
+  static constexpr std::int32_t kTurn = kThreads * TeamMemory::kClusterBlocks;
+
+  VARLEN_DEVICE static int block(std::int32_t index) {
+    return static_cast<int>(static_cast<std::uint32_t>(index) / kThreads % TeamMemory::kClusterBlocks);
+  }
   VARLEN_DEVICE gpu::ClusterAddress address(std::int32_t index) const {
-    constexpr auto kThreads = static_cast<std::uint32_t>(TeamMemory::kMaxWarps * gpu::kWarpThreads);
     const auto i = static_cast<std::uint32_t>(index);
-    const std::uint32_t turn = i / (kThreads * TeamMemory::kClusterBlocks);
-    return gpu::of_block(element<T>(data_, static_cast<std::int32_t>(turn * kThreads + i % kThreads)),
-                         static_cast<int>(i / kThreads % TeamMemory::kClusterBlocks));
+    const std::uint32_t turn = i / kTurn;
+    return gpu::of_block(element<T>(data_, static_cast<std::int32_t>(turn * kThreads + i % kThreads)), block(index));
   }
 
   gpu::SharedAddress data_{};

@@ -16,12 +16,14 @@ enum class Arrays : std::uint8_t {
 
 /// Sizes in bytes, of one block.
 struct TeamMemory {
-  static constexpr std::int32_t kMaxWarps = 16;      // twice as many would have too few registers each
-  static constexpr std::int32_t kClusterBlocks = 8;  // of kMaxWarps each; the most that every GPU with clusters takes
+  static constexpr std::int32_t kMaxWarps = 16;  // twice as many would have too few registers each
+  // More than the 8 blocks that every GPU with clusters takes: it is asked whether it takes them.
+  static constexpr std::int32_t kClusterBlocks = 16;
+  static constexpr std::int32_t kClusterWarps = 8;  // of each
   static constexpr std::int32_t kSlotBytes = 32;
   static constexpr std::int32_t kWarpSlotsBytes = 2 * kMaxWarps * kSlotBytes;
-  static constexpr std::int32_t kSlotsBytes = kWarpSlotsBytes + 2 * kSlotBytes;
-  static constexpr std::int32_t kStageBytes = 1024;  // of a warp: 32 runs or 8 work items
+  static constexpr std::int32_t kSlotsBytes = kWarpSlotsBytes + 3 * kSlotBytes;  // the last holds a barrier
+  static constexpr std::int32_t kStageBytes = 1024;                              // of a warp: 32 runs or 8 work items
 
   VARLEN_HOST_DEVICE static constexpr std::int32_t blocks(Arrays arrays) {
     return arrays == Arrays::kCluster ? kClusterBlocks : 1;
@@ -39,7 +41,7 @@ struct TeamMemory {
   VARLEN_HOST_DEVICE static constexpr std::int64_t array(Arrays arrays, std::int64_t bytes) {
     if (arrays != Arrays::kCluster) return (bytes + 15) & ~std::int64_t{15};
     // Elements of 8 bytes at most, one of each thread in turn.
-    constexpr std::int64_t kTurn = kMaxWarps * 32 * 8;
+    constexpr std::int64_t kTurn = kClusterWarps * 32 * 8;
     return (bytes + kTurn * kClusterBlocks - 1) / (kTurn * kClusterBlocks) * kTurn;
   }
 };

@@ -53,8 +53,25 @@ VARLEN_HOST_DEVICE constexpr Int greatest(Int a, std::type_identity_t<Int> b) {
 }
 
 #if defined(__CUDACC__) && defined(VARLEN_DIVIDE_OUT_OF_LINE)
-/// A division of 64 bits is some hundred instructions on a GPU: for kernels that have many.
-__device__ __noinline__ inline std::int64_t divide_out_of_line(std::int64_t a, std::int64_t b) { return a / b; }
+/// A division of 64 bits is some hundred instructions on a GPU: for kernels that have many. And it is some twenty with
+/// a reciprocal in 64-bit floating point, of which two steps of Newton's leave all but the last bits right: ⌊a / b⌋ or
+/// a number next to it, while a / b is below 2^51. What is left over tells.
+__device__ __noinline__ inline std::int64_t divide_out_of_line(std::int64_t a, std::int64_t b) {
+  const auto divisor = static_cast<double>(b);
+  double reciprocal;
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(reciprocal) : "d"(divisor));
+  reciprocal = __fma_rn(reciprocal, __fma_rn(-divisor, reciprocal, 1.0), reciprocal);
+  reciprocal = __fma_rn(reciprocal, __fma_rn(-divisor, reciprocal, 1.0), reciprocal);
+  std::int64_t quotient = __double2ll_rz(static_cast<double>(a) * reciprocal);
+  std::int64_t left = a - quotient * b;
+  if (left < 0 || left >= b) {
+    const std::int64_t more = __double2ll_rz(static_cast<double>(left) * reciprocal);
+    quotient += more;
+    left -= more * b;
+    quotient += left < 0 ? -1 : left >= b ? 1 : 0;
+  }
+  return quotient;
+}
 #endif
 
 /// ⌊a / b⌋ for a ≥ 0, b > 0. Divisors mostly are powers of two.

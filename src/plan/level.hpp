@@ -117,8 +117,7 @@ class Leveller {
     const int shift = greatest(0, bit_width(longest) - kListClassBits);
     team_.stable_sort(
         count, 1 << kListClassBits, [](std::int32_t /*i*/) { return nullptr; },
-        [&](std::int32_t i, std::nullptr_t) { return static_cast<std::int32_t>((longest - cost(i)) >> shift); },
-        [&](std::int32_t i, std::int32_t place) { order.put(place, i); });
+        [&](std::int32_t i, std::nullptr_t) { return static_cast<std::int32_t>((longest - cost(i)) >> shift); }, order);
     team_.sync();
   }
 

@@ -121,7 +121,7 @@ class Planner {
           totals.longest = greatest(totals.longest, work.longest);
           return problem_.cost_classes - 1 - cost_class(work.longest);
         },
-        [&](std::int32_t request, std::int32_t place) { order_.put(place, request); });
+        order_);
     if (requests_.fault() != kNoFault) totals.longest = kFaulty;
     totals_ = team_.combine(totals, [](const Totals& a, const Totals& b) {
       return Totals{a.cost + b.cost, a.items + b.items, greatest(a.longest, b.longest)};
@@ -306,6 +306,10 @@ class Planner {
   VARLEN_PLAN std::int32_t index() {
     const bool keeps_all = listing_ == Listing::kNone || listing_ == Listing::kEnd;
     begins_ = team_.template array<Int>(runs_);
+    if (listing_ == Listing::kNone && team_.has_one_each(runs_)) {
+      write_at_once();
+      return runs_;
+    }
     const std::int32_t own_last = keeps_all ? number_all() : number_kept();
     std::int32_t runs = runs_;
     if (listing_ == Listing::kNone) {
@@ -321,6 +325,27 @@ class Planner {
                  heads_per_section(requests_.key_length(request)), problem_.selector.cut(choice.cut)};
     });
     return runs;
+  }
+
+  /// index() where a thread has one run at most and nothing is listed: what it reads of other threads it reads before
+  /// the items are numbered.
+  VARLEN_PLAN void write_at_once() {
+    run_items_ = totals_.items;
+    const auto sections = team_.template array<std::int32_t>(runs_);
+    TileChoice<Int> choice{};
+    team_.template scan<Int>(
+        runs_,
+        [&](std::int32_t run) -> Int {
+          const std::int32_t request = order_.at(run);
+          choice = requests_.choice(request);
+          sections.put(run, heads_per_section(requests_.key_length(request)));
+          return items_per_tile(choice.cut) * choice.tiles;
+        },
+        [&](std::int32_t run, Int before, Int /*own*/) { begins_.put(run, before); });
+    team_.part();
+    team_.write(output_.runs(runs_), runs_, [&](std::int32_t run) {
+      return Run{begins_.at(run), choice.tiles, order_.at(run), sections.at(run), problem_.selector.cut(choice.cut)};
+    });
   }
 
   // Both number the items and return how many runs there are up to the last one with items that this thread has

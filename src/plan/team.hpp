@@ -33,6 +33,10 @@ class HostTeam {
     return Array<T>(static_cast<T*>(memory_.allocate(static_cast<std::size_t>(count) * sizeof(T), alignof(T))));
   }
   void sync() {}
+  /// scan(), write() and for_each() give each thread one index of so many at most, and each of them the same one.
+  static constexpr bool has_one_each(std::int32_t /*count*/) { return false; }
+  /// No thread reads what others have written any more. Nothing follows but one write().
+  void part() {}
   /// Before the next sync(): elements were put at other indices than those of the loop.
   void scattered() {}
 
@@ -72,12 +76,11 @@ class HostTeam {
   /// Any thread's?
   bool any(bool own) { return own; }
 
-  /// Counting sort: place(i, its place) for every i whose key(i, load(i)), called once, is not negative. By keys below
-  /// `classes`, equal ones by i. Returns how many there are. `load` may be called ahead, to have its loads on their
-  /// way.
-  template <class Load, class Key, class Place>
+  /// Counting sort: to `order` every i whose key(i, load(i)), called once, is not negative. By keys below `classes`,
+  /// equal ones by i. Returns how many there are. `load` may be called ahead, to have its loads on their way.
+  template <class Load, class Key>
   std::int32_t stable_sort(std::int32_t count, std::int32_t classes, const Load& load, const Key& key,
-                           const Place& place) {
+                           const Array<std::int32_t>& order) {
     const auto keys = array<std::int32_t>(count);
     const auto next = array<std::int32_t>(classes + 1);
     for (std::int32_t c = 0; c <= classes; ++c) next.put(c, 0);
@@ -90,7 +93,7 @@ class HostTeam {
     for (std::int32_t i = 0; i < count; ++i) {
       const std::int32_t own = keys.at(i);
       if (own < 0) continue;
-      place(i, next.at(own));
+      order.put(next.at(own), i);
       next.put(own, next.at(own) + 1);
     }
     return next.at(classes);

@@ -19,9 +19,13 @@ VARLEN_DEVICE int cluster_rank() {
 VARLEN_DEVICE void sync_cluster() {
   asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
 }
-// barrier.cluster.arrive.relaxed; barrier.cluster.wait.acquire;
+// barrier.cluster.arrive.relaxed;
+VARLEN_DEVICE void arrive_at_cluster() { asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory"); }
+// barrier.cluster.wait.acquire;
+VARLEN_DEVICE void wait_for_arrived_cluster() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
 VARLEN_DEVICE void wait_for_cluster() {
-  asm volatile("barrier.cluster.arrive.relaxed; barrier.cluster.wait.acquire;" ::: "memory");
+  arrive_at_cluster();
+  wait_for_arrived_cluster();
 }
 // fence.release.sync_restrict::shared::cta.cluster;
 VARLEN_DEVICE void sync_own_memory() {
@@ -60,6 +64,13 @@ VARLEN_DEVICE void store_word<std::uint32_t>(ClusterAddress to, const std::uint3
 template <>
 VARLEN_DEVICE void store_word<std::uint64_t>(ClusterAddress to, const std::uint64_t& value) {
   asm volatile("st.shared::cluster.b64 [%0], %1;" ::"r"(to.value), "l"(value) : "memory");
+}
+
+// st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [a], b, [mbar];
+VARLEN_DEVICE void store_arriving(ClusterAddress to, std::uint32_t value, ClusterAddress barrier) {
+  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [%0], %1, [%2];" ::"r"(to.value),
+               "r"(value), "r"(barrier.value)
+               : "memory");
 }
 
 }  // namespace varlen::gpu

@@ -63,6 +63,10 @@ cudaLaunchConfig_t launch_of(const PlanningTeam& team, cudaLaunchAttribute& clus
 template <class Int>
 cudaError_t allow_shared(Arrays arrays, int bytes) {
   return with_kernel<Int>(arrays, [&](auto* kernel) {
+    if (arrays == Arrays::kCluster) {
+      const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+      if (error != cudaSuccess) return error;
+    }
     return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   });
 }
@@ -89,7 +93,7 @@ cudaError_t prepare_plan_on_device<std::int64_t>(Arrays arrays, int most_shared_
 bool runs_planning_clusters(int shared_bytes) {
   constexpr int kFirstVersion = 90;  // whose code has a body
   auto* const function = plan_on_device_kernel<std::int64_t, Arrays::kCluster>;
-  const PlanningTeam team{Arrays::kCluster, kernel::TeamMemory::kMaxWarps * gpu::kWarpThreads, shared_bytes};
+  const PlanningTeam team{Arrays::kCluster, kernel::TeamMemory::kClusterWarps * gpu::kWarpThreads, shared_bytes};
   cudaLaunchAttribute cluster{};
   const cudaLaunchConfig_t launch = launch_of(team, cluster);
   cudaFuncAttributes attributes{};
