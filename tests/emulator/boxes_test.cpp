@@ -125,6 +125,20 @@ TEST(LoadBox, WhollyOutsideIsAFault) {
             "wholly outside of the tensor of (64, 2, 8, 13, 1)");
 }
 
+TEST(LoadBox, BeyondTheBlocksSharedMemoryIsAFault) {
+  BoxMemory memory;
+  EXPECT_EQ(
+      memory.fault_of([&] {
+        if (lane_index() != 0) return;
+        init_barrier(kBarrier, 1);
+        fence_barriers();
+        const BoxPlace place = {0, 0, kBound - kLength, kStart + kLength, 0};
+        load_box(shared_memory() + 8192, memory.map(memory.in, 1, 1), place, kBarrier);
+      }),
+      "block 0, warp 0, lane 0 (thread 0), item 0, request 1: load_box is at shared byte 8192, of which the block "
+      "has 8192");
+}
+
 TEST(LoadBox, RowsOfTheNextRequestAreAFault) {
   BoxMemory memory;
   EXPECT_EQ(load_rows(memory, memory.map(memory.in, 1, 2), {0, 0, kBound - 6 + 4, kStart + 6, 0}, 2),

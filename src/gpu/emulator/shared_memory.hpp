@@ -92,8 +92,11 @@ class SharedMemory {
   std::uint64_t write_number(std::uint32_t address) const { return granules_[address / kGranuleBytes].write_number; }
   int writer(std::uint32_t address) const { return granules_[address / kGranuleBytes].writer; }
   std::uint64_t writes() const { return writes_; }
-  /// That was before what the actor does now.
-  bool is_written(std::uint32_t address) const { return granules_[address / kGranuleBytes].state == State::kWritten; }
+  /// Of any address.
+  bool is_written(std::uint32_t address) const {
+    return address < size() && granules_[address / kGranuleBytes].state == State::kWritten;
+  }
+  /// The last write was before what the actor does now.
   bool is_written_before(std::uint32_t address, const Actor& actor) const {
     return is_before(granules_[address / kGranuleBytes], actor);
   }
