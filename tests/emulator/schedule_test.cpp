@@ -124,19 +124,23 @@ struct Rows {
   }
 };
 
+constexpr SharedAddress kBarriers{3072};
+void make_two_barriers() {
+  if (thread_index() == 0) {
+    init_barrier(kBarriers, 1);
+    init_barrier(kBarriers + 8, 1);
+    fence_barriers();
+  }
+  sync_block();
+}
+
 /// Two boxes at a barrier each; the order in which their copies are seen to have landed, and whether at once.
 std::string landings(const Schedule& schedule) {
   Rows rows;
   std::string seen;
   const std::string fault = fault_of(rows.global, launch_under(schedule, 96, 4096), [&] {
-    constexpr SharedAddress kBarriers{3072};
     enter_item(0, 0);
-    if (thread_index() == 0) {
-      init_barrier(kBarriers, 1);
-      init_barrier(kBarriers + 8, 1);
-      fence_barriers();
-    }
-    sync_block();
+    make_two_barriers();
     if (thread_index() == 64) {
       for (std::uint32_t i = 0; i < 2; ++i) {
         arrive_expecting(kBarriers + 8 * i, 1024);
@@ -234,15 +238,9 @@ TEST(PlantedOrderBugs, NobodyWaitsUntilAStageIsEmpty) {
 /// Reads both of two boxes when the second has landed: right if copies landed in order.
 std::string run_in_order_reader(const Schedule& schedule, bool waits_for_both) {
   Rows rows;
-  constexpr SharedAddress kBarriers{3072};
   return fault_of(rows.global, launch_under(schedule, 64, 4096), [&] {
     enter_item(0, 0);
-    if (thread_index() == 0) {
-      init_barrier(kBarriers, 1);
-      init_barrier(kBarriers + 8, 1);
-      fence_barriers();
-    }
-    sync_block();
+    make_two_barriers();
     if (thread_index() == 0) {
       for (std::uint32_t i = 0; i < 2; ++i) {
         const SharedAddress barrier = kBarriers + 8 * i;
