@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "varlen/error.hpp"
@@ -44,8 +45,8 @@ struct EmulatorOptions {
 /// What the emulator throws for a kernel that does something wrong: kInternal, one line, and what happened before.
 class VARLEN_API EmulatorFault : public Error {
  public:
-  EmulatorFault(const Error& error, std::vector<std::string> events);
-  ~EmulatorFault() override;
+  EmulatorFault(const Error& error, std::vector<std::string> events)
+      : Error(error.code(), error.field(), error.index(), error.value(), error.what()), events_(std::move(events)) {}
 
   /// The last events of the parties to the fault, one line each.
   const std::vector<std::string>& events() const noexcept { return events_; }

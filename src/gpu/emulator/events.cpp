@@ -7,15 +7,8 @@
 #include <utility>
 
 #include "gpu/emulator/operations.hpp"
-#include "varlen/emulator.hpp"
 
-namespace varlen {
-
-EmulatorFault::EmulatorFault(const Error& error, std::vector<std::string> events)
-    : Error(error.code(), error.field(), error.index(), error.value(), error.what()), events_(std::move(events)) {}
-EmulatorFault::~EmulatorFault() = default;
-
-namespace gpu::emulator {
+namespace varlen::gpu::emulator {
 namespace {
 
 /// Several of them in a row are one event.
@@ -214,5 +207,4 @@ Record EventLog::take() {
   return record;
 }
 
-}  // namespace gpu::emulator
-}  // namespace varlen
+}  // namespace varlen::gpu::emulator
