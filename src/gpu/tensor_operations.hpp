@@ -1,8 +1,9 @@
-// More that a kernel for Blackwell may call: tensor memory, and the products that add to it (PTX ISA: tcgen05). The rest
-// is in gpu/operations.hpp, whose rules hold here as well.
+// More that a kernel for Blackwell may call: tensor memory, and the products that add to it (PTX ISA: tcgen05). The
+// rest is in gpu/operations.hpp, whose rules hold here as well.
 //
-// Tensor memory is a block's own: kTensorLanes lanes of kTensorColumns columns of 32 bits. Products write whole columns;
-// a warp loads and stores the 32 lanes from 32 · (warp % 4) on, each of its threads the one lane that is its own.
+// Tensor memory is a block's own: kTensorLanes lanes of kTensorColumns columns of 32 bits. Products write whole
+// columns; a warp loads and stores the 32 lanes from 32 · (warp % 4) on, each of its threads the one lane that is its
+// own.
 //
 // Loads, stores and products all run on after the call. Their order:
 // - a thread's loads and stores are done when it has waited for them;
@@ -128,8 +129,8 @@ inline constexpr int kProductDepth = 16;
 template <>
 inline constexpr int kProductDepth<Float8E4M3> = 32;
 
-/// sum[128 × columns] = a[128 × kProductDepth] · b[kProductDepth × columns], added to what `sum` was if `add`. The depth
-/// of `a` runs along the rows of its matrix.
+/// sum[128 × columns] = a[128 × kProductDepth] · b[kProductDepth × columns], added to what `sum` was if `add`. The
+/// depth of `a` runs along the rows of its matrix.
 template <class Element>
 VARLEN_DEVICE void tensor_multiply(TensorAddress sum, TensorMatrix a, TensorMatrix b, ProductShape shape, bool add);
 /// The same with `a` in tensor memory, in columns that hold two elements of two bytes or four of one.

@@ -21,6 +21,7 @@ bool is_repeatable(Operation operation) {
     case Operation::kSyncBlock:
     case Operation::kWarpgroupWait:
     case Operation::kInitBarrier:
+    case Operation::kCommitTensorProducts:
       return false;
     default:
       return true;
@@ -53,6 +54,7 @@ std::string describe(const Event& event) {
     case Operation::kSyncThreads:
     case Operation::kArriveThreads:
     case Operation::kCopyAsyncArrive:
+    case Operation::kCommitTensorProducts:
       text += " at " + barrier_name(event.subject);
       break;
     case Operation::kInitBarrier:
@@ -75,6 +77,9 @@ std::string describe(const Event& event) {
     case Operation::kCopyAsync:
     case Operation::kStoreBox:
       text += fmt::format(" at shared byte {}{}", event.value, event.times > 1 ? " and others" : "");
+      break;
+    case Operation::kTensorMultiply:
+      text += fmt::format(" to column {}{}", event.value, event.times > 1 ? " and others" : "");
       break;
     case Operation::kDraw:
       text += fmt::format(" gives {}", event.value);

@@ -30,9 +30,10 @@ bool is_told(Operation wait) {
          wait == Operation::kSyncBlock;
 }
 
+/// Shared or tensor memory.
 bool reads_or_writes_shared(Operation operation) {
   return operation == Operation::kLoadMatrices || operation == Operation::kLoadMatricesTransposed ||
-         operation == Operation::kStoreMatrices;
+         operation == Operation::kStoreMatrices || operation >= Operation::kAllocateTensorMemory;
 }
 
 [[noreturn]] void fail_with(const std::string& message) {
@@ -77,7 +78,16 @@ const char* operation_name(Operation operation) noexcept {
                                     "shuffle",
                                     "match_any",
                                     "load_word",
-                                    "store_word"};
+                                    "store_word",
+                                    "allocate_tensor_memory",
+                                    "give_up_tensor_allocation",
+                                    "free_tensor_memory",
+                                    "load_tensor",
+                                    "wait_tensor_loads",
+                                    "store_tensor",
+                                    "wait_tensor_stores",
+                                    "tensor_multiply",
+                                    "commit_tensor_products"};
   static_assert(std::size(kNames) == kOperations);
   return kNames[static_cast<std::size_t>(operation)];
 }
@@ -167,6 +177,10 @@ void Machine::run_block(const std::function<void()>& kernel) {
   events_.begin_block(block_, static_cast<int>(warps), launch_.trace != nullptr);
   for (std::size_t w = 0; w < warps; ++w) warps_[w].clock[w] = 1;
   barriers_.clear();
+  components_ = warps;
+  uses_tensor_ = false;
+  commits_ = 0;
+  tensor_products_.clear();
   named_barriers_.fill({0, Clock(warps, 0), {}, {}});
   deliveries_.clear();
   registers_.assign((warps + 3) / 4, 0);
@@ -201,6 +215,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   if (error_ != nullptr) throw_fault(std::exchange(error_, nullptr));
   if (launch_.trace != nullptr) launch_.trace->add(events_.take());
   check_registers();
+  check_tensor_memory();
 }
 
 Fiber& Machine::run_thread(Thread& thread, const std::function<void()>& kernel) {

@@ -24,12 +24,14 @@
 #include "gpu/emulator/schedule.hpp"
 #include "gpu/emulator/shared_memory.hpp"
 #include "gpu/emulator/stack_arena.hpp"
+#include "gpu/emulator/tensor_memory.hpp"
 #include "gpu/emulator/word_memory.hpp"
 #include "gpu/operations.hpp"
 
 namespace varlen::gpu::emulator {
 
 class Registers;
+class TensorRegisters;
 
 /// What threads of a warp wait in together; and, for messages, every other operation.
 enum class Operation : std::uint8_t {
@@ -67,8 +69,17 @@ enum class Operation : std::uint8_t {
   kMatchAny,
   kLoadWord,
   kStoreWord,
+  kAllocateTensorMemory,
+  kGiveUpTensorAllocation,
+  kFreeTensorMemory,
+  kLoadTensor,
+  kWaitTensorLoads,
+  kStoreTensor,
+  kWaitTensorStores,
+  kTensorMultiply,
+  kCommitTensorProducts,
 };
-inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::kStoreWord) + 1;
+inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::kCommitTensorProducts) + 1;
 const char* operation_name(Operation operation) noexcept;
 
 /// What a lane brings to an operation of its warp.
@@ -84,6 +95,8 @@ struct Operands {
   bool vote;
   int votes;
   std::int64_t wide;
+  TensorRegisters* tensor;
+  const std::uint32_t* words;
 };
 
 struct AsyncCopy {
@@ -105,6 +118,7 @@ struct Delivery {
   int thread;
   Clock clock;               // of the thread's warp when it asked for this
   std::uint64_t issued = 0;  // step
+  std::uint32_t commit = 0;  // of products in tensor memory, and of nothing else; 0: none
 };
 
 /// A lane's part of a product of its warpgroup.
@@ -119,6 +133,28 @@ struct Product {
   std::uint64_t a_matrix;    // of kWarpgroupMultiply
   std::uint64_t b_matrix;
   std::int64_t group;
+};
+
+/// A product in tensor memory, as its thread has issued it.
+struct TensorProduct {
+  enum class Element : std::uint8_t { kFloat16, kBFloat16, kFloat8E4M3 };
+
+  Element element;
+  bool a_in_tensor;
+  bool add;
+  std::uint32_t sum;
+  std::uint64_t a;  // a TensorMatrix, or an address in tensor memory
+  std::uint64_t b;  // a TensorMatrix
+  std::uint32_t shape;
+  int thread;
+  std::uint32_t commit;  // that tells when it is done, 0: not committed
+};
+
+/// A load or a store of a warp that it has not waited for.
+struct TensorTransfer {
+  TensorRange range;
+  std::array<TensorRegisters*, kWarpThreads> registers;  // of each lane; null: they have ended. Of loads
+  std::vector<std::uint32_t> words;                      // [lane][column]. Of stores
 };
 
 struct Thread : Fiber {
@@ -137,6 +173,7 @@ struct Thread : Fiber {
   bool lost_registers = false;    // some ended while a product had them
   std::uint64_t seen_writes = 0;  // writes to shared memory before the last fence_shared_for_products()
   Clock seen;                     // of the warp at that fence
+  Clock tensor_view;              // of the warp at the last fence_tensor_after_sync()
   Operation waiting = Operation::kNone;
   std::uint32_t waiting_for = 0;  // barrier, or group of products
 };
@@ -209,7 +246,22 @@ class Machine {
   void warpgroup_wait(int pending);
   void set_registers(int registers);
 
+  void fence_tensor_before_sync();
+  void fence_tensor_after_sync();
+  void multiply(TensorProduct product);
+  void commit_tensor_products(SharedAddress barrier);
+  /// Registers end that a load of the running thread has not reached yet.
+  void abandon(const TensorRegisters& registers);
+
   // For the operations of a warp.
+  void allocate_tensor_memory(Thread* lanes);
+  void give_up_tensor_allocation(const Thread* lanes);
+  void free_tensor_memory(const Thread* lanes);
+  void load_tensor(Thread* lanes);
+  void wait_tensor_loads(Thread* lanes);
+  void store_tensor(const Thread* lanes);
+  void wait_tensor_stores(const Thread* lanes);
+  TensorMemory& tensor();
   SharedMemory& shared() { return shared_; }
   void store_shared_by(const Thread& thread, Operation operation, SharedAddress to, const Words4& value);
   Actor actor(const Thread& thread) const {
@@ -235,6 +287,9 @@ class Machine {
     std::uint32_t paused = 0;                       // lanes that had their turn
     std::array<std::uint8_t, kWarpThreads> turn{};  // operations that each lane may still do in this turn
     std::uint8_t first_lane = 0;
+    std::uint32_t tensor_fenced = 0;  // lanes that have called fence_tensor_before_sync() since the last access
+    std::vector<TensorTransfer> tensor_loads;  // not waited for
+    std::vector<TensorTransfer> tensor_stores;
   };
   /// The newest phase that a warp has seen complete, and when in the warp's time.
   struct Seen {
@@ -281,6 +336,12 @@ class Machine {
   void bring(const AsyncCopy& copy);
   void deliver(std::size_t which);
   void end_products(Thread& thread);
+  TensorRange tensor_range(Operation operation, const Thread* lanes) const;
+  /// Calls use(actor) with who the warp is to tensor memory: it knows what all of its lanes know.
+  template <class Use>
+  void as_tensor_actor(const Thread* lanes, const Use& use) const;
+  void do_tensor_products(std::uint32_t commit);
+  void check_tensor_memory() const;
   void check_registers() const;
   void resume(Fiber& self, Fiber& next);
   Fiber& next_fiber() {
@@ -331,6 +392,13 @@ class Machine {
   Fiber* previous_ = nullptr;  // the one that the last switch left
   Thread* running_ = nullptr;
   std::unordered_map<std::uint32_t, Barrier> barriers_;  // by address
+  std::size_t components_ = 0;                           // of clocks
+  TensorMemory tensor_;                                  // of this block once it is in use
+  bool uses_tensor_ = false;
+  std::size_t tensor_fences_ = 0;  // where in clocks: of each warp; of commits
+  std::size_t tensor_commits_ = 0;
+  std::uint32_t commits_ = 0;                  // made
+  std::deque<TensorProduct> tensor_products_;  // not done, by the order of issue
   std::array<NamedBarrier, 16> named_barriers_;
   std::deque<Delivery> deliveries_;
   std::vector<std::deque<std::int64_t>> draws_;  // of each block, to come
@@ -349,5 +417,9 @@ void execute_warp(Machine& machine, Operation operation, Thread* lanes);
 void begin_reading(Machine& machine, const Thread& thread, const Product& product);
 /// Computes all products of a warpgroup's threads of groups before `group`, and forgets them.
 void execute_products(Machine& machine, Thread* threads, std::int64_t group);
+/// From here on the product has what it reads and writes; it fails if something is wrong with it.
+void begin_product(Machine& machine, const Thread& thread, const TensorActor& actor, const TensorProduct& product);
+/// Computes it; `product.commit` tells of it.
+void execute_product(Machine& machine, const TensorProduct& product);
 
 }  // namespace varlen::gpu::emulator

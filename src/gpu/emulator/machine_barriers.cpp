@@ -21,7 +21,7 @@ void Machine::init_barrier(SharedAddress barrier, int arrivals) {
   if (const auto fault = shared_.make_barrier(barrier.value, actor(self))) fail(self, Operation::kInitBarrier, *fault);
   const Clock none(warps_.size(), 0);
   const std::uint32_t made = warp_of(self).clock[static_cast<std::size_t>(self.index / kWarpThreads)];
-  const std::size_t component = warps_.size() + barriers_.size();
+  const std::size_t component = components_++;
   const Barrier made_barrier{
       arrivals, arrivals, 0, 0, self.index, made, false, component, none, none, std::vector<Seen>(warps_.size()), {}};
   if (!barriers_.try_emplace(barrier.value, made_barrier).second) {

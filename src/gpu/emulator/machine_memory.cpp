@@ -107,6 +107,14 @@ void Machine::deliver(std::size_t which) {
   const Delivery delivery = std::move(deliveries_[which]);
   deliveries_.erase(deliveries_.begin() + static_cast<std::ptrdiff_t>(which));
   Barrier& barrier = barriers_.at(delivery.barrier);
+  if (delivery.commit > 0) {
+    do_tensor_products(delivery.commit);
+    Clock done(tensor_commits_ + 1, 0);
+    done[tensor_commits_] = delivery.commit;
+    arrive_at({delivery.barrier}, barrier, done);
+    events_.arrive(delivery.barrier, delivery.thread, true, barrier.phases);
+    return;
+  }
   const LandedWith landing{delivery.thread, barrier.component, barrier.phases + 1};
   for (const AsyncCopy& copy : delivery.copies) {
     bring(copy);

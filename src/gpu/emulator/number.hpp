@@ -29,6 +29,16 @@ inline float widen<Float16>(std::uint16_t bits) {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(number) | special | (bits & 0x8000U) << 16);
 }
 
+/// Has NaNs of magnitude 0x7F and no infinities. (OCP 8-bit floating point specification, E4M3.)
+inline float widen_e4m3(std::uint8_t bits) {
+  const int exponent = bits >> 3 & 15;
+  const int mantissa = bits & 7;
+  if (exponent == 15 && mantissa == 7) return std::bit_cast<float>(0x7FC00000U);
+  const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                                        : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+  return (bits & 0x80) != 0 ? -magnitude : magnitude;
+}
+
 /// To the nearest number, ties to even; too large ones become infinite. NaN becomes 0x7FFF. (PTX ISA: cvt, .rn with
 /// .f16x2 and .bf16x2: subnormal results are kept, NaNs are canonical.)
 template <class Element>

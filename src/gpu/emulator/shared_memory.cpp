@@ -14,7 +14,7 @@ void merge_clock(Clock& clock, const Clock& other) {
 void SharedMemory::reset(std::int64_t bytes, int warps) {
   const auto granules = static_cast<std::size_t>((bytes + kGranuleBytes - 1) / kGranuleBytes);
   bytes_.assign(granules * kGranuleBytes, std::byte{0xFF});
-  granules_.assign(granules, {0, 0, 0, 0, State::kUnwritten, false, 0});
+  granules_.assign(granules, {0, 0, 0, 0, State::kUnwritten, false, 0, 0});
   warps_ = static_cast<std::size_t>(warps);
   readers_.assign(granules * warps_, 0);
   writes_ = 0;
@@ -56,6 +56,9 @@ std::optional<std::string> SharedMemory::check_write(std::uint32_t address, cons
   }
   if (granule.state == State::kWritten && !is_own_write(granule, actor) && !is_before(granule, actor)) {
     return fmt::format("writes shared byte {}, which {}", address, written_by(granule));
+  }
+  if (granule.commit > 0 && (commits_ >= actor.clock->size() || (*actor.clock)[commits_] < granule.commit)) {
+    return fmt::format("writes shared byte {}, which a product read with no wait for its commit since then", address);
   }
   for (std::size_t w = 0; w < warps_; ++w) {
     if (static_cast<int>(w) == actor.warp || readers_[index * warps_ + w] <= (*actor.clock)[w]) continue;

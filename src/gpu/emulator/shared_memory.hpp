@@ -83,6 +83,21 @@ class SharedMemory {
     --granules_[address / kGranuleBytes].products;
     note_read(address / kGranuleBytes, actor);
   }
+  /// A product that one thread has issued reads the granule until it is done; `commit` tells of that to whoever writes
+  /// there afterwards.
+  std::optional<std::string> begin_committed_read(std::uint32_t address, const Actor& actor) {
+    if (address >= size()) return outside(address);
+    Granule& granule = granules_[address / kGranuleBytes];
+    if (granule.state != State::kWritten || !is_before(granule, actor)) return read_fault(granule, address);
+    ++granule.products;
+    return std::nullopt;
+  }
+  void end_committed_read(std::uint32_t address, std::uint32_t commit) {
+    --granules_[address / kGranuleBytes].products;
+    granules_[address / kGranuleBytes].commit = commit;
+  }
+  /// Where clocks tell which commits are known.
+  void set_commits(std::size_t component) { commits_ = component; }
   /// From here on the eight bytes at `address` are a barrier, and nothing else.
   std::optional<std::string> make_barrier(std::uint32_t address, const Actor& actor);
 
@@ -111,6 +126,7 @@ class SharedMemory {
     State state;
     bool stored;             // a box from here is being stored
     std::uint16_t products;  // that read it, of each warp
+    std::uint32_t commit;    // of the last product that read it and was committed, 0: none
   };
 
   /// The granule's last write came before what the actor does now. Other threads of its own warp count as others.
@@ -136,6 +152,7 @@ class SharedMemory {
   std::vector<Granule> granules_;
   std::vector<std::uint32_t> readers_;  // [granules, warps]: when each warp last read it, 0: never
   std::size_t warps_ = 1;
+  std::size_t commits_ = 0;
   std::uint64_t writes_ = 0;
 };
 

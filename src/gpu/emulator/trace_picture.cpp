@@ -50,6 +50,8 @@ Colour colour_of(Operation operation) {
     case Operation::kWarpgroupMultiply:
     case Operation::kWarpgroupMultiplyAdd:
     case Operation::kWarpgroupWait:
+    case Operation::kTensorMultiply:
+    case Operation::kCommitTensorProducts:
       return kProducts;
     case Operation::kCopyAsync:
     case Operation::kCopyAsyncArrive:
@@ -69,6 +71,10 @@ Colour colour_of(Operation operation) {
     case Operation::kLoadMatrices:
     case Operation::kLoadMatricesTransposed:
     case Operation::kStoreMatrices:
+    case Operation::kLoadTensor:
+    case Operation::kWaitTensorLoads:
+    case Operation::kStoreTensor:
+    case Operation::kWaitTensorStores:
       return kShared;
     case Operation::kLoadGlobal:
     case Operation::kStoreGlobal:
@@ -98,7 +104,7 @@ std::string role(const std::vector<Event>& events) {
   if (does(Operation::kCopyAsync)) roles.push_back("copies");
   if (does(Operation::kStoreBox)) roles.push_back("stores boxes");
   if (does(Operation::kWarpgroupMultiply, Operation::kWarpgroupMultiplyAdd, Operation::kMultiplyAddFloat16,
-           Operation::kMultiplyAddBFloat16)) {
+           Operation::kMultiplyAddBFloat16, Operation::kTensorMultiply)) {
     roles.push_back("multiplies");
   }
   return fmt::format("{}", fmt::join(roles, ", "));

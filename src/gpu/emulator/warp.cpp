@@ -205,6 +205,27 @@ void execute_warp(Machine& machine, Operation operation, Thread* lanes) {
     case Operation::kMatchAny:
       match_any(lanes);
       break;
+    case Operation::kAllocateTensorMemory:
+      machine.allocate_tensor_memory(lanes);
+      break;
+    case Operation::kGiveUpTensorAllocation:
+      machine.give_up_tensor_allocation(lanes);
+      break;
+    case Operation::kFreeTensorMemory:
+      machine.free_tensor_memory(lanes);
+      break;
+    case Operation::kLoadTensor:
+      machine.load_tensor(lanes);
+      break;
+    case Operation::kWaitTensorLoads:
+      machine.wait_tensor_loads(lanes);
+      break;
+    case Operation::kStoreTensor:
+      machine.store_tensor(lanes);
+      break;
+    case Operation::kWaitTensorStores:
+      machine.wait_tensor_stores(lanes);
+      break;
     default:
       break;
   }

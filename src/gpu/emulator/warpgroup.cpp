@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gpu/emulator/machine.hpp"
+#include "gpu/emulator/matrix_places.hpp"
 #include "gpu/emulator/number.hpp"
 #include "gpu/emulator/operations.hpp"
 #include "gpu/emulator/registers.hpp"
@@ -17,17 +18,6 @@ constexpr int kRows = 64;
 constexpr int kDepth = 16;
 constexpr int kMaxColumns = 256;
 constexpr int kGranuleElements = 8;
-
-/// A matrix descriptor, taken apart (PTX ISA: matrix descriptor).
-struct Matrix {
-  std::uint32_t start;
-  std::uint32_t panel_bytes;
-  std::uint32_t group_bytes;
-};
-Matrix decode(std::uint64_t bits) {
-  const auto field = [bits](int shift) { return static_cast<std::uint32_t>(bits >> shift & 0x3FFFU) << 4; };
-  return {field(0), field(16), field(32)};
-}
 
 using Elements = std::uint16_t[kGranuleElements];
 
@@ -43,28 +33,17 @@ struct Operand {
 /// Calls visit(row, k, granule) for each granule of `rows` rows along which the depth runs.
 template <class Visit>
 void visit_along_rows(std::uint64_t descriptor, int rows, const Visit& visit) {
-  const Matrix matrix = decode(descriptor);
-  for (int row = 0; row < rows; ++row) {
-    const std::uint32_t row_start = matrix.start + static_cast<std::uint32_t>(row / 8) * matrix.group_bytes +
-                                    static_cast<std::uint32_t>(row % 8) * 128;
-    for (int k = 0; k < kDepth; k += kGranuleElements) {
-      visit(row, k, swizzled(row_start + static_cast<std::uint32_t>(k) * 2));
-    }
-  }
+  MatrixPlaces::decode(descriptor).visit_along_rows(rows, [&](int row, int half, std::uint32_t granule) {
+    visit(row, half * kGranuleElements, granule);
+  });
 }
 
 /// The same for rows across which the depth runs: visit(k, column, granule).
 template <class Visit>
 void visit_across_rows(std::uint64_t descriptor, int columns, const Visit& visit) {
-  const Matrix matrix = decode(descriptor);
-  for (int k = 0; k < kDepth; ++k) {
-    for (int column = 0; column < columns; column += kGranuleElements) {
-      visit(k, column,
-            swizzled(matrix.start + static_cast<std::uint32_t>(column / 64) * matrix.panel_bytes +
-                     static_cast<std::uint32_t>(column % 64) * 2 +
-                     static_cast<std::uint32_t>(k / 8) * matrix.group_bytes + static_cast<std::uint32_t>(k % 8) * 128));
-    }
-  }
+  MatrixPlaces::decode(descriptor).visit_across_rows(kDepth, 2 * columns, [&](int k, int place, std::uint32_t granule) {
+    visit(k, place * kGranuleElements, granule);
+  });
 }
 
 /// Calls visit(granule) for what each warp reads of shared memory. Which warp reads which rows of `a` is not said: all
