@@ -5,9 +5,9 @@
 // request does (KeyBoxes).
 //
 //   warp            does                                                              file
-//   0               loads queries, keys and values                                    wgmma_producer.hpp
-//   1               draws items and looks them up                                     wgmma_producer.hpp
-//   2               stores results                                                    wgmma_producer.hpp
+//   0               loads queries, keys and values                                    box_producer.hpp
+//   1               draws items and looks them up                                     box_producer.hpp
+//   2               stores results                                                    box_producer.hpp
 //   3               nothing
 //   4 … 11          scores, weights and sums of their 16 rows                         wgmma_consumer.hpp
 //
@@ -32,9 +32,10 @@
 #pragma once
 
 #include "gpu/operations.hpp"
+#include "kernel/box_producer.hpp"
+#include "kernel/pipeline.hpp"
 #include "kernel/wgmma_consumer.hpp"
 #include "kernel/wgmma_memory.hpp"
-#include "kernel/wgmma_producer.hpp"
 
 namespace varlen::kernel {
 
@@ -43,7 +44,7 @@ template <class Shape>
 VARLEN_DEVICE void forward_wgmma(const ForwardParameters& parameters) {
   using Memory = WgmmaMemory<Shape>;
   if (gpu::thread_index() == 0) Memory::init_barriers();
-  Memory::clear_queries();
+  clear_queries<Shape>();
   gpu::sync_block();  // all threads: the barriers are there, queries are clear
   if (gpu::thread_index() >= gpu::kWarpgroupThreads) {
     gpu::take_registers<Shape::kConsumerRegisters>();
@@ -53,13 +54,13 @@ VARLEN_DEVICE void forward_wgmma(const ForwardParameters& parameters) {
   gpu::give_back_registers<Shape::kProducerRegisters>();
   switch (gpu::warp_index()) {
     case 0:
-      WgmmaLoader<Shape>(parameters).run();
+      Loader<Memory>(parameters).run();
       break;
     case 1:
-      WgmmaScheduler<Shape>::run(parameters);
+      Scheduler<Memory>::run(parameters);
       break;
     case 2:
-      WgmmaStorer<Shape>::run(parameters);
+      Storer<Memory>::run(parameters);
       break;
     default:
       break;

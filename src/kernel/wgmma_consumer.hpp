@@ -5,6 +5,7 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
+#include "kernel/pipeline.hpp"
 #include "kernel/wgmma_memory.hpp"
 
 namespace varlen::kernel {
@@ -23,7 +24,7 @@ class WgmmaConsumer {
 
   VARLEN_DEVICE void run() {
     if (consumer() == 1) gpu::arrive_threads(turn_barrier(0), Shape::kConsumerThreads);  // the first turn is 0's
-    for_each_work<Shape>([&](const TileWork& work, gpu::SharedAddress place) {
+    for_each_work<Memory>([&](const TileWork& work, gpu::SharedAddress place) {
       if (group_row() < work.rows) {
         compute(work, place);
       } else if (work.keys > 0) {

@@ -6,6 +6,7 @@
 #include "gpu/operations.hpp"
 #include "kernel/panel_memory.hpp"
 #include "kernel/parameters.hpp"
+#include "kernel/pipeline.hpp"
 #include "kernel/tile_work.hpp"
 
 namespace varlen::kernel {
@@ -45,22 +46,10 @@ struct ForwardWgmmaShape {
   static constexpr int kSharedBytes = kBarriersAt + 8 * kBarriers;
 };
 
-/// Which of kCount stages is next (or next but `ahead`), and the parity of the phase in which it becomes full.
-template <int kCount>
-class Ring {
- public:
-  static_assert((kCount & (kCount - 1)) == 0);
-
-  VARLEN_DEVICE int stage(std::uint32_t ahead = 0) const { return static_cast<int>((passed_ + ahead) % kCount); }
-  VARLEN_DEVICE std::uint32_t parity(std::uint32_t ahead = 0) const { return (passed_ + ahead) / kCount % 2; }
-  VARLEN_DEVICE void advance() { ++passed_; }
-
- private:
-  std::uint32_t passed_ = 0;
-};
-
-template <class Shape>
+template <class Shape_>
 struct WgmmaMemory {
+  using Shape = Shape_;
+
   VARLEN_DEVICE static typename Shape::Queries queries(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
   VARLEN_DEVICE static typename Shape::Results results(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
   VARLEN_DEVICE static typename Shape::Keys keys(int stage) {
@@ -108,13 +97,22 @@ struct WgmmaMemory {
     gpu::fence_barriers();
   }
 
-  /// By every thread of the block. Rows that no tile has are multiplied, too, though nobody sees what becomes of them.
-  VARLEN_DEVICE static void clear_queries() {
-    for (int byte = 16 * gpu::thread_index(); byte < Shape::kKeysAt; byte += 16 * Shape::kThreads) {
-      gpu::store_shared(at(byte), {});
+  /// Where the loader puts a step's keys and values.
+  class Steps {
+   public:
+    VARLEN_DEVICE Stage<typename Shape::Keys> keys() const {
+      const int stage = ring_.stage();
+      return {WgmmaMemory::keys(stage), key_full(stage), key_empty(stage), ring_.parity()};
     }
-    gpu::fence_shared_for_products();
-  }
+    VARLEN_DEVICE Stage<typename Shape::Values> values() const {
+      const int stage = ring_.stage();
+      return {WgmmaMemory::values(stage), value_full(stage), value_empty(stage), ring_.parity()};
+    }
+    VARLEN_DEVICE void advance() { ring_.advance(); }
+
+   private:
+    Ring<Shape::kStages> ring_;
+  };
 
  private:
   static constexpr int kStageBarriers = 3 * Shape::kQueryStages;
@@ -128,30 +126,5 @@ struct WgmmaMemory {
     return barrier(kStageBarriers + kind * Shape::kStages + stage);
   }
 };
-
-/// By the whole warp, before one of its lanes goes on for all: a lane that had not seen the phase by then might find
-/// the next one complete as well, and wait for ever.
-VARLEN_DEVICE void wait_together(gpu::SharedAddress barrier, std::uint32_t parity) {
-  gpu::wait_for(barrier, parity);
-  gpu::sync_warp();
-}
-
-/// Calls function(work, place) for the items that the block's scheduler has drawn, in order; `place` is where the work
-/// is. By whole warps; each gives every item's place back when it is done with it.
-template <class Shape, class Function>
-VARLEN_DEVICE void for_each_work(const Function& function) {
-  using Memory = WgmmaMemory<Shape>;
-  Ring<Shape::kWorkSlots> slots;
-  for (;;) {
-    gpu::wait_for(Memory::work_full(slots.stage()), slots.parity());
-    const gpu::SharedAddress place = Memory::work(slots.stage());
-    const TileWork work = load_work(place);
-    if (work.rows == 0) return;
-    gpu::enter_item(work.item, work.request);
-    function(work, place);
-    gpu::arrive(Memory::work_empty(slots.stage()));  // each lane for what it has read
-    slots.advance();
-  }
-}
 
 }  // namespace varlen::kernel

@@ -1,18 +1,19 @@
-// The producer warpgroup of forward_wgmma: a warp that draws items, one that loads, and one that stores results.
+// What surrounds the products of a kernel that works with boxes: a warp that draws items, one that loads, and one that
+// stores results. Memory says where things are and which barriers tell of them (WgmmaMemory, Tcgen05Memory).
 #pragma once
 
 #include <cstdint>
 
 #include "gpu/operations.hpp"
-#include "kernel/wgmma_memory.hpp"
+#include "kernel/pipeline.hpp"
 #include "kernel/work_queue.hpp"
 
 namespace varlen::kernel {
 
 /// Draws items and says what they are to all others.
-template <class Shape>
-struct WgmmaScheduler {
-  using Memory = WgmmaMemory<Shape>;
+template <class Memory>
+struct Scheduler {
+  using Shape = typename Memory::Shape;
 
   VARLEN_DEVICE static void run(const ForwardParameters& parameters) {
     Ring<Shape::kWorkSlots> slots;
@@ -34,19 +35,19 @@ struct WgmmaScheduler {
 };
 
 /// Brings queries, keys and values.
-template <class Shape>
-class WgmmaLoader {
-  using Memory = WgmmaMemory<Shape>;
+template <class Memory>
+class Loader {
+  using Shape = typename Memory::Shape;
   // The next item is drawn when so many steps of this one are left to load: then about twice as many are left to
   // compute, which takes longer than drawing and looking up.
   static constexpr int kStepsBeforeNext = 2;
 
  public:
-  VARLEN_DEVICE explicit WgmmaLoader(const ForwardParameters& parameters)
+  VARLEN_DEVICE explicit Loader(const ForwardParameters& parameters)
       : parameters_(parameters), keys_(parameters.boxes.keys) {}
 
   VARLEN_DEVICE void run() {
-    for_each_work<Shape>([&](const TileWork& work, gpu::SharedAddress) {
+    for_each_work<Memory>([&](const TileWork& work, gpu::SharedAddress) {
       if (work.keys > 0) load_queries(work);
       const std::int32_t order_at = work.keys - kStepsBeforeNext * Shape::kKeys;
       if (order_at <= 0) order_next();
@@ -99,23 +100,21 @@ class WgmmaLoader {
       place[3] = at.slots;
       place[4] = static_cast<std::int32_t>(at.page);
     }
-    load_matrix(Memory::keys(steps_.stage()), keys_.key, Memory::key_full(steps_.stage()),
-                Memory::key_empty(steps_.stage()), has_box, row, place);
-    load_matrix(Memory::values(steps_.stage()), keys_.value, Memory::value_full(steps_.stage()),
-                Memory::value_empty(steps_.stage()), has_box, row, place);
+    load_matrix(steps_.keys(), keys_.key, has_box, row, place);
+    load_matrix(steps_.values(), keys_.value, has_box, row, place);
     steps_.advance();
   }
 
   template <class Matrix>
-  VARLEN_DEVICE void load_matrix(const Matrix& matrix, const gpu::TensorMap& map, gpu::SharedAddress full,
-                                 gpu::SharedAddress empty, bool has_box, std::int32_t row, gpu::BoxPlace& place) {
-    wait_together(empty, steps_.parity() ^ 1U);
-    if (gpu::lane_index() == 0) gpu::arrive_expecting(full, Matrix::kBytes);
+  VARLEN_DEVICE static void load_matrix(const Stage<Matrix>& stage, const gpu::TensorMap& map, bool has_box,
+                                        std::int32_t row, gpu::BoxPlace& place) {
+    wait_together(stage.empty, stage.parity ^ 1U);
+    if (gpu::lane_index() == 0) gpu::arrive_expecting(stage.full, Matrix::kBytes);
     if (!has_box) return;
     VARLEN_UNROLL
     for (int panel = 0; panel < Matrix::kPanels; ++panel) {
       place[0] = panel * 64;
-      gpu::load_box(matrix.panel(panel) + static_cast<std::uint32_t>(row) * kRowBytes, map, place, full);
+      gpu::load_box(stage.matrix.panel(panel) + static_cast<std::uint32_t>(row) * kRowBytes, map, place, stage.full);
     }
   }
 
@@ -124,17 +123,17 @@ class WgmmaLoader {
   const ForwardParameters& parameters_;
   const KeyBoxes& keys_;
   Ring<Shape::kQueryStages> queries_;
-  Ring<Shape::kStages> steps_;
+  typename Memory::Steps steps_;
 };
 
 /// Stores results that consumers left in place of the queries, and gives the place back to the loader.
-template <class Shape>
-struct WgmmaStorer {
-  using Memory = WgmmaMemory<Shape>;
+template <class Memory>
+struct Storer {
+  using Shape = typename Memory::Shape;
 
   VARLEN_DEVICE static void run(const ForwardParameters& parameters) {
     Ring<Shape::kQueryStages> queries;
-    for_each_work<Shape>([&](const TileWork& work, gpu::SharedAddress) {
+    for_each_work<Memory>([&](const TileWork& work, gpu::SharedAddress) {
       if (work.keys == 0) return;  // has no queries
       gpu::wait_for(Memory::result_full(queries.stage()), queries.parity());
       if (gpu::elect_one()) {
