@@ -39,7 +39,7 @@ Mask MaskOptions::mask() const {
 
 void add_arch_option(CLI::App& command, std::string& arch) {
   command.add_option("--arch", arch, "Newest GPU architecture whose kernels run (cuda, emulator)")
-      ->check(CLI::IsMember({"newest", "sm_80", "sm_90a"}))
+      ->check(CLI::IsMember({"newest", "sm_80", "sm_90a", "sm_100a"}))
       ->capture_default_str();
 }
 

@@ -27,9 +27,9 @@ VARLEN_API const char* backend_name(Backend backend) noexcept;
 VARLEN_API Backend backend_named(const std::string& name);
 
 /// The newest GPU whose instructions may run. kNewest: the device's own; the emulator's is sm_90a. A kernel that cannot
-/// run a batch leaves it to an older one.
-enum class GpuArchitecture : std::int32_t { kNewest = 0, kSm80 = 80, kSm90a = 90 };
-/// "newest", "sm_80" or "sm_90a".
+/// run a batch leaves it to that of sm_80. Kernels of sm_100a run in the emulator only, for now.
+enum class GpuArchitecture : std::int32_t { kNewest = 0, kSm80 = 80, kSm90a = 90, kSm100a = 100 };
+/// "newest", "sm_80", "sm_90a" or "sm_100a".
 VARLEN_API GpuArchitecture gpu_architecture_named(const std::string& name);
 
 /// What ran when, if asked for: worker and seconds since the call's start for every item, ordered by item.

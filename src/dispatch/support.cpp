@@ -46,7 +46,8 @@ GpuArchitecture gpu_architecture_named(const std::string& name) {
   if (name == "newest") return GpuArchitecture::kNewest;
   if (name == "sm_80") return GpuArchitecture::kSm80;
   if (name == "sm_90a") return GpuArchitecture::kSm90a;
-  refuse("architecture", Error::kNoIndex, name, "is not one of newest, sm_80, sm_90a");
+  if (name == "sm_100a") return GpuArchitecture::kSm100a;
+  refuse("architecture", Error::kNoIndex, name, "is not one of newest, sm_80, sm_90a, sm_100a");
 }
 
 namespace dispatch {

@@ -137,21 +137,21 @@ class BoxMaker {
   const Encode& encode_;
 };
 
-/// The boxes that forward_wgmma needs, or nothing if it cannot run: its tiles are of at most 128 rows in two shapes,
-/// and keys, values and queries are aligned.
+/// The boxes that a kernel needs, or nothing if it cannot run: its tiles are of two shapes, not taller than the kernel
+/// knows them, and keys, values and queries are aligned.
 template <class Encode>
-std::optional<Boxes> make_boxes(const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
-                                const ForwardParameters& parameters, const LongestRequest& longest,
-                                const Encode& encode) {
+std::optional<Boxes> make_boxes(Forward forward, const RaggedBatch& batch, const PlanTarget& target,
+                                const Tensors& tensors, const ForwardParameters& parameters,
+                                const LongestRequest& longest, const Encode& encode) {
   const std::span<const TileShape> shapes = target.tile_shapes;
-  if (!may_have_boxes(batch) || shapes.size() > QueryBoxes::kShapes || shapes.front().rows > kWgmmaRows) {
-    return std::nullopt;
-  }
+  if (!may_have_boxes(batch, forward) || shapes.size() > QueryBoxes::kShapes) return std::nullopt;
+  const BoxShape shape = box_shape(forward, kHeadDims[select_shape(batch)]);
+  if (shapes.front().rows > shape.tile_rows) return std::nullopt;
   const BoxMaker maker(batch, parameters, longest, encode);
   const TilePackings packings(target, batch.group);
   Boxes boxes{};
   const std::int64_t pages = batch.page_size > 0 ? tensors.key.shape[0] : 1;
-  if (!maker.describe_keys(pages, target.key_block, wgmma_keys(kHeadDims[select_shape(batch)].vo), boxes.keys) ||
+  if (!maker.describe_keys(pages, target.key_block, shape.step_keys, boxes.keys) ||
       !maker.describe_queries(shapes, packings, boxes.queries)) {
     return std::nullopt;
   }

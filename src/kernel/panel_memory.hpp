@@ -1,4 +1,4 @@
-// Matrices in shared memory as a warpgroup's products and boxes want them.
+// Matrices in shared memory as products of warpgroups and of tensor memory, and boxes, want them.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,12 @@ struct PanelMatrix {
   }
   VARLEN_DEVICE static constexpr std::uint32_t across_rows_bytes(int depth) {
     return static_cast<std::uint32_t>(depth) * kRowBytes;
+  }
+
+  /// Chunk `chunk` of 16 bytes of a row.
+  VARLEN_DEVICE gpu::SharedAddress chunk(int row, int chunk) const {
+    return base + (static_cast<std::uint32_t>(row) * kRowBytes + static_cast<std::uint32_t>(chunk / 8) * kPanelBytes +
+                   static_cast<std::uint32_t>((chunk % 8 ^ row % 8) * 16));
   }
 
   /// Chunks of 16 bytes of one row, from chunk `first` (0 or 1) on.

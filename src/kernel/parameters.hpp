@@ -22,6 +22,9 @@ inline constexpr int kWgmmaRows = 128;  // of a tile of forward_wgmma, at most
 /// Keys in one step of a forward_wgmma that is compiled for this head dim of values.
 VARLEN_HOST_DEVICE constexpr std::int32_t wgmma_keys(std::int32_t head_dim_vo) { return head_dim_vo <= 128 ? 128 : 64; }
 
+inline constexpr int kTcgen05Rows = 256;  // of a tile of forward_tcgen05, at most
+inline constexpr int kTcgen05Keys = 128;  // in one step
+
 /// Ragged tensors as tensors of boxes that end where a request ends, whichever request it is.
 ///
 /// Dimensions of queries, results and ragged keys: (column, head, place, token, 0), where place and token are both
@@ -69,7 +72,7 @@ struct ForwardParameters {
   std::int64_t block_table_strides[2];
   bool is_paged;
   Divisor<std::int32_t> page_size;  // in 32 bits: a division of 64 would be a call that takes registers from the sums
-  Boxes boxes;                      // of forward_wgmma
+  Boxes boxes;                      // of forward_wgmma and forward_tcgen05
   std::int64_t* counter;            // of items drawn after each block's first, 0 at first; null: there are none
   float* partials;                  // [partial rows, partial_row_floats()]: see there
   const Merge* merges;              // [merge_count]

@@ -5,6 +5,8 @@
 
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
+#include "kernel/parameters.hpp"
+#include "varlen/attention.hpp"
 
 namespace varlen::kernel {
 
@@ -14,11 +16,12 @@ struct HeadDims {
   std::int32_t vo;
 };
 
-/// forward_mma is compiled for these, fp16 and bf16, and forward_wgmma for the first kWgmmaShapes of them. The first
-/// that is large enough runs.
+/// forward_mma is compiled for these, fp16 and bf16, forward_wgmma for the first kWgmmaShapes of them, forward_tcgen05
+/// for the first kTcgen05Shapes. The first that is large enough runs.
 inline constexpr HeadDims kHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256, 256}, {576, 512}};
 inline constexpr int kShapes = static_cast<int>(sizeof(kHeadDims) / sizeof(HeadDims));
 inline constexpr int kWgmmaShapes = 4;
+inline constexpr int kTcgen05Shapes = 3;
 
 /// Kernels count within pages in 32 bits.
 inline constexpr std::int64_t kMostPageSize = std::int64_t{1} << 30;
@@ -45,15 +48,42 @@ inline int select_shape(const RaggedBatch& batch) {
          "is more than {}, the largest that this backend supports", kLargest.vo);
 }
 
-/// Forward kernels. kWgmma runs on Hopper, and only what has boxes (kernel/boxes.hpp); kMma runs everything.
-enum class Forward : std::uint8_t { kMma, kWgmma };
+/// Forward kernels. kWgmma runs on Hopper and kTcgen05 on Blackwell, and only what has boxes (kernel/boxes.hpp); kMma
+/// runs everything.
+enum class Forward : std::uint8_t { kMma, kWgmma, kTcgen05 };
+
+/// The best kernel of an architecture.
+inline Forward forward_of(GpuArchitecture architecture) {
+  switch (architecture) {
+    case GpuArchitecture::kSm80:
+      return Forward::kMma;
+    case GpuArchitecture::kNewest:
+    case GpuArchitecture::kSm90a:
+      return Forward::kWgmma;
+    case GpuArchitecture::kSm100a:
+      return Forward::kTcgen05;
+  }
+  return Forward::kMma;
+}
+
+/// What boxes must know of a kernel that works with them.
+struct BoxShape {
+  int shapes;              // of kHeadDims that it is compiled for
+  std::int32_t tile_rows;  // at most
+  std::int32_t step_keys;  // in one step
+};
+inline BoxShape box_shape(Forward forward, const HeadDims& dims) {
+  if (forward == Forward::kWgmma) return {kWgmmaShapes, kWgmmaRows, wgmma_keys(dims.vo)};
+  if (forward == Forward::kTcgen05) return {kTcgen05Shapes, kTcgen05Rows, kTcgen05Keys};
+  return {0, 0, 0};
+}
 
 /// Boxes hold 64 columns of eight rows or more, and none may be empty.
-inline bool may_have_boxes(const RaggedBatch& batch) {
+inline bool may_have_boxes(const RaggedBatch& batch, Forward forward) {
   constexpr std::int32_t kBoxColumns = 64;
   constexpr std::int64_t kBoxRows = 8;
   const int shape = select_shape(batch);
-  return shape < kWgmmaShapes && batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
+  return shape < box_shape(forward, kHeadDims[shape]).shapes && batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
          batch.head_dim_vo > kHeadDims[shape].vo - kBoxColumns && batch.page_size % kBoxRows == 0;
 }
 

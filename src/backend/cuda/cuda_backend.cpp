@@ -50,7 +50,8 @@ Kernel select_kernel(const RaggedBatch& batch, kernel::Forward forward) {
   return (batch.input_dtype == Dtype::kFloat16 ? kFp16 : kBf16)[static_cast<std::size_t>(forward)][shape];
 }
 
-/// The newest architecture whose kernels the device runs, and the caller allows.
+/// The newest architecture whose kernels the device runs, and the caller allows. Devices of Blackwell run those of
+/// sm_80 for now: forward_tcgen05 is not compiled for them yet.
 GpuArchitecture architecture_of(std::int32_t device, GpuArchitecture allowed) {
   int major = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "asking for an attribute");
@@ -145,7 +146,8 @@ DeviceInfo device_info(std::int32_t device) {
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {
   check_device(device);
   const CurrentDevice current(device);
-  const bool wgmma = architecture_of(device, architecture) == GpuArchitecture::kSm90a && kernel::may_have_boxes(batch);
+  const bool wgmma = architecture_of(device, architecture) == GpuArchitecture::kSm90a &&
+                     kernel::may_have_boxes(batch, kernel::Forward::kWgmma);
   const kernel::HeadDims dims = kernel::kHeadDims[kernel::select_shape(batch)];
   PlanTarget target;
   target.name = fmt::format("cuda:{}", device);
@@ -196,7 +198,7 @@ void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int6
     return ResidentPlan::Forward{kernel, static_cast<int>(std::min(resident, most_items))};
   };
   plan.mma = launch_of(kernel::Forward::kMma);
-  if (plan.architecture == GpuArchitecture::kSm90a && kernel::may_have_boxes(batch)) {
+  if (plan.architecture == GpuArchitecture::kSm90a && kernel::may_have_boxes(batch, kernel::Forward::kWgmma)) {
     plan.wgmma = launch_of(kernel::Forward::kWgmma);
   }
   constexpr std::int64_t kMergeBlocks = 2048;  // about as many as run at once on the largest devices
@@ -231,7 +233,8 @@ void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanT
   auto* const on_stream = static_cast<cudaStream_t>(stream);
   std::optional<kernel::Boxes> boxes;
   if (architecture != GpuArchitecture::kSm80 && plan.architecture == GpuArchitecture::kSm90a) {
-    boxes = kernel::make_boxes(batch, target, tensors, parameters, plan.longest, encode_tensor_map);
+    boxes = kernel::make_boxes(kernel::Forward::kWgmma, batch, target, tensors, parameters, plan.longest,
+                               encode_tensor_map);
   }
   if (boxes) parameters.boxes = *boxes;
   const ResidentPlan::Forward& forward = boxes ? plan.wgmma : plan.mma;

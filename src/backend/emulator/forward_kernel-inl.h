@@ -3,17 +3,28 @@
 
 #include "backend/emulator/kernels.hpp"
 #include "gpu/emulator/operations.hpp"
+#include "gpu/emulator/tensor_operations.hpp"
 #include "kernel/forward_mma.hpp"
+#include "kernel/forward_tcgen05.hpp"
 #include "kernel/forward_wgmma.hpp"
 
 namespace varlen::emulator {
 
+/// Whether these head dims are among the first `shapes` of kHeadDims.
+constexpr bool is_compiled(int shapes, int dim_qk) { return dim_qk <= kernel::kHeadDims[shapes - 1].qk; }
+
 template <class Element, int kDimQk, int kDimVo>
 Kernel forward_kernel_for(kernel::Forward forward) {
-  if constexpr (kDimQk <= kernel::kHeadDims[kernel::kWgmmaShapes - 1].qk) {
+  if constexpr (is_compiled(kernel::kWgmmaShapes, kDimQk)) {
     if (forward == kernel::Forward::kWgmma) {
       using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
       return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes};
+    }
+  }
+  if constexpr (is_compiled(kernel::kTcgen05Shapes, kDimQk)) {
+    if (forward == kernel::Forward::kTcgen05) {
+      using Shape = kernel::ForwardTcgen05Shape<Element, kDimQk, kDimVo>;
+      return {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes};
     }
   }
   using Shape = kernel::ForwardMmaShape<Element, kDimQk, kDimVo>;

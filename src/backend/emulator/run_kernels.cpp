@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <iterator>
-#include <optional>
 #include <utility>
 
 #include "backend/emulator/describe_memory.hpp"
@@ -48,14 +48,16 @@ void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, std::in
                  [&kernel, &parameters] { kernel.run(parameters); });
 }
 
+constexpr const char* kForwardNames[] = {"forward_mma", "forward_wgmma", "forward_tcgen05"};
+
 /// Draws the timeline in the end, whatever ends the run.
 class WrittenTrace {
  public:
-  WrittenTrace(const EmulatorOptions& options, bool wgmma) : options_(options), wgmma_(wgmma) {}
+  WrittenTrace(const EmulatorOptions& options, kernel::Forward forward) : options_(options), forward_(forward) {}
   ~WrittenTrace() {
     if (options_.timeline == nullptr) return;
     *options_.timeline =
-        trace_.page(fmt::format("{} under schedule {}, seed {}", wgmma_ ? "forward_wgmma" : "forward_mma",
+        trace_.page(fmt::format("{} under schedule {}, seed {}", kForwardNames[static_cast<std::size_t>(forward_)],
                                 schedule_policy_name(options_.schedule.policy), options_.schedule.seed));
   }
   WrittenTrace(const WrittenTrace&) = delete;
@@ -64,7 +66,7 @@ class WrittenTrace {
 
  private:
   const EmulatorOptions& options_;
-  const bool wgmma_;
+  const kernel::Forward forward_;
   Trace trace_;
 };
 
@@ -79,12 +81,13 @@ void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch
                  const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
                  GpuArchitecture architecture, const EmulatorOptions& options) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
-  std::optional<kernel::Boxes> boxes;
-  if (architecture != GpuArchitecture::kSm80) {
-    boxes = kernel::make_boxes(batch, data.target, tensors, parameters, longest, encode_tensor_map);
+  kernel::Forward forward = kernel::forward_of(architecture);
+  const auto boxes = kernel::make_boxes(forward, batch, data.target, tensors, parameters, longest, encode_tensor_map);
+  if (boxes) {
+    parameters.boxes = *boxes;
+  } else {
+    forward = kernel::Forward::kMma;
   }
-  if (boxes) parameters.boxes = *boxes;
-  const Kernel forward = select_forward_kernel(batch, boxes ? kernel::Forward::kWgmma : kernel::Forward::kMma);
   parameters.plan = plan.view;
   parameters.requests = plan.view.requests;
   parameters.merges = plan.merges;
@@ -92,13 +95,13 @@ void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch
   parameters.counts = plan.counts;
   kernel::place_workspace(workspace, parameters);
 
-  WrittenTrace written(options, boxes.has_value());
+  WrittenTrace written(options, forward);
   GlobalMemory memory = describe_memory(data, tensors, parameters);
   Machine machine(memory);
   const std::int64_t items = item_count(data.view());
   *parameters.counter = 0;
-  launch(machine, forward, plan.blocks, std::max<std::int64_t>(0, items - plan.blocks), parameters, options.schedule,
-         written.trace());
+  launch(machine, select_forward_kernel(batch, forward), plan.blocks, std::max<std::int64_t>(0, items - plan.blocks),
+         parameters, options.schedule, written.trace());
   if (plan.merge_blocks > 0) {
     expect_written(memory, Role::kPartials);
     launch(machine, merge_kernel(), plan.merge_blocks, 0, parameters, options.schedule, written.trace());

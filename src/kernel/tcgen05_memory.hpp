@@ -1,0 +1,176 @@
+// The shape of a forward_tcgen05, and where everything lies in its shared memory and its tensor memory.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/tensor_operations.hpp"
+#include "kernel/panel_memory.hpp"
+#include "kernel/parameters.hpp"
+#include "kernel/pipeline.hpp"
+#include "kernel/tile_work.hpp"
+
+namespace varlen::kernel {
+
+/// Element: gpu::Float16 or gpu::BFloat16. Head dims are upper bounds, a multiple of 64 each: columns past a batch's
+/// own are zeros in shared memory.
+template <class Element_, int kDimQk_, int kDimVo_>
+struct ForwardTcgen05Shape {
+  using Element = Element_;
+  static constexpr int kDimQk = kDimQk_;
+  static constexpr int kDimVo = kDimVo_;
+  static constexpr int kHalves = 2;
+  static constexpr int kHalfRows = gpu::kTensorLanes;
+  static constexpr int kRows = kHalves * kHalfRows;
+  static_assert(kRows == kTcgen05Rows);
+  static constexpr int kKeys = kTcgen05Keys;  // in one step
+  static constexpr int kQueryStages = kDimQk <= 128 ? 2 : 1;
+  static constexpr int kStages = kDimQk <= 64 ? 8 : kDimQk <= 128 ? 3 : 2;
+  static constexpr int kWorkSlots = 4;
+  // Of 65,536 registers.
+  static constexpr int kThreads = 4 * gpu::kWarpgroupThreads;
+  static constexpr int kSoftmaxRegisters = 192;
+  static constexpr int kFinisherRegisters = 80;
+  static constexpr int kOtherRegisters = 48;
+  static_assert((2 * kSoftmaxRegisters + kFinisherRegisters + kOtherRegisters) * gpu::kWarpgroupThreads == 65536);
+  using Queries = PanelMatrix<kRows, kDimQk>;
+  using Keys = PanelMatrix<kKeys, kDimQk>;
+  using Values = PanelMatrix<kKeys, kDimVo>;
+  using Results = PanelMatrix<kRows, kDimVo>;  // of two bytes, in place of the queries that they answer
+  static_assert(kDimVo <= 128 && kDimVo <= kDimQk);
+
+  static constexpr int kStagesAt = kQueryStages * Queries::kBytes;
+  static constexpr int kStatesAt = kStagesAt + kStages * Keys::kBytes;
+  static constexpr int kWorkAt = kStatesAt + kRows * 8;
+  static constexpr int kTensorAddressAt = kWorkAt + kWorkSlots * static_cast<int>(sizeof(TileWork));
+  static constexpr int kBarriersAt = kTensorAddressAt + 16;
+  static constexpr int kBarriers = 3 * kQueryStages + 2 * kStages + 6 * kHalves + 2 * kWorkSlots + 1;
+  static constexpr int kSharedBytes = kBarriersAt + 8 * kBarriers;
+  static_assert(kSharedBytes <= 232448);
+
+  // Columns of tensor memory, of each half of the rows. 16-bit weights lie over the upper half of their own scores.
+  VARLEN_DEVICE static constexpr std::uint32_t scores(int half) { return static_cast<std::uint32_t>(half * kKeys); }
+  VARLEN_DEVICE static constexpr std::uint32_t weights(int half) { return scores(half) + kKeys / 2; }
+  VARLEN_DEVICE static constexpr std::uint32_t out(int half) {
+    return static_cast<std::uint32_t>(kHalves * kKeys + half * 128);
+  }
+};
+
+/// A matrix from `row` (a multiple of 8) on, for products; along_rows_bytes() or across_rows_bytes() further on.
+template <class Matrix>
+VARLEN_DEVICE gpu::TensorMatrix tensor_matrix(const Matrix& matrix, int row) {
+  return gpu::tensor_matrix(matrix.base + static_cast<std::uint32_t>(row) * Matrix::kRowBytes, Matrix::kPanelBytes,
+                            8 * Matrix::kRowBytes);
+}
+
+template <class Shape_>
+struct Tcgen05Memory {
+  using Shape = Shape_;
+
+  VARLEN_DEVICE static typename Shape::Queries queries(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
+  VARLEN_DEVICE static typename Shape::Results results(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
+  /// The states of two rows of a half, the even one and the one after it: reference and sum of each.
+  VARLEN_DEVICE static gpu::SharedAddress states(int half, int row) {
+    return at(Shape::kStatesAt + (half * Shape::kHalfRows + row) / 2 * 16);
+  }
+  VARLEN_DEVICE static gpu::SharedAddress work(int slot) {
+    return at(Shape::kWorkAt + slot * static_cast<int>(sizeof(TileWork)));
+  }
+  VARLEN_DEVICE static gpu::SharedAddress tensor_address() { return at(Shape::kTensorAddressAt); }
+
+  // The barriers: forward_tcgen05.hpp has a table of them.
+  VARLEN_DEVICE static gpu::SharedAddress query_full(int stage) { return barrier(stage); }
+  VARLEN_DEVICE static gpu::SharedAddress query_empty(int stage) { return barrier(Shape::kQueryStages + stage); }
+  VARLEN_DEVICE static gpu::SharedAddress result_full(int stage) { return barrier(2 * Shape::kQueryStages + stage); }
+  VARLEN_DEVICE static gpu::SharedAddress stage_full(int stage) { return barrier(kStageBarriers + stage); }
+  VARLEN_DEVICE static gpu::SharedAddress stage_empty(int stage) {
+    return barrier(kStageBarriers + Shape::kStages + stage);
+  }
+  VARLEN_DEVICE static gpu::SharedAddress score_full(int half) { return half_barrier(0, half); }
+  VARLEN_DEVICE static gpu::SharedAddress weight_full(int half) { return half_barrier(1, half); }
+  VARLEN_DEVICE static gpu::SharedAddress out_full(int half) { return half_barrier(2, half); }
+  VARLEN_DEVICE static gpu::SharedAddress out_empty(int half) { return half_barrier(3, half); }
+  VARLEN_DEVICE static gpu::SharedAddress state_full(int half) { return half_barrier(4, half); }
+  VARLEN_DEVICE static gpu::SharedAddress state_empty(int half) { return half_barrier(5, half); }
+  VARLEN_DEVICE static gpu::SharedAddress work_full(int slot) { return barrier(kWorkBarriers + slot); }
+  VARLEN_DEVICE static gpu::SharedAddress work_empty(int slot) {
+    return barrier(kWorkBarriers + Shape::kWorkSlots + slot);
+  }
+  VARLEN_DEVICE static gpu::SharedAddress work_wanted() { return barrier(kWorkBarriers + 2 * Shape::kWorkSlots); }
+
+  /// By one thread.
+  VARLEN_DEVICE static void init_barriers() {
+    constexpr int kWarps = gpu::kWarpgroupThreads / gpu::kWarpThreads;  // of one half's softmax, and of the finishers
+    constexpr int kReaders = 3 * kWarps + 3;                            // of work
+    for (int stage = 0; stage < Shape::kQueryStages; ++stage) {
+      gpu::init_barrier(query_full(stage), 1);
+      gpu::init_barrier(query_empty(stage), 1);
+      gpu::init_barrier(result_full(stage), kWarps);
+    }
+    for (int stage = 0; stage < Shape::kStages; ++stage) {
+      gpu::init_barrier(stage_full(stage), 1);
+      gpu::init_barrier(stage_empty(stage), 1);
+    }
+    for (int half = 0; half < Shape::kHalves; ++half) {
+      gpu::init_barrier(score_full(half), 1);
+      gpu::init_barrier(weight_full(half), kWarps);
+      gpu::init_barrier(out_full(half), 1);
+      gpu::init_barrier(out_empty(half), kWarps);
+      gpu::init_barrier(state_full(half), kWarps);
+      gpu::init_barrier(state_empty(half), kWarps);
+    }
+    for (int slot = 0; slot < Shape::kWorkSlots; ++slot) {
+      gpu::init_barrier(work_full(slot), 1);
+      gpu::init_barrier(work_empty(slot), kReaders * gpu::kWarpThreads);
+    }
+    gpu::init_barrier(work_wanted(), 1);
+    gpu::fence_barriers();
+  }
+
+  /// Keys and values of one step after another, in one ring of stages: K0 V0 K1 V1 ….
+  class Steps {
+   public:
+    VARLEN_DEVICE Stage<typename Shape::Keys> keys() const { return stage<typename Shape::Keys>(ring_); }
+    VARLEN_DEVICE Stage<typename Shape::Values> values() const {
+      Cycle<Shape::kStages> next = ring_;
+      next.advance();
+      return stage<typename Shape::Values>(next);
+    }
+    VARLEN_DEVICE void advance() {
+      ring_.advance();
+      ring_.advance();
+    }
+
+    /// Until nobody uses any stage, after the last step.
+    VARLEN_DEVICE void drain() {
+      for (int stage = 0; stage < Shape::kStages; ++stage) {
+        wait_together(stage_empty(ring_.stage()), ring_.parity() ^ 1U);
+        ring_.advance();
+      }
+    }
+
+   private:
+    template <class Matrix>
+    VARLEN_DEVICE static Stage<Matrix> stage(const Cycle<Shape::kStages>& ring) {
+      const int stage = ring.stage();
+      return {
+          {at(Shape::kStagesAt + stage * Shape::Keys::kBytes)}, stage_full(stage), stage_empty(stage), ring.parity()};
+    }
+
+    Cycle<Shape::kStages> ring_;
+  };
+
+ private:
+  static constexpr int kStageBarriers = 3 * Shape::kQueryStages;
+  static constexpr int kHalfBarriers = kStageBarriers + 2 * Shape::kStages;
+  static constexpr int kWorkBarriers = kHalfBarriers + 6 * Shape::kHalves;
+
+  VARLEN_DEVICE static gpu::SharedAddress at(int bytes) {
+    return gpu::shared_memory() + static_cast<std::uint32_t>(bytes);
+  }
+  VARLEN_DEVICE static gpu::SharedAddress barrier(int index) { return at(Shape::kBarriersAt + 8 * index); }
+  VARLEN_DEVICE static gpu::SharedAddress half_barrier(int kind, int half) {
+    return barrier(kHalfBarriers + kind * Shape::kHalves + half);
+  }
+};
+
+}  // namespace varlen::kernel

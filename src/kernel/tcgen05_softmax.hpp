@@ -1,0 +1,162 @@
+// The softmax warps of forward_tcgen05: scores of tensor memory become weights there. Each thread has one row.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/tensor_operations.hpp"
+#include "kernel/exp2.hpp"
+#include "kernel/softmax.hpp"
+#include "kernel/tcgen05_memory.hpp"
+
+namespace varlen::kernel {
+
+template <class Shape>
+class Tcgen05Softmax {
+  using Memory = Tcgen05Memory<Shape>;
+  using Element = typename Shape::Element;
+  static constexpr int kKeys = Shape::kKeys;
+  // Sums and maxima of a row are found as so many: one chain of 128 additions would take as long as all exponentials.
+  static constexpr int kChains = 4;
+
+ public:
+  VARLEN_DEVICE Tcgen05Softmax(const ForwardParameters& parameters, gpu::TensorAddress tensor)
+      : parameters_(parameters), tensor_(gpu::at_lane(tensor, warp_row())) {}
+
+  VARLEN_DEVICE void run() {
+    for_each_work<Memory>([&](const TileWork& work, gpu::SharedAddress) {
+      if (work.keys > 0 && half() * Shape::kHalfRows < work.rows) weigh(work);
+    });
+  }
+
+ private:
+  VARLEN_DEVICE static int half() { return gpu::warp_index() / 4; }
+  VARLEN_DEVICE static int warp_row() { return gpu::warp_index() % 4 * gpu::kWarpThreads; }  // of the half
+  VARLEN_DEVICE static int row() { return warp_row() + gpu::lane_index(); }
+
+  /// All steps of an item.
+  VARLEN_DEVICE void weigh(const TileWork& work) {
+    const std::int32_t first_row = half() * Shape::kHalfRows;
+    const SeenKeys seen = work.seen_keys(first_row + row());
+    const SeenKeys seen_by_all = work.seen_by_all(first_row + warp_row(), gpu::kWarpThreads);
+    const std::int32_t keys = work.keys;
+    RowState state = {minus_infinity(), 0.0F};
+    for (std::int32_t begin = 0; begin < keys; begin += kKeys) {
+      wait_together(Memory::score_full(half()), scores_.parity());
+      scores_.advance();
+      gpu::fence_tensor_after_sync();
+      float score[kKeys];
+      load_scores(score);
+      turn(score);
+      if (begin < seen_by_all.begin || begin + kKeys > seen_by_all.end) {
+        mask(seen.begin - begin, seen.end - begin, score);
+      }
+      const float factor = raise_reference(state, largest(score), parameters_.log2_per_one);
+      // The scores say that the sums of the steps before are done; those of this one wait for its weights.
+      if (begin > 0 && gpu::count_votes(factor != 1.0F) > 0) rescale_out(factor);
+      store_weights(state, score);
+      gpu::wait_tensor_stores();
+      gpu::fence_tensor_before_sync();
+      arrive_together(Memory::weight_full(half()));
+    }
+    hand_over(state);
+  }
+
+  VARLEN_DEVICE void load_scores(float (&score)[kKeys]) const {
+    gpu::TensorWords<kKeys> words;
+    gpu::load_tensor(words, tensor_ + Shape::scores(half()));
+    gpu::wait_tensor_loads(words);
+    VARLEN_UNROLL
+    for (int key = 0; key < kKeys; ++key) score[key] = gpu::word_as_float(words[key]);
+  }
+
+  /// To numbers that rise with the logits: signs turned for a negative scale, capped if the batch asks for it.
+  VARLEN_DEVICE void turn(float (&score)[kKeys]) const {
+    if (parameters_.score_sign != 1.0F) {
+      VARLEN_UNROLL
+      for (int key = 0; key < kKeys; ++key) score[key] *= parameters_.score_sign;
+    }
+    if (parameters_.soft_cap > 0.0F) {
+      VARLEN_UNROLL
+      for (int key = 0; key < kKeys; ++key) score[key] = capped(parameters_, score[key]);
+    }
+  }
+
+  VARLEN_DEVICE static void mask(std::int32_t seen_begin, std::int32_t seen_end, float (&score)[kKeys]) {
+    VARLEN_UNROLL
+    for (int key = 0; key < kKeys; ++key) {
+      if (key < seen_begin || key >= seen_end) score[key] = minus_infinity();
+    }
+  }
+
+  VARLEN_DEVICE static float largest(const float (&score)[kKeys]) {
+    float max[kChains];
+    VARLEN_UNROLL
+    for (int key = 0; key < kKeys; ++key) {
+      max[key % kChains] = key < kChains ? score[key] : __builtin_fmaxf(max[key % kChains], score[key]);
+    }
+    return __builtin_fmaxf(__builtin_fmaxf(max[0], max[1]), __builtin_fmaxf(max[2], max[3]));
+  }
+
+  /// Multiplies what was summed for this row.
+  VARLEN_DEVICE void rescale_out(float factor) const {
+    constexpr int kColumns = 32;
+    VARLEN_UNROLL
+    for (int column = 0; column < Shape::kDimVo; column += kColumns) {
+      const gpu::TensorAddress out = tensor_ + (Shape::out(half()) + static_cast<std::uint32_t>(column));
+      gpu::TensorWords<kColumns> words;
+      gpu::load_tensor(words, out);
+      gpu::wait_tensor_loads(words);
+      VARLEN_UNROLL
+      for (int i = 0; i < kColumns; ++i) words[i] = gpu::float_as_word(gpu::word_as_float(words[i]) * factor);
+      gpu::store_tensor(out, words);
+    }
+  }
+
+  /// Scores to weights relative to the row's reference, which are summed and stored.
+  VARLEN_DEVICE void store_weights(RowState& state, const float (&score)[kKeys]) const {
+    constexpr int kColumns = 16;  // of two weights each
+    // A row that has seen nothing has only −inf here; any finite reference turns them into zeros.
+    const float reference = state.reference == minus_infinity() ? 0.0F : state.reference;
+    float sum[kChains] = {};
+    VARLEN_UNROLL
+    for (int first = 0; first < kKeys; first += 2 * kColumns) {
+      gpu::TensorWords<kColumns> words;
+      VARLEN_UNROLL
+      for (int i = 0; i < kColumns; ++i) {
+        const int key = first + 2 * i;
+        const float low = weight(score, key, reference);
+        const float high = weight(score, key + 1, reference);
+        sum[key % kChains] += low;
+        sum[(key + 1) % kChains] += high;
+        words[i] = gpu::pack<Element>(low, high);
+      }
+      gpu::store_tensor(tensor_ + (Shape::weights(half()) + static_cast<std::uint32_t>(first / 2)), words);
+    }
+    state.sum += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  }
+  VARLEN_DEVICE float weight(const float (&score)[kKeys], int key, float reference) const {
+    constexpr int kPolynomialOf = 4;  // one of so many goes to the units that multiply and add
+    const float exponent = (score[key] - reference) * parameters_.log2_per_one;
+    return key % kPolynomialOf == kPolynomialOf - 1 ? exp2_polynomial(exponent) : gpu::exp2_fast(exponent);
+  }
+
+  /// What is known of the row in the end, for the finishers. Two lanes write sixteen bytes.
+  VARLEN_DEVICE void hand_over(const RowState& state) {
+    wait_together(Memory::state_empty(half()), states_.parity() ^ 1U);
+    states_.advance();
+    const std::uint32_t other_reference = gpu::float_as_word(gpu::shuffle_xor(state.reference, 1));
+    const std::uint32_t other_sum = gpu::float_as_word(gpu::shuffle_xor(state.sum, 1));
+    if (gpu::lane_index() % 2 == 0) {
+      gpu::store_shared(Memory::states(half(), row()), {{gpu::float_as_word(state.reference),
+                                                         gpu::float_as_word(state.sum), other_reference, other_sum}});
+    }
+    arrive_together(Memory::state_full(half()));
+  }
+
+  const ForwardParameters& parameters_;
+  const gpu::TensorAddress tensor_;  // of the warp's first row
+  Ring<1> scores_;
+  Ring<1> states_;
+};
+
+}  // namespace varlen::kernel
