@@ -17,13 +17,17 @@ void expect_all_pass(const CheckOptions& options, std::int64_t at_least) {
   EXPECT_EQ(summary.failed, 0);
   for (const CheckFailure& failure : summary.failures) {
     ADD_FAILURE() << failure.name << ": " << failure.message << "\nvarlen check --backend emulator --arch "
-                  << (options.architecture == GpuArchitecture::kSm80 ? "sm_80" : "sm_90a") << " --cases "
+                  << (options.architecture == GpuArchitecture::kSm80    ? "sm_80"
+                      : options.architecture == GpuArchitecture::kSm90a ? "sm_90a"
+                                                                        : "sm_100a")
+                  << " --cases "
                   << (failure.random ? "random --count 1 --seed " + std::to_string(failure.seed)
                                      : "edge --only " + failure.name);
   }
 }
 
-constexpr GpuArchitecture kArchitectures[] = {GpuArchitecture::kSm80, GpuArchitecture::kSm90a};
+constexpr GpuArchitecture kArchitectures[] = {GpuArchitecture::kSm80, GpuArchitecture::kSm90a,
+                                              GpuArchitecture::kSm100a};
 
 class EmulatorAccuracy : public testing::TestWithParam<std::tuple<GpuArchitecture, std::uint64_t>> {};
 

@@ -147,6 +147,20 @@ std::string AttentionData::compare() const {
   return "";
 }
 
+std::string architecture_name(GpuArchitecture architecture) {
+  switch (architecture) {
+    case GpuArchitecture::kSm80:
+      return "sm_80";
+    case GpuArchitecture::kSm90a:
+      return "sm_90a";
+    case GpuArchitecture::kSm100a:
+      return "sm_100a";
+    case GpuArchitecture::kNewest:
+      break;
+  }
+  return "newest";
+}
+
 std::string run_case(const AttentionCase& test) {
   AttentionData data(test);
   try {

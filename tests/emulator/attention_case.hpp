@@ -56,6 +56,9 @@ class AttentionData {
   Tensors tensors_;
 };
 
+/// "sm_80", "sm_90a" or "sm_100a".
+std::string architecture_name(GpuArchitecture architecture);
+
 /// execute() and compare().
 std::string run_case(const AttentionCase& test);
 

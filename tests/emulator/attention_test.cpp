@@ -24,12 +24,11 @@ class Attention : public testing::TestWithParam<std::tuple<GpuArchitecture, Dtyp
   }
 };
 INSTANTIATE_TEST_SUITE_P(All, Attention,
-                         testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a),
+                         testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a,
+                                                          GpuArchitecture::kSm100a),
                                           testing::Values(Dtype::kFloat16, Dtype::kBFloat16)),
                          [](const auto& name) {
-                           return (std::get<GpuArchitecture>(name.param) == GpuArchitecture::kSm80
-                                       ? std::string("sm_80_")
-                                       : "sm_90a_") +
+                           return architecture_name(std::get<GpuArchitecture>(name.param)) + "_" +
                                   dtype_name(std::get<Dtype>(name.param));
                          });
 
@@ -106,6 +105,20 @@ TEST_P(Attention, RowsThatBeginAnywhere) {
   test.extra_stride = 3;
   EXPECT_EQ(run_case(test), "");
   test.extra_stride = 8;
+  EXPECT_EQ(run_case(test), "");
+}
+
+/// Of 256 rows: two halves, of which the second may have few rows or none, and steps of keys that one half sees wholly.
+TEST_P(Attention, TallTiles) {
+  AttentionCase test = with({{300, 700}, {129, 129}, {256, 40}, {5, 300}, {200, 0}});
+  test.target = PlanTarget::b200();
+  EXPECT_EQ(run_case(test), "");
+  test.query_heads = 6;
+  test.head_dim_qk = test.head_dim_vo = 128;
+  test.output_dtype = test.input_dtype;
+  EXPECT_EQ(run_case(test), "");
+  test.head_dim_qk = 192;
+  test.page_size = 8;
   EXPECT_EQ(run_case(test), "");
 }
 

@@ -1,6 +1,7 @@
 // The emulator's conversions against the definitions of the formats, and its exp2.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <random>
 
 #include "gpu/emulator/operations.hpp"
+#include "kernel/exp2.hpp"
 #include "reference/element.hpp"
 
 namespace varlen::gpu::emulator {
@@ -62,6 +64,25 @@ TYPED_TEST(Numbers, NarrowRoundsToNearestEven) {
 TEST(Pack, PutsTheFirstIntoTheLowerHalf) {
   EXPECT_EQ(pack<Float16>(1.0F, -2.0F), 0xC0003C00U);
   EXPECT_EQ(pack<BFloat16>(1.0F, -2.0F), 0xC0003F80U);
+}
+
+TEST(Exp2Polynomial, IsAsCloseAsItSays) {
+  for (const float start : {-127.0F, -126.5F}) EXPECT_LE(std::abs(kernel::exp2_polynomial(start)), 0x1p-126F) << start;
+  double worst = 0;
+  for (float x = -126.0F; x < 9.0F; x += 0x1p-12F) {
+    const double exact = std::exp2(double{x});
+    worst = std::max(worst, std::abs(kernel::exp2_polynomial(x) - exact) / exact);
+    ASSERT_LE(worst, x < -125.5F ? 0.5 : 2.9e-6) << x;
+    if (x < -125.5F) worst = 0;  // numbers below 2^-126 have lost their first bit
+  }
+  EXPECT_GE(worst, 2.7e-6);  // and no closer: the bound is not slack
+  for (int n = -126; n < 10; ++n) EXPECT_EQ(kernel::exp2_polynomial(static_cast<float>(n)), std::ldexp(1.0F, n));
+}
+
+TEST(Exp2Polynomial, NothingIsSeenOfWhatIsMasked) {
+  EXPECT_EQ(kernel::exp2_polynomial(-std::numeric_limits<float>::infinity()), 0.0F);
+  EXPECT_EQ(kernel::exp2_polynomial(-1e30F), 0.0F);
+  EXPECT_EQ(kernel::exp2_polynomial(-127.0F), 0.0F);
 }
 
 TEST(Exp2, FlushesWhatIsBelowTheNormalNumbers) {
