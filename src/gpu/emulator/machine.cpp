@@ -302,10 +302,13 @@ void Machine::sync_block() {
   at_barrier_ = 0;
   Clock all = warp.clock;
   for (const Warp& each : warps_) merge_clock(all, each.clock);
+  Clock past;
+  for (const Warp& each : warps_) merge_clock(past, past_of(each));
   for (Warp& each : warps_) {
     each.runnable = kAllLanes;
     each.at_barrier = 0;
     each.clock = all;
+    each.past = past;
     tick(each);
   }
   observe(Operation::kSyncBlock);

@@ -118,6 +118,7 @@ struct Delivery {
   int thread;
   Clock clock;               // of the thread's warp when it asked for this
   std::uint64_t issued = 0;  // step
+  Clock past = {};           // what had happened before
   std::uint32_t commit = 0;  // of products in tensor memory, and of nothing else; 0: none
 };
 
@@ -284,7 +285,8 @@ class Machine {
     std::uint32_t at_barrier;    // of the block
     Operation operation;
     Clock clock;
-    std::uint32_t paused = 0;                       // lanes that had their turn
+    Clock past;                // what has happened before, whether or not anything makes its memory visible
+    std::uint32_t paused = 0;  // lanes that had their turn
     std::array<std::uint8_t, kWarpThreads> turn{};  // operations that each lane may still do in this turn
     std::uint8_t first_lane = 0;
     std::uint32_t tensor_fenced = 0;  // lanes that have called fence_tensor_before_sync() since the last access
@@ -307,12 +309,15 @@ class Machine {
     std::size_t component;       // its place in clocks
     Clock arriving;              // what is known to those who arrived
     Clock arrived;               // the same when the newest complete phase was
-    std::vector<Seen> seen;      // by warp
+    Clock arriving_past;         // what had happened before they arrived
+    Clock arrived_past;
+    std::vector<Seen> seen;  // by warp
     std::vector<Thread*> waiting;
   };
   struct NamedBarrier {
     int threads;  // 0: nobody has arrived
     Clock clock;  // what is known to those who arrived
+    Clock past;
     std::vector<const Thread*> arrived;
     std::vector<Thread*> waiting;
   };
@@ -327,7 +332,9 @@ class Machine {
   void wait(Operation operation);
   void tick(Warp& warp);
   Barrier& barrier_at(const Thread& thread, Operation operation, SharedAddress barrier);
-  void arrive_at(SharedAddress address, Barrier& barrier, const Clock& clock);
+  void arrive_at(SharedAddress address, Barrier& barrier, const Clock& clock, const Clock& past);
+  /// Of what happened before what this warp does next.
+  static Clock past_of(const Warp& warp);
   void complete_phase_if_all_is_there(SharedAddress address, Barrier& barrier);
   void note_seen(Barrier& barrier, const Thread& thread);
   void check_seen(SharedAddress address, const Barrier& barrier);

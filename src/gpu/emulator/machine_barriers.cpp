@@ -22,8 +22,20 @@ void Machine::init_barrier(SharedAddress barrier, int arrivals) {
   const Clock none(warps_.size(), 0);
   const std::uint32_t made = warp_of(self).clock[static_cast<std::size_t>(self.index / kWarpThreads)];
   const std::size_t component = components_++;
-  const Barrier made_barrier{
-      arrivals, arrivals, 0, 0, self.index, made, false, component, none, none, std::vector<Seen>(warps_.size()), {}};
+  const Barrier made_barrier{arrivals,
+                             arrivals,
+                             0,
+                             0,
+                             self.index,
+                             made,
+                             false,
+                             component,
+                             none,
+                             none,
+                             none,
+                             none,
+                             std::vector<Seen>(warps_.size()),
+                             {}};
   if (!barriers_.try_emplace(barrier.value, made_barrier).second) {
     fail(self, Operation::kInitBarrier, fmt::format("is at shared byte {}, where a barrier is", barrier.value));
   }
@@ -51,19 +63,27 @@ Machine::Barrier& Machine::barrier_at(const Thread& thread, Operation operation,
   return found->second;
 }
 
-void Machine::arrive_at(SharedAddress address, Barrier& barrier, const Clock& clock) {
+Clock Machine::past_of(const Warp& warp) {
+  Clock past = warp.clock;
+  merge_clock(past, warp.past);
+  return past;
+}
+
+void Machine::arrive_at(SharedAddress address, Barrier& barrier, const Clock& clock, const Clock& past) {
   merge_clock(barrier.arriving, clock);
+  merge_clock(barrier.arriving_past, past);
   --barrier.missing;
   complete_phase_if_all_is_there(address, barrier);
 }
 
 /// A phase is about to be complete. Who has waited for the one before must have said since then that it has gone on: it
 /// might still wait, and from now on for ever. (PTX ISA: mbarrier.test_wait with a parity tells the phase that is under
-/// way from the one before it, and no others.)
+/// way from the one before it, and no others.) It does not matter here what memory it has made visible: a commit of
+/// products tells others nothing of its thread's, but it comes after.
 void Machine::check_seen(SharedAddress address, const Barrier& barrier) {
   for (std::size_t w = 0; w < warps_.size(); ++w) {
     const Seen& seen = barrier.seen[w];
-    if (seen.phase != std::int64_t{barrier.phases} - 1 || barrier.arriving[w] >= seen.time || error_ != nullptr)
+    if (seen.phase != std::int64_t{barrier.phases} - 1 || barrier.arriving_past[w] >= seen.time || error_ != nullptr)
       continue;
     error_ = fault(threads_[w * kWarpThreads], Operation::kWaitFor,
                    fmt::format("for phase {} of the barrier at shared byte {} may go on only after the next phase is "
@@ -80,6 +100,7 @@ void Machine::complete_phase_if_all_is_there(SharedAddress address, Barrier& bar
   if (barrier.arriving.size() <= barrier.component) barrier.arriving.resize(barrier.component + 1, 0);
   barrier.arriving[barrier.component] = barrier.phases;
   barrier.arrived = barrier.arriving;
+  barrier.arrived_past = barrier.arriving_past;
   for (const Thread* thread : barrier.waiting) {
     warp_of(*thread).runnable |= lane_bit(*thread);
     note_seen(barrier, *thread);
@@ -104,7 +125,7 @@ void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
                      barrier.value));
   }
   reached.missing_bytes += bytes;
-  arrive_at(barrier, reached, warp.clock);
+  arrive_at(barrier, reached, warp.clock, past_of(warp));
   observe(Operation::kArrive, barrier.value, bytes);
   observe_arrival(barrier.value, reached.phases);
   tick(warp);
@@ -121,6 +142,7 @@ void Machine::wait_for(SharedAddress barrier, std::uint32_t parity) {
     wait(Operation::kWaitFor);
   }
   merge_clock(warp_of(self).clock, waited.arrived);
+  merge_clock(warp_of(self).past, waited.arrived_past);
   note_seen(waited, self);
   observe(Operation::kWaitFor, barrier.value, parity);
 }
@@ -139,6 +161,7 @@ bool Machine::arrive_at_named(Operation operation, int id, int threads) {
     fail(self, operation, fmt::format("of barrier {} comes a second time before the others have arrived", id));
   }
   merge_clock(barrier.clock, warp_of(self).clock);
+  merge_clock(barrier.past, past_of(warp_of(self)));
   barrier.arrived.push_back(&self);
   const bool is_last = std::ssize(barrier.arrived) == threads;
   if (operation == Operation::kArriveThreads) observe(operation, named_barrier(id));
@@ -147,6 +170,7 @@ bool Machine::arrive_at_named(Operation operation, int id, int threads) {
   for (const Thread* thread : barrier.waiting) {
     warp_of(*thread).runnable |= lane_bit(*thread);
     merge_clock(warp_of(*thread).clock, barrier.clock);
+    merge_clock(warp_of(*thread).past, barrier.past);
   }
   barrier.waiting.clear();
   barrier.arrived.clear();
@@ -161,6 +185,7 @@ void Machine::sync_threads(int id, int threads) {
   NamedBarrier& barrier = named_barriers_[static_cast<std::size_t>(id)];
   if (complete) {
     merge_clock(warp_of(self).clock, barrier.clock);
+    merge_clock(warp_of(self).past, barrier.past);
     observe(Operation::kSyncThreads, named_barrier(id));
   } else {
     barrier.waiting.push_back(&self);

@@ -98,7 +98,7 @@ void Machine::copy_async_arrive(SharedAddress barrier) {
   Thread& self = *running_;
   barrier_at(self, Operation::kCopyAsyncArrive, barrier);
   Warp& warp = warp_of(self);
-  deliveries_.push_back({std::exchange(self.copies, {}), 0, barrier.value, self.index, warp.clock});
+  deliveries_.push_back({std::exchange(self.copies, {}), 0, barrier.value, self.index, warp.clock, 0, past_of(warp)});
   observe_copy(Operation::kCopyAsyncArrive);
   tick(warp);
 }
@@ -111,7 +111,8 @@ void Machine::deliver(std::size_t which) {
     do_tensor_products(delivery.commit);
     Clock done(tensor_commits_ + 1, 0);
     done[tensor_commits_] = delivery.commit;
-    arrive_at({delivery.barrier}, barrier, done);
+    merge_clock(done, delivery.clock);
+    arrive_at({delivery.barrier}, barrier, done, delivery.past);
     events_.arrive(delivery.barrier, delivery.thread, true, barrier.phases);
     return;
   }
@@ -130,7 +131,7 @@ void Machine::deliver(std::size_t which) {
     landed.resize(std::max(landed.size(), landing.component + 1), 0);
     landed[landing.component] = landing.phase;
     merge_clock(barrier.arriving, landed);
-    arrive_at({delivery.barrier}, barrier, delivery.clock);
+    arrive_at({delivery.barrier}, barrier, delivery.clock, delivery.past);
   } else {
     // Boxes tell those who wait for them nothing else of the thread that asked for them.
     barrier.missing_bytes -= delivery.box_bytes;

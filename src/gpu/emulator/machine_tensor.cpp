@@ -191,8 +191,17 @@ void Machine::commit_tensor_products(SharedAddress barrier) {
   }
   Delivery delivery{{}, 0, barrier.value, self.index, {}};
   delivery.commit = commits_;
+  delivery.past = past_of(warp_of(self));
+  // Products were issued when boxes that the thread has waited for had landed: what they read, and all the others.
+  const Clock& known = warp_of(self).clock;
+  for (const auto& [address, each] : barriers_) {
+    if (each.component >= known.size()) continue;
+    delivery.clock.resize(std::max(delivery.clock.size(), each.component + 1), 0);
+    delivery.clock[each.component] = known[each.component];
+  }
   deliveries_.push_back(std::move(delivery));
   observe(kCommit, barrier.value);
+  tick(warp_of(self));
 }
 
 void Machine::do_tensor_products(std::uint32_t commit) {
