@@ -35,8 +35,8 @@ struct Options {
 
 std::string reproducing_command(const Options& options, const std::string& name, bool random, std::uint64_t seed,
                                 const Schedule& schedule) {
-  const std::string which =
-      random ? fmt::format("random --count 1 --seed {}", seed) : fmt::format("edge --only {}", name);
+  const std::string which = random ? fmt::format("random --count 1 --seed {}", seed)
+                                   : fmt::format("{} --only {}", options.cases == "long" ? "long" : "edge", name);
   const std::string arch = options.arch == "newest" ? "" : " --arch " + options.arch;
   const std::string order = schedule == Schedule{} ? ""
                                                    : fmt::format(" --schedule {} --schedule-seed {}",
@@ -178,10 +178,10 @@ void add_check(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"auto", "cpu", "reference", "cuda", "emulator"}))
       ->capture_default_str();
   add_arch_option(*command, options->arch);
-  command->add_option("--cases", options->cases, "edge, random or all")
-      ->check(CLI::IsMember({"edge", "random", "all"}))
+  command->add_option("--cases", options->cases, "edge, random, all (both) or long")
+      ->check(CLI::IsMember({"edge", "random", "all", "long"}))
       ->capture_default_str();
-  command->add_option("--only", options->only, "Of the edge cases those whose name contains this")->type_name("TEXT");
+  command->add_option("--only", options->only, "Of the named cases those whose name contains this")->type_name("TEXT");
   command->add_option("--count", options->count, "Random batches")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

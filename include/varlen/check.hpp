@@ -38,8 +38,10 @@ struct Comparison {
 /// Compares what `tensors.out` (and `tensors.lse`, if present) hold with the reference, computed here in float64. Slow.
 VARLEN_API Comparison compare_with_reference(const Batch& batch, const Tensors& tensors);
 
-enum class CheckCases : std::int32_t { kEdge = 0, kRandom = 1, kAll = 2 };
-/// "edge", "random" or "all".
+/// kAll: edge cases, then random ones. kLong: the batches of FlashInfer's issue 1103, and all pairs of some lengths;
+/// minutes each in the emulator.
+enum class CheckCases : std::int32_t { kEdge = 0, kRandom = 1, kAll = 2, kLong = 3 };
+/// "edge", "random", "all" or "long".
 VARLEN_API CheckCases check_cases_named(const std::string& name);
 
 /// Called before every case and once after the last.
@@ -73,7 +75,7 @@ struct CheckOptions {
 };
 
 struct CheckFailure {
-  std::string name;     ///< of the edge case, or "random"
+  std::string name;     ///< of the named case, or "random"
   std::string message;  ///< one line
   bool random = false;
   std::uint64_t seed = 0;           ///< random cases: `count = 1` with this seed runs just this case again
@@ -93,7 +95,7 @@ struct CheckSummary {
   std::string timeline;
 };
 
-/// Runs named edge cases, then random batches. Each is computed twice, once among clean neighbours and once among NaN,
+/// Runs named cases, then random batches. Each is computed twice, once among clean neighbours and once among NaN,
 /// Inf and huge values: every row is compared with the reference, the bits of both runs with each other, and every byte
 /// that belongs to no row with what it was. Memory around every tensor is inaccessible: an access beyond it ends the
 /// process.

@@ -15,8 +15,10 @@ struct EdgeCase {
   std::vector<PlanTarget> targets;
 };
 std::vector<EdgeCase> edge_cases();
+/// Longer ones, in just the same way: minutes each in the emulator.
+std::vector<EdgeCase> long_cases();
 
-// Their parts, one file each.
+// The parts of edge_cases(), one file each.
 std::vector<Case> length_cases();  // which lengths, how many requests
 std::vector<Case> data_cases();    // values, dtypes, heads, head dims, scoring
 std::vector<Case> layout_cases();  // where the data lie

@@ -17,8 +17,9 @@ CheckCases check_cases_named(const std::string& name) {
   if (name == "edge") return CheckCases::kEdge;
   if (name == "random") return CheckCases::kRandom;
   if (name == "all") return CheckCases::kAll;
+  if (name == "long") return CheckCases::kLong;
   throw Error(ErrorCode::kInvalidArgument, "cases", Error::kNoIndex, name,
-              fmt::format("cases = {} must be edge, random or all", name));
+              fmt::format("cases = {} must be edge, random, all or long", name));
 }
 
 std::vector<SchedulePolicy> schedule_policies_named(const std::string& name) {
@@ -31,6 +32,17 @@ std::vector<SchedulePolicy> schedule_policies_named(const std::string& name) {
 }
 
 namespace {
+
+std::vector<check::EdgeCase> named_cases(CheckCases cases) {
+  switch (cases) {
+    case CheckCases::kRandom:
+      return {};
+    case CheckCases::kLong:
+      return check::long_cases();
+    default:
+      return check::edge_cases();
+  }
+}
 
 std::string full_name(const check::EdgeCase& edge, const PlanTarget& target) {
   return edge.test.name + "/" + target.name;
@@ -128,10 +140,10 @@ class Checker {
 
 CheckSummary run_checks(const CheckOptions& options) {
   check_options(options);
-  std::vector<check::EdgeCase> edges;
-  if (options.cases != CheckCases::kRandom) edges = check::edge_cases();
+  std::vector<check::EdgeCase> edges = named_cases(options.cases);
   check::adapt_to(options.backend, edges);
-  const std::int64_t random_cases = options.cases == CheckCases::kEdge ? 0 : options.count;
+  const bool any_random = options.cases == CheckCases::kRandom || options.cases == CheckCases::kAll;
+  const std::int64_t random_cases = any_random ? options.count : 0;
   std::int64_t total = random_cases;
   for (check::EdgeCase& edge : edges) {
     std::erase_if(edge.targets, [&](const PlanTarget& target) {

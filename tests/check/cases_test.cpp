@@ -132,6 +132,7 @@ TEST(RunChecks, TheReferencePassesItsOwnChecks) {
 TEST(RunChecks, RefusesWhatItDoesNotKnow) {
   EXPECT_THROW(check_cases_named("some"), Error);
   EXPECT_EQ(check_cases_named("all"), CheckCases::kAll);
+  EXPECT_EQ(check_cases_named("long"), CheckCases::kLong);
   CheckOptions options;
   options.count = -1;
   EXPECT_THROW(run_checks(options), Error);

@@ -172,7 +172,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   const std::size_t warps = threads / kWarpThreads;
   shared_.reset(launch_.shared_bytes, static_cast<int>(warps));
   words_.reset(launch_.shared_bytes, static_cast<int>(warps));
-  warps_.assign(warps, {kAllLanes, 0, 0, Operation::kNone, Clock(warps, 0)});
+  warps_.assign(warps, {kAllLanes, 0, 0, Operation::kNone, Clock(warps, 0), Clock(warps, 0)});
   scheduler_.begin_block(launches_, block_, static_cast<int>(warps));
   events_.begin_block(block_, static_cast<int>(warps), launch_.trace != nullptr);
   for (std::size_t w = 0; w < warps; ++w) warps_[w].clock[w] = 1;
@@ -181,7 +181,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   uses_tensor_ = false;
   commits_ = 0;
   tensor_products_.clear();
-  named_barriers_.fill({0, Clock(warps, 0), {}, {}});
+  named_barriers_.fill({0, Clock(warps, 0), Clock(warps, 0), {}, {}});
   deliveries_.clear();
   registers_.assign((warps + 3) / 4, 0);
   threads_ = std::make_unique<Thread[]>(threads);

@@ -55,7 +55,7 @@ inline constexpr TensorProduct::Element kTensorElement<Float8E4M3> = TensorProdu
 template <int kColumns>
 class TensorWords {
  public:
-  TensorWords() : registers_(word_) {}
+  TensorWords() : registers_(&word_[0]) {}
   std::uint32_t& operator[](int column) {
     registers_.touch();
     return word_[column];
