@@ -105,6 +105,11 @@ std::optional<std::string> TensorMemory::check_readers(std::size_t granule, cons
   return std::nullopt;
 }
 
+/// The granule is written after all of them: whoever is after that is after them, too.
+void TensorMemory::forget_loads(std::size_t granule) {
+  std::fill_n(loaded_.begin() + static_cast<std::ptrdiff_t>(granule * warps_), warps_, 0);
+}
+
 std::optional<std::string> TensorMemory::begin_load(const TensorRange& range, const TensorActor& actor) {
   if (auto fault = check_allocated(range.column, range.columns, actor)) return fault;
   auto fault = first_fault(range, [&](std::size_t i) -> std::optional<std::string> {
@@ -145,6 +150,7 @@ std::optional<std::string> TensorMemory::begin_store(const TensorRange& range, c
   for_each(range, [&](std::size_t i) {
     ++granules_[i].stores;
     granules_[i].user = actor.thread;
+    forget_loads(i);
   });
   return std::nullopt;
 }
@@ -193,7 +199,10 @@ std::optional<std::string> TensorMemory::begin_product_write(const TensorRange& 
     return check_readers(i, actor, "written here");
   });
   if (fault) return (adds ? "adds to " : "writes ") + *fault;
-  for_each(range, [&](std::size_t i) { ++granules_[i].products_writing; });
+  for_each(range, [&](std::size_t i) {
+    ++granules_[i].products_writing;
+    forget_loads(i);
+  });
   return std::nullopt;
 }
 
@@ -239,7 +248,7 @@ std::optional<std::string> TensorMemory::free(std::uint32_t address, int columns
   if (fault) return "frees " + *fault;
   for_each(range, [&](std::size_t i) {
     granules_[i] = {};
-    std::fill_n(loaded_.begin() + static_cast<std::ptrdiff_t>(i * warps_), warps_, 0);
+    forget_loads(i);
   });
   allocations_.erase(found);
   return std::nullopt;

@@ -100,6 +100,7 @@ class TensorMemory {
                                            const std::string& does) const;
   std::optional<std::string> check_writer(const Granule& granule, const TensorActor& actor,
                                           const std::string& does) const;
+  void forget_loads(std::size_t granule);
 
   std::vector<std::uint32_t> words_;   // [lane][column]
   std::vector<Granule> granules_;      // [quarter][column]

@@ -1,0 +1,14 @@
+#include "emulator/planted_faults.hpp"
+#include "gpu/emulator/operations.hpp"
+#include "kernel/forward_wgmma.hpp"
+
+namespace varlen::emulator::test {
+
+PlantedKernel planted_kernel() {
+  using Shape = kernel::ForwardWgmmaShape<gpu::Float16, 64, 64>;
+  return {GpuArchitecture::kSm90a,
+          kernel::Forward::kWgmma,
+          {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
+}
+
+}  // namespace varlen::emulator::test
