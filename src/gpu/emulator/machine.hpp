@@ -290,8 +290,8 @@ class Machine {
     std::array<std::uint8_t, kWarpThreads> turn{};  // operations that each lane may still do in this turn
     std::uint8_t first_lane = 0;
     std::uint32_t tensor_fenced = 0;  // lanes that have called fence_tensor_before_sync() since the last access
-    std::vector<TensorTransfer> tensor_loads;  // not waited for
-    std::vector<TensorTransfer> tensor_stores;
+    std::vector<TensorTransfer> tensor_loads = {};  // not waited for
+    std::vector<TensorTransfer> tensor_stores = {};
   };
   /// The newest phase that a warp has seen complete, and when in the warp's time.
   struct Seen {

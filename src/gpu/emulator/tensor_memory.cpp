@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "gpu/emulator/operations.hpp"
+
 namespace varlen::gpu::emulator {
 namespace {
 
