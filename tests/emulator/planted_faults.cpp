@@ -1,6 +1,8 @@
 // Runs an emulated kernel on batches that bring out what it does, for scripts/mutations: with a fault planted in the
 // kernel, one of the emulator's detectors must speak. What comes out is not looked at. There is a program for each
 // kernel, so that a planted fault is compiled in seconds.
+#include "emulator/planted_faults.hpp"
+
 #include <fmt/format.h>
 
 #include <stdexcept>
@@ -8,7 +10,6 @@
 #include <vector>
 
 #include "emulator/attention_case.hpp"
-#include "emulator/planted_faults.hpp"
 
 namespace varlen::emulator {
 

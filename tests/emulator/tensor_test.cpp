@@ -457,6 +457,21 @@ TEST(TensorOrder, ProductsAreOfKnownShapesAndMatrices) {
                "free_tensor_memory frees column 0 of lanes 0 to 31, which a product in flight writes");
 }
 
+TEST(TensorOrder, CommitsAreWaitedForBeforeTheBlockEnds) {
+  const auto commit = [](bool waits) {
+    return fault_with(32, [=](TensorAddress) {
+      if (!issues()) return;
+      if (lane_index() == 0) commit_tensor_products(kBarrier);
+      sync_warp();
+      if (waits) wait_for(kBarrier, 0);
+    });
+  };
+  EXPECT_EQ(commit(true), "");
+  expect_fault(commit(false),
+               "block 0: a commit of products arrives at the barrier at shared byte 32784, for whose "
+               "phase 0 nobody waits: the block may be gone by then");
+}
+
 /// The same under every schedule: what is right stays right, results included.
 TEST(TensorOrder, SchedulesAgree) {
   for (const SchedulePolicy policy : {SchedulePolicy::kRandom, SchedulePolicy::kEarly, SchedulePolicy::kLate,

@@ -313,6 +313,7 @@ class Machine {
     Clock arrived_past;
     std::vector<Seen> seen;  // by warp
     std::vector<Thread*> waiting;
+    std::int64_t committed = -1;  // the last phase that a commit of products arrived in
   };
   struct NamedBarrier {
     int threads;  // 0: nobody has arrived

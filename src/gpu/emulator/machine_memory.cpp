@@ -112,6 +112,7 @@ void Machine::deliver(std::size_t which) {
     Clock done(tensor_commits_ + 1, 0);
     done[tensor_commits_] = delivery.commit;
     merge_clock(done, delivery.clock);
+    barrier.committed = barrier.phases;
     arrive_at({delivery.barrier}, barrier, done, delivery.past);
     events_.arrive(delivery.barrier, delivery.thread, true, barrier.phases);
     return;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -212,10 +213,24 @@ void Machine::do_tensor_products(std::uint32_t commit) {
   }
 }
 
+/// When a block ends nothing of it is allocated, and no commit is still to arrive: its barrier would be gone. (PTX ISA:
+/// tcgen05.alloc: what is allocated must be freed before the kernel exits; mbarrier: its memory must be valid.)
 void Machine::check_tensor_memory() const {
   if (!uses_tensor_) return;
-  if (const auto leak = tensor_.leak()) {
-    throw Error(ErrorCode::kInternal, "kernel", Error::kNoIndex, "", fmt::format("block {}: {}", block_, *leak));
+  const auto fail_block = [this](const std::string& what) {
+    throw Error(ErrorCode::kInternal, "kernel", Error::kNoIndex, "", fmt::format("block {}: {}", block_, what));
+  };
+  if (const auto leak = tensor_.leak()) fail_block(*leak);
+  for (const auto& [address, barrier] : barriers_) {
+    const std::int64_t committed = barrier.committed;
+    if (committed < 0 || std::any_of(barrier.seen.begin(), barrier.seen.end(),
+                                     [committed](const Seen& seen) { return seen.phase >= committed; })) {
+      continue;
+    }
+    fail_block(
+        fmt::format("a commit of products arrives at the barrier at shared byte {}, for whose phase {} nobody "
+                    "waits: the block may be gone by then",
+                    address, committed));
   }
 }
 
