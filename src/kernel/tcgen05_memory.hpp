@@ -28,9 +28,9 @@ struct ForwardTcgen05Shape {
   static constexpr int kWorkSlots = 4;
   // Of 65,536 registers.
   static constexpr int kThreads = 4 * gpu::kWarpgroupThreads;
-  static constexpr int kSoftmaxRegisters = 192;
-  static constexpr int kFinisherRegisters = 80;
-  static constexpr int kOtherRegisters = 48;
+  static constexpr int kSoftmaxRegisters = 160;
+  static constexpr int kFinisherRegisters = 104;
+  static constexpr int kOtherRegisters = 88;
   static_assert((2 * kSoftmaxRegisters + kFinisherRegisters + kOtherRegisters) * gpu::kWarpgroupThreads == 65536);
   using Queries = PanelMatrix<kRows, kDimQk>;
   using Keys = PanelMatrix<kKeys, kDimQk>;

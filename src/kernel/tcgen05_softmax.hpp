@@ -15,6 +15,10 @@ class Tcgen05Softmax {
   using Memory = Tcgen05Memory<Shape>;
   using Element = typename Shape::Element;
   static constexpr int kKeys = Shape::kKeys;
+  // Scores are in registers in two parts, keys 0 to 63 and the others: all at once, the compiler spills them. The first
+  // part is loaded twice, for the largest score and for the weights. The weights of the second part are stored first:
+  // they lie over scores of the second part, and so do those of the first.
+  static constexpr int kPart = kKeys / 2;
   // Sums and maxima of a row are found as so many: one chain of 128 additions would take as long as all exponentials.
   static constexpr int kChains = 4;
 
@@ -44,16 +48,18 @@ class Tcgen05Softmax {
       wait_together(Memory::score_full(half()), scores_.parity());
       scores_.advance();
       gpu::fence_tensor_after_sync();
-      float score[kKeys];
-      load_scores(score);
-      turn(score);
-      if (begin < seen_by_all.begin || begin + kKeys > seen_by_all.end) {
-        mask(seen.begin - begin, seen.end - begin, score);
+      float score[kPart];
+      float max = minus_infinity();
+      for (int part = 0; part < 2; ++part) {
+        load_scores(part, begin, seen, seen_by_all, score);
+        max = __builtin_fmaxf(max, largest(score));
       }
-      const float factor = raise_reference(state, largest(score), parameters_.log2_per_one);
+      const float factor = raise_reference(state, max, parameters_.log2_per_one);
       // The scores say that the sums of the steps before are done; those of this one wait for its weights.
       if (begin > 0 && gpu::count_votes(factor != 1.0F) > 0) rescale_out(factor);
-      store_weights(state, score);
+      store_weights(1, state, score);
+      load_scores(0, begin, seen, seen_by_all, score);
+      store_weights(0, state, score);
       gpu::wait_tensor_stores();
       gpu::fence_tensor_before_sync();
       arrive_together(Memory::weight_full(half()));
@@ -61,37 +67,44 @@ class Tcgen05Softmax {
     hand_over(state);
   }
 
-  VARLEN_DEVICE void load_scores(float (&score)[kKeys]) const {
-    gpu::TensorWords<kKeys> words;
-    gpu::load_tensor(words, tensor_ + Shape::scores(half()));
+  /// Of one part of a step, as numbers that rise with the logits; −∞ where the row does not see the key.
+  VARLEN_DEVICE void load_scores(int part, std::int32_t begin, const SeenKeys& seen, const SeenKeys& seen_by_all,
+                                 float (&score)[kPart]) const {
+    gpu::TensorWords<kPart> words;
+    gpu::load_tensor(words, tensor_ + (Shape::scores(half()) + static_cast<std::uint32_t>(part * kPart)));
     gpu::wait_tensor_loads(words);
     VARLEN_UNROLL
-    for (int key = 0; key < kKeys; ++key) score[key] = gpu::word_as_float(words[key]);
+    for (int key = 0; key < kPart; ++key) score[key] = gpu::word_as_float(words[key]);
+    turn(score);
+    const std::int32_t first = begin + part * kPart;
+    if (first < seen_by_all.begin || first + kPart > seen_by_all.end) {
+      mask(seen.begin - first, seen.end - first, score);
+    }
   }
 
-  /// To numbers that rise with the logits: signs turned for a negative scale, capped if the batch asks for it.
-  VARLEN_DEVICE void turn(float (&score)[kKeys]) const {
+  /// Signs turned for a negative scale, capped if the batch asks for it.
+  VARLEN_DEVICE void turn(float (&score)[kPart]) const {
     if (parameters_.score_sign != 1.0F) {
       VARLEN_UNROLL
-      for (int key = 0; key < kKeys; ++key) score[key] *= parameters_.score_sign;
+      for (int key = 0; key < kPart; ++key) score[key] *= parameters_.score_sign;
     }
     if (parameters_.soft_cap > 0.0F) {
       VARLEN_UNROLL
-      for (int key = 0; key < kKeys; ++key) score[key] = capped(parameters_, score[key]);
+      for (int key = 0; key < kPart; ++key) score[key] = capped(parameters_, score[key]);
     }
   }
 
-  VARLEN_DEVICE static void mask(std::int32_t seen_begin, std::int32_t seen_end, float (&score)[kKeys]) {
+  VARLEN_DEVICE static void mask(std::int32_t seen_begin, std::int32_t seen_end, float (&score)[kPart]) {
     VARLEN_UNROLL
-    for (int key = 0; key < kKeys; ++key) {
+    for (int key = 0; key < kPart; ++key) {
       if (key < seen_begin || key >= seen_end) score[key] = minus_infinity();
     }
   }
 
-  VARLEN_DEVICE static float largest(const float (&score)[kKeys]) {
+  VARLEN_DEVICE static float largest(const float (&score)[kPart]) {
     float max[kChains];
     VARLEN_UNROLL
-    for (int key = 0; key < kKeys; ++key) {
+    for (int key = 0; key < kPart; ++key) {
       max[key % kChains] = key < kChains ? score[key] : __builtin_fmaxf(max[key % kChains], score[key]);
     }
     return __builtin_fmaxf(__builtin_fmaxf(max[0], max[1]), __builtin_fmaxf(max[2], max[3]));
@@ -112,14 +125,14 @@ class Tcgen05Softmax {
     }
   }
 
-  /// Scores to weights relative to the row's reference, which are summed and stored.
-  VARLEN_DEVICE void store_weights(RowState& state, const float (&score)[kKeys]) const {
+  /// One part's scores to weights relative to the row's reference, which are summed and stored.
+  VARLEN_DEVICE void store_weights(int part, RowState& state, const float (&score)[kPart]) const {
     constexpr int kColumns = 16;  // of two weights each
     // A row that has seen nothing has only −inf here; any finite reference turns them into zeros.
     const float reference = state.reference == minus_infinity() ? 0.0F : state.reference;
     float sum[kChains] = {};
     VARLEN_UNROLL
-    for (int first = 0; first < kKeys; first += 2 * kColumns) {
+    for (int first = 0; first < kPart; first += 2 * kColumns) {
       gpu::TensorWords<kColumns> words;
       VARLEN_UNROLL
       for (int i = 0; i < kColumns; ++i) {
@@ -130,11 +143,12 @@ class Tcgen05Softmax {
         sum[(key + 1) % kChains] += high;
         words[i] = gpu::pack<Element>(low, high);
       }
-      gpu::store_tensor(tensor_ + (Shape::weights(half()) + static_cast<std::uint32_t>(first / 2)), words);
+      gpu::store_tensor(tensor_ + (Shape::weights(half()) + static_cast<std::uint32_t>((part * kPart + first) / 2)),
+                        words);
     }
     state.sum += (sum[0] + sum[1]) + (sum[2] + sum[3]);
   }
-  VARLEN_DEVICE float weight(const float (&score)[kKeys], int key, float reference) const {
+  VARLEN_DEVICE float weight(const float (&score)[kPart], int key, float reference) const {
     constexpr int kPolynomialOf = 4;  // one of so many goes to the units that multiply and add
     const float exponent = (score[key] - reference) * parameters_.log2_per_one;
     return key % kPolynomialOf == kPolynomialOf - 1 ? exp2_polynomial(exponent) : gpu::exp2_fast(exponent);
