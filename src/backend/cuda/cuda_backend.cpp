@@ -41,21 +41,41 @@ Kernels wgmma_kernels(std::index_sequence<kShape...> /*shapes*/) {
   return {forward_wgmma_instance<kInput, kernel::kHeadDims[kShape].qk, kernel::kHeadDims[kShape].vo>()...};
 }
 
+template <Dtype kInput, std::size_t... kShape>
+Kernels tcgen05_kernels(std::index_sequence<kShape...> /*shapes*/) {
+  return {forward_tcgen05_instance<kInput, kernel::kHeadDims[kShape].qk, kernel::kHeadDims[kShape].vo>()...};
+}
+/// By kernel::Forward.
+template <Dtype kInput>
+std::array<Kernels, 3> all_kernels() {
+  return {mma_kernels<kInput>(std::make_index_sequence<kernel::kShapes>()),
+          wgmma_kernels<kInput>(std::make_index_sequence<kernel::kWgmmaShapes>()),
+          tcgen05_kernels<kInput>(std::make_index_sequence<kernel::kTcgen05Shapes>())};
+}
+
 Kernel select_kernel(const RaggedBatch& batch, kernel::Forward forward) {
-  constexpr std::make_index_sequence<kernel::kShapes> kMma;
-  constexpr std::make_index_sequence<kernel::kWgmmaShapes> kWgmma;
-  static const Kernels kFp16[] = {mma_kernels<Dtype::kFloat16>(kMma), wgmma_kernels<Dtype::kFloat16>(kWgmma)};
-  static const Kernels kBf16[] = {mma_kernels<Dtype::kBFloat16>(kMma), wgmma_kernels<Dtype::kBFloat16>(kWgmma)};
+  static const auto kFp16 = all_kernels<Dtype::kFloat16>();
+  static const auto kBf16 = all_kernels<Dtype::kBFloat16>();
   const auto shape = static_cast<std::size_t>(kernel::select_shape(batch));
   return (batch.input_dtype == Dtype::kFloat16 ? kFp16 : kBf16)[static_cast<std::size_t>(forward)][shape];
 }
 
-/// The newest architecture whose kernels the device runs, and the caller allows. Devices of Blackwell run those of
-/// sm_80 for now: forward_tcgen05 is not compiled for them yet.
-GpuArchitecture architecture_of(std::int32_t device, GpuArchitecture allowed) {
+/// The newest architecture that the device has kernels of: sm_80 unless there are some for it alone.
+GpuArchitecture architecture_of(std::int32_t device) {
   int major = 0;
+  int minor = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "asking for an attribute");
-  return major == 9 && allowed != GpuArchitecture::kSm80 ? GpuArchitecture::kSm90a : GpuArchitecture::kSm80;
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "asking for an attribute");
+  if (major == 9) return GpuArchitecture::kSm90a;
+  return major == 10 && (minor == 0 || minor == 3) ? GpuArchitecture::kSm100a : GpuArchitecture::kSm80;
+}
+
+/// The kernel for a batch that may have boxes, of those that the caller allows. No GPU has run forward_tcgen05 yet, so it
+/// runs for those only who ask for it.
+kernel::Forward forward_of(GpuArchitecture device, GpuArchitecture allowed) {
+  const bool runs_tcgen05 = device == GpuArchitecture::kSm100a && allowed == GpuArchitecture::kSm100a;
+  const bool runs_wgmma = device == GpuArchitecture::kSm90a && allowed != GpuArchitecture::kSm80;
+  return runs_tcgen05 ? kernel::Forward::kTcgen05 : runs_wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma;
 }
 
 /// Blocks that the current device holds at once. Throws Error(kUnsupported) if it holds none.
@@ -146,16 +166,20 @@ DeviceInfo device_info(std::int32_t device) {
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {
   check_device(device);
   const CurrentDevice current(device);
-  const bool wgmma = architecture_of(device, architecture) == GpuArchitecture::kSm90a &&
-                     kernel::may_have_boxes(batch, kernel::Forward::kWgmma);
+  kernel::Forward forward = forward_of(architecture_of(device), architecture);
+  if (!kernel::may_have_boxes(batch, forward)) forward = kernel::Forward::kMma;
+  const bool boxed = forward != kernel::Forward::kMma;
   const kernel::HeadDims dims = kernel::kHeadDims[kernel::select_shape(batch)];
   PlanTarget target;
   target.name = fmt::format("cuda:{}", device);
-  if (wgmma || dims.vo <= 128) target.tile_shapes.push_back({128, kCostPerBlock});
-  target.tile_shapes.push_back({64, target.tile_shapes.empty() ? kCostPerBlock : kCostPerBlock * 5 / 8});
-  target.key_block = wgmma && dims.vo <= 128 ? 128 : 64;
-  target.workers =
-      resident_blocks(batch, select_kernel(batch, wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma), device);
+  if (forward == kernel::Forward::kTcgen05) {
+    target.tile_shapes = PlanTarget::b200().tile_shapes;
+  } else {
+    if (boxed || dims.vo <= 128) target.tile_shapes.push_back({128, kCostPerBlock});
+    target.tile_shapes.push_back({64, target.tile_shapes.empty() ? kCostPerBlock : kCostPerBlock * 5 / 8});
+  }
+  target.key_block = boxed && dims.vo <= 128 ? 128 : 64;
+  target.workers = resident_blocks(batch, select_kernel(batch, forward), device);
   // Not device_info(): asking for all properties is slow, and this is called for every batch.
   int l2_bytes = 0;
   check(cudaDeviceGetAttribute(&l2_bytes, cudaDevAttrL2CacheSize, device), "asking for an attribute");
@@ -191,16 +215,15 @@ std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t de
 }
 
 void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int64_t most_merges, ResidentPlan& plan) {
-  plan.architecture = architecture_of(plan.device, GpuArchitecture::kNewest);
+  plan.architecture = architecture_of(plan.device);
   const auto launch_of = [&](kernel::Forward forward) {
     const Kernel kernel = select_kernel(batch, forward);
     const std::int64_t resident = resident_blocks(batch, kernel, plan.device);
     return ResidentPlan::Forward{kernel, static_cast<int>(std::min(resident, most_items))};
   };
   plan.mma = launch_of(kernel::Forward::kMma);
-  if (plan.architecture == GpuArchitecture::kSm90a && kernel::may_have_boxes(batch, kernel::Forward::kWgmma)) {
-    plan.wgmma = launch_of(kernel::Forward::kWgmma);
-  }
+  const kernel::Forward boxed = forward_of(plan.architecture, plan.architecture);
+  if (kernel::may_have_boxes(batch, boxed)) plan.boxed = launch_of(boxed);
   constexpr std::int64_t kMergeBlocks = 2048;  // about as many as run at once on the largest devices
   plan.merge_blocks = static_cast<int>(std::min(kMergeBlocks, most_merges * kernel::kMergeShares));
 }
@@ -232,12 +255,12 @@ void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanT
   const CurrentDevice current(plan.device);
   auto* const on_stream = static_cast<cudaStream_t>(stream);
   std::optional<kernel::Boxes> boxes;
-  if (architecture != GpuArchitecture::kSm80 && plan.architecture == GpuArchitecture::kSm90a) {
-    boxes = kernel::make_boxes(kernel::Forward::kWgmma, batch, target, tensors, parameters, plan.longest,
-                               encode_tensor_map);
+  const kernel::Forward allowed = forward_of(plan.architecture, architecture);
+  if (allowed != kernel::Forward::kMma) {
+    boxes = kernel::make_boxes(allowed, batch, target, tensors, parameters, plan.longest, encode_tensor_map);
   }
   if (boxes) parameters.boxes = *boxes;
-  const ResidentPlan::Forward& forward = boxes ? plan.wgmma : plan.mma;
+  const ResidentPlan::Forward& forward = boxes ? plan.boxed : plan.mma;
   if (plan.counts != nullptr || forward.blocks < item_count(plan.view)) {
     check(cudaMemsetAsync(parameters.counter, 0, sizeof(*parameters.counter), on_stream), "clearing the workspace");
   } else {

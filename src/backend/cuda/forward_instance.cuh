@@ -5,7 +5,9 @@
 
 #include "backend/cuda/launch.hpp"
 #include "gpu/ptx/operations.hpp"
+#include "gpu/ptx/tensor_operations.hpp"
 #include "kernel/forward_mma.hpp"
+#include "kernel/forward_tcgen05.hpp"
 #include "kernel/forward_wgmma.hpp"
 
 namespace varlen::cuda {
@@ -23,6 +25,12 @@ template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
     forward_wgmma_kernel(const __grid_constant__ kernel::ForwardParameters parameters) {
   kernel::forward_wgmma<Shape>(parameters);
+}
+
+template <class Shape>
+__global__ void __launch_bounds__(Shape::kThreads, 1)
+    forward_tcgen05_kernel(const __grid_constant__ kernel::ForwardParameters parameters) {
+  kernel::forward_tcgen05<Shape>(parameters);
 }
 
 using ForwardKernel = void (*)(const kernel::ForwardParameters);
@@ -51,6 +59,12 @@ template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_wgmma_instance() {
   using Shape = kernel::ForwardWgmmaShape<ElementOf<kInput>, kDimQk, kDimVo>;
   return launcher<Shape, forward_wgmma_kernel<Shape>>();
+}
+
+template <Dtype kInput, int kDimQk, int kDimVo>
+Kernel forward_tcgen05_instance() {
+  using Shape = kernel::ForwardTcgen05Shape<ElementOf<kInput>, kDimQk, kDimVo>;
+  return launcher<Shape, forward_tcgen05_kernel<Shape>>();
 }
 
 }  // namespace varlen::cuda

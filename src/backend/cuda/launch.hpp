@@ -24,11 +24,13 @@ struct Kernel {
 };
 
 /// For fp16 or bf16 and head dims of kernel::kHeadDims. Defined in instances/; forward_wgmma is compiled for sm_90a
-/// only.
+/// only, forward_tcgen05 for sm_100a and sm_103a.
 template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_mma_instance();
 template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_wgmma_instance();
+template <Dtype kInput, int kDimQk, int kDimVo>
+Kernel forward_tcgen05_instance();
 
 cudaError_t launch_merge_partials(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);
 

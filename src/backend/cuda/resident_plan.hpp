@@ -30,7 +30,7 @@ struct ResidentPlan {
   };
   GpuArchitecture architecture = GpuArchitecture::kSm80;  // of the device
   Forward mma;
-  Forward wgmma;  // of kSm90a
+  Forward boxed;  // forward_wgmma or forward_tcgen05, if the device has one and the batch may have boxes
   kernel::LongestRequest longest;
   int merge_blocks = 0;
 };
