@@ -70,8 +70,8 @@ GpuArchitecture architecture_of(std::int32_t device) {
   return major == 10 && (minor == 0 || minor == 3) ? GpuArchitecture::kSm100a : GpuArchitecture::kSm80;
 }
 
-/// The kernel for a batch that may have boxes, of those that the caller allows. No GPU has run forward_tcgen05 yet, so it
-/// runs for those only who ask for it.
+/// The kernel for a batch that may have boxes, of those that the caller allows. No GPU has run forward_tcgen05 yet, so
+/// it runs for those only who ask for it.
 kernel::Forward forward_of(GpuArchitecture device, GpuArchitecture allowed) {
   const bool runs_tcgen05 = device == GpuArchitecture::kSm100a && allowed == GpuArchitecture::kSm100a;
   const bool runs_wgmma = device == GpuArchitecture::kSm90a && allowed != GpuArchitecture::kSm80;
