@@ -71,9 +71,13 @@ GpuArchitecture architecture_of(std::int32_t device) {
 }
 
 /// The kernel for a batch that may have boxes, of those that the caller allows. No GPU has run forward_tcgen05 yet, so
-/// it runs for those only who ask for it.
+/// it runs only for those who ask for it, and who asks is told if the device cannot. Throws Error(kUnsupported) then.
 kernel::Forward forward_of(GpuArchitecture device, GpuArchitecture allowed) {
-  const bool runs_tcgen05 = device == GpuArchitecture::kSm100a && allowed == GpuArchitecture::kSm100a;
+  const bool runs_tcgen05 = allowed == GpuArchitecture::kSm100a;
+  if (runs_tcgen05 && device != GpuArchitecture::kSm100a) {
+    refuse(ErrorCode::kUnsupported, "architecture", Error::kNoIndex, "sm_100a",
+           "needs a device of compute capability 10.0 or 10.3, which this one is not");
+  }
   const bool runs_wgmma = device == GpuArchitecture::kSm90a && allowed != GpuArchitecture::kSm80;
   return runs_tcgen05 ? kernel::Forward::kTcgen05 : runs_wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma;
 }
