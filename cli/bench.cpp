@@ -258,7 +258,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--backend", options->backend, "auto, cpu or cuda; auto means the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  command->add_option("--arch", options->archs, "Whose kernels run on a CUDA device: newest, sm_80, sm_90a")
+  command->add_option("--arch", options->archs, "Whose kernels run on a CUDA device: newest, sm_80, sm_90a, sm_100a")
       ->type_name("NAME,...")
       ->capture_default_str();
   command->add_flag("--batch-invariant", options->batch_invariant, "A request's bits never depend on the others");

@@ -104,8 +104,7 @@ std::string rates_line(const GpuRates& rates) {
 }
 
 std::string about(KernelOrder order) {
-  return order == KernelOrder::kHopper ? "forward_wgmma, bf16"
-                                       : "a blueprint for Blackwell, which varlen does not have; bf16";
+  return order == KernelOrder::kHopper ? "forward_wgmma, bf16" : "a blueprint for Blackwell, not varlen's kernel; bf16";
 }
 
 std::vector<std::string> cells_of(const Row& row, bool with_measured) {

@@ -27,8 +27,8 @@ VARLEN_API const char* backend_name(Backend backend) noexcept;
 VARLEN_API Backend backend_named(const std::string& name);
 
 /// The newest GPU whose instructions may run. kNewest: the device's own; the emulator's is sm_90a. A kernel that cannot
-/// run a batch leaves it to that of sm_80. kSm100a, forward_tcgen05, is compiled and runs in the emulator, but has never
-/// run on a Blackwell GPU: there kNewest means kSm80, and devices that are no Blackwell refuse kSm100a.
+/// run a batch leaves it to that of sm_80. kSm100a, forward_tcgen05, is compiled and runs in the emulator, but has
+/// never run on a Blackwell GPU: there kNewest means kSm80, and devices that are no Blackwell refuse kSm100a.
 enum class GpuArchitecture : std::int32_t { kNewest = 0, kSm80 = 80, kSm90a = 90, kSm100a = 100 };
 /// "newest", "sm_80", "sm_90a" or "sm_100a".
 VARLEN_API GpuArchitecture gpu_architecture_named(const std::string& name);
