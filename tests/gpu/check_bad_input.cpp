@@ -101,6 +101,11 @@ std::vector<BadCall> bad_data(std::int64_t workspace, std::int32_t device) {
   calls.push_back({"a workspace in memory of the host", {kInvalid, "workspace.data", ""}, [](Call& call) {
                      call.workspace.data = host_memory();
                    }});
+  if (device_info(device).compute_major != 10) {
+    calls.push_back({"a kernel for Blackwell on another device",
+                     {ErrorCode::kUnsupported, "architecture", "sm_100a"},
+                     [](Call& call) { call.options.architecture = GpuArchitecture::kSm100a; }});
+  }
   const std::int32_t other = device == 0 ? 1 : 0;
   calls.push_back({"tensors of another device than the plan's",
                    {kInvalid, "query.device_index", fmt::to_string(other)},

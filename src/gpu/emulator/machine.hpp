@@ -299,17 +299,17 @@ class Machine {
     std::uint32_t time = 0;
   };
   struct Barrier {
-    int arrivals;
-    int missing;
-    std::int64_t missing_bytes;  // of boxes; negative if they came before they were expected
-    std::uint32_t phases;        // complete
-    int maker;                   // the thread that made it
-    std::uint32_t made;          // when in the time of its warp
-    bool fenced;                 // fence_barriers() came after
-    std::size_t component;       // its place in clocks
-    Clock arriving;              // what is known to those who arrived
-    Clock arrived;               // the same when the newest complete phase was
-    Clock arriving_past;         // what had happened before they arrived
+    int arrivals = 0;
+    int missing = 0;
+    std::int64_t missing_bytes = 0;  // of boxes; negative if they came before they were expected
+    std::uint32_t phases = 0;        // complete
+    int maker = 0;                   // the thread that made it
+    std::uint32_t made = 0;          // when in the time of its warp
+    bool fenced = false;             // fence_barriers() came after
+    std::size_t component = 0;       // its place in clocks
+    Clock arriving;                  // what is known to those who arrived
+    Clock arrived;                   // the same when the newest complete phase was
+    Clock arriving_past;             // what had happened before they arrived
     Clock arrived_past;
     std::vector<Seen> seen;  // by warp
     std::vector<Thread*> waiting;

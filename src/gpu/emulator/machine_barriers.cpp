@@ -19,24 +19,14 @@ void Machine::init_barrier(SharedAddress barrier, int arrivals) {
   }
   if (arrivals <= 0) fail(self, Operation::kInitBarrier, fmt::format("has {} arrivals", arrivals));
   if (const auto fault = shared_.make_barrier(barrier.value, actor(self))) fail(self, Operation::kInitBarrier, *fault);
-  const Clock none(warps_.size(), 0);
-  const std::uint32_t made = warp_of(self).clock[static_cast<std::size_t>(self.index / kWarpThreads)];
-  const std::size_t component = components_++;
-  const Barrier made_barrier{arrivals,
-                             arrivals,
-                             0,
-                             0,
-                             self.index,
-                             made,
-                             false,
-                             component,
-                             none,
-                             none,
-                             none,
-                             none,
-                             std::vector<Seen>(warps_.size()),
-                             {}};
-  if (!barriers_.try_emplace(barrier.value, made_barrier).second) {
+  Barrier made;
+  made.arrivals = made.missing = arrivals;
+  made.maker = self.index;
+  made.made = warp_of(self).clock[static_cast<std::size_t>(self.index / kWarpThreads)];
+  made.component = components_++;
+  made.arriving = made.arrived = made.arriving_past = made.arrived_past = Clock(warps_.size(), 0);
+  made.seen.resize(warps_.size());
+  if (!barriers_.try_emplace(barrier.value, made).second) {
     fail(self, Operation::kInitBarrier, fmt::format("is at shared byte {}, where a barrier is", barrier.value));
   }
   events_.init_barrier(barrier.value, arrivals);
