@@ -44,7 +44,7 @@ void add_issue1103(std::vector<Case>& cases, bool sampled) {
 /// than keys included. Head dims take turns.
 void add_grid(std::vector<Case>& cases) {
   std::int32_t head_dim_qk = 128;
-  for (const std::size_t requests : {1, 2, 3, 9, 17}) {
+  for (const std::size_t requests : {1U, 2U, 3U, 9U, 17U}) {
     for (const std::int64_t queries : {1, 17, 177, 377, 977}) {
       for (const std::int64_t keys : {1, 17, 544, 977, 1999}) {
         for (const bool causal : {false, true}) {
