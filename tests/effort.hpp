@@ -12,4 +12,7 @@ inline std::int64_t scaled_by_effort(std::int64_t count) {
   return percent == nullptr ? count : std::max<std::int64_t>(1, count * std::atoll(percent) / 100);
 }
 
+/// Less than a normal run, as under a sanitizer: what is there once for each of many targets runs for some of them.
+inline bool effort_is_reduced() { return scaled_by_effort(100) < 100; }
+
 }  // namespace varlen::test

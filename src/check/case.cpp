@@ -18,10 +18,14 @@ std::vector<double> rounded_normals(std::int64_t count, Dtype dtype, double mean
   return values;
 }
 
-/// Factors around 1/2 to 2.
+/// Factors of 1/2 to 2, some of them negative, few of them 0.
 std::vector<double> scales(std::int64_t count, RandomBits& random) {
   std::vector<double> values(static_cast<std::size_t>(count));
-  for (double& value : values) value = static_cast<double>(static_cast<float>(std::exp2(2 * random.unit() - 1)));
+  for (double& value : values) {
+    value = static_cast<double>(static_cast<float>(std::exp2(2 * random.unit() - 1)));
+    if (random.one_in(8)) value = -value;
+    if (random.one_in(40)) value = 0;
+  }
   return values;
 }
 

@@ -78,7 +78,7 @@ class RowComparer {
 
   double tolerance(std::size_t row) const {
     if (!rounded_weights_) return out_tolerance(batch_.output_dtype);
-    return out_tolerance(batch_.output_dtype, batch_.input_dtype, expected_.visible[row]);
+    return out_tolerance(batch_.output_dtype, weights_dtype(batch_.input_dtype), expected_.visible[row]);
   }
 
   double compare_out(std::int64_t token, std::int32_t head, std::size_t row, const double* out) const {

@@ -34,10 +34,13 @@ inline double unit_roundoff(Dtype dtype) {
   }
 }
 
+/// To which 16 bits GPU kernels round weights: those of the inputs, or fp16, to which they widen fp8.
+inline Dtype weights_dtype(Dtype input) { return input == Dtype::kBFloat16 ? Dtype::kBFloat16 : Dtype::kFloat16; }
+
 /// Weights of fewer keys than these may all be rounded the same way.
 inline constexpr std::int64_t kFewKeys = 8;
 
-/// The same for a backend that rounds the weights p to the input's 16 bits, for a row that sees so many keys.
+/// The same for a backend that rounds the weights p to 16 bits, for a row that sees so many keys.
 ///
 /// Mostly that is the bound of 16-bit outputs, and a wider output cannot undo the rounding of p. But the bounds hold
 /// little more than one rounding at its worst (bf16: 2^-8 = 3.9e-3 of 4e-3). Roundings of many weights cancel each

@@ -120,8 +120,8 @@ std::vector<Support> support_table() {
   const std::string keys = "ragged, paged";
   return {{"cpu", inputs, outputs, head_dims, masks, keys},
           {"reference", inputs, outputs, head_dims, masks, keys},
-          {"cuda", "fp16 bf16", outputs, gpu_head_dims, masks, keys},
-          {"emulator", "fp16 bf16", outputs, gpu_head_dims, masks, keys}};
+          {"cuda", "fp16 bf16 fp8_e4m3", outputs, gpu_head_dims, masks, keys},
+          {"emulator", "fp16 bf16 fp8_e4m3", outputs, gpu_head_dims, masks, keys}};
 }
 
 }  // namespace varlen

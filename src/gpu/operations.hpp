@@ -25,9 +25,15 @@ namespace varlen::gpu {
 
 inline constexpr int kWarpThreads = 32;
 
-// ---- Element types: two bytes in memory, pairs of them in 32-bit registers, the lower half first.
+// ---- Element types: two bytes in memory, pairs of them in 32-bit registers, the lower half first; or one byte, four
+// of them in 32 bits, the first in the lowest.
 struct Float16 {};
 struct BFloat16 {};
+struct Float8E4M3 {};
+template <class Element>
+inline constexpr int kElementBytes = 2;
+template <>
+inline constexpr int kElementBytes<Float8E4M3> = 1;
 
 // ---- Registers that products of a warpgroup take over until they are waited for. Plain arrays on a GPU; the emulator
 // watches who touches them.
@@ -187,8 +193,20 @@ VARLEN_DEVICE float natural_log(float x);      ///< of a normal number, to about
 template <class Element>
 VARLEN_DEVICE std::uint32_t pack(float low, float high);
 
+/// Four e4m3 numbers to fp16, which holds them exactly: the first two to `low`, the others to `high`.
+VARLEN_DEVICE void widen_e4m3(std::uint32_t four, std::uint32_t& low, std::uint32_t& high);
+/// Byte i of the result is byte (selector >> 4 i) & 7 of the eight of `low` and `high`.
+VARLEN_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t selector);
+
 /// The compiler may not use what it knows about `value` from here on. Changes nothing.
 VARLEN_DEVICE void forget(std::uint32_t& value);
+/// thread_index(), as if it changed: or all that follows from it would be kept in registers throughout loops that are
+/// short of them.
+VARLEN_DEVICE int fresh_thread_index() {
+  auto index = static_cast<std::uint32_t>(thread_index());
+  forget(index);
+  return static_cast<int>(index);
+}
 
 // ---- For the emulator's eyes; nothing on a GPU.
 /// From here on the thread works on this item of the plan (−1: on a merge) and this request: rows of others are out of

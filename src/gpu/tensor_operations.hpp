@@ -24,9 +24,6 @@ namespace varlen::gpu {
 inline constexpr int kTensorLanes = 128;
 inline constexpr int kTensorColumns = 512;
 
-/// Elements of one byte, four of them in 32 bits, the first in the lowest.
-struct Float8E4M3 {};
-
 // ---- Where in tensor memory (PTX ISA: tensor memory addressing): the lane in the upper half, the column in the lower.
 struct TensorAddress {
   std::uint32_t bits;

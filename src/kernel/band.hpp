@@ -44,7 +44,7 @@ VARLEN_DEVICE void clear(Band<kColumnTiles>& band) {
 
 /// Scores to numbers that rise with the logits: signs turned for a negative scale, capped if the batch asks for it.
 template <int kKeyTiles>
-VARLEN_DEVICE void turn(const ForwardParameters& parameters, BandSums<kKeyTiles>& scores) {
+VARLEN_DEVICE void turn(const ScoreFactors& factors, BandSums<kKeyTiles>& scores) {
   const auto for_each = [&](const auto& function) {
     VARLEN_UNROLL
     for (int tile = 0; tile < kKeyTiles; ++tile) {
@@ -52,11 +52,11 @@ VARLEN_DEVICE void turn(const ForwardParameters& parameters, BandSums<kKeyTiles>
       for (int i = 0; i < 4; ++i) scores[tile][i] = function(scores[tile][i]);
     }
   };
-  if (parameters.score_sign != 1.0F) {
-    for_each([&](float score) { return score * parameters.score_sign; });
+  if (factors.score_sign != 1.0F) {
+    for_each([&](float score) { return score * factors.score_sign; });
   }
-  if (parameters.soft_cap > 0.0F) {
-    for_each([&](float score) { return capped(parameters, score); });
+  if (factors.soft_cap > 0.0F) {
+    for_each([&](float score) { return capped(factors, score); });
   }
 }
 
@@ -90,7 +90,7 @@ VARLEN_DEVICE void mask(const BandSeen& seen, std::int32_t begin, BandSums<kKeyT
 
 /// Scores become probabilities relative to each row's reference. `rescale` are the factors for what was summed before.
 template <int kKeyTiles>
-VARLEN_DEVICE void softmax(const ForwardParameters& parameters, RowState (&row)[2], BandSums<kKeyTiles>& scores,
+VARLEN_DEVICE void softmax(const ScoreFactors& factors, RowState (&row)[2], BandSums<kKeyTiles>& scores,
                            float (&rescale)[2]) {
   VARLEN_UNROLL
   for (int half = 0; half < 2; ++half) {
@@ -99,7 +99,7 @@ VARLEN_DEVICE void softmax(const ForwardParameters& parameters, RowState (&row)[
     for (int tile = 0; tile < kKeyTiles; ++tile) {
       max = __builtin_fmaxf(max, __builtin_fmaxf(scores[tile][2 * half], scores[tile][2 * half + 1]));
     }
-    rescale[half] = raise_reference(row[half], max_of_four_lanes(max), parameters.log2_per_one);
+    rescale[half] = raise_reference(row[half], max_of_four_lanes(max), factors.log2_per_one);
     // A row that has seen nothing has only −inf here; any finite reference turns them into zeros.
     const float reference = row[half].reference == minus_infinity() ? 0.0F : row[half].reference;
     float sum = 0.0F;
@@ -107,11 +107,38 @@ VARLEN_DEVICE void softmax(const ForwardParameters& parameters, RowState (&row)[
     for (int tile = 0; tile < kKeyTiles; ++tile) {
       VARLEN_UNROLL
       for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        scores[tile][i] = gpu::exp2_fast((scores[tile][i] - reference) * parameters.log2_per_one);
+        scores[tile][i] = gpu::exp2_fast((scores[tile][i] - reference) * factors.log2_per_one);
         sum += scores[tile][i];
       }
     }
     row[half].sum += sum;
+  }
+}
+
+/// Of tiles in pairs, the first with the even and the second with the odd columns of sixteen (operands.hpp): columns
+/// in order, eight in each. A lane has columns 4 (lane % 4) to 4 (lane % 4) + 3, two pairs; a pair's index in binary is
+/// two digits of the lane and one of the pair, which change places.
+template <int kColumnTiles>
+VARLEN_DEVICE void put_columns_in_order(BandSums<kColumnTiles>& out) {
+  const int lane = gpu::fresh_thread_index();
+  VARLEN_UNROLL
+  for (int tile = 0; tile < kColumnTiles; tile += 2) {
+    VARLEN_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      float* const even = &out[tile][2 * half];
+      float* const odd = &out[tile + 1][2 * half];
+      const float first[2] = {even[0], odd[0]};
+      const float second[2] = {even[1], odd[1]};
+      VARLEN_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        float low = first[i];
+        float high = second[i];
+        exchange(low, high, lane, 1);
+        exchange(low, high, lane, 2);
+        even[i] = low;
+        odd[i] = high;
+      }
+    }
   }
 }
 
@@ -149,12 +176,13 @@ VARLEN_DEVICE RowState whole_row(const Band<kColumnTiles>& band, int half) {
 }
 
 /// What becomes of a row of the tile; its LSE is stored, by the warp that has its first column.
-VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const TileWork& work, std::int32_t row,
-                                   std::int32_t first_column, const RowState& state) {
+VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const ScoreFactors& factors,
+                                   const TileWork& work, std::int32_t row, std::int32_t first_column,
+                                   const RowState& state) {
   const RowPosition at = work.position(row);
   const std::int32_t head = work.query_head + at.head;
-  const RowResult result = finish_row(parameters, state, head);
-  if (gpu::lane_index() % 4 == 0 && first_column == 0) {
+  const RowResult result = finish_row(parameters, factors, state, head);
+  if (gpu::fresh_thread_index() % 4 == 0 && first_column == 0) {
     store_lse(parameters, work.query_token + at.token, head, result.lse);
   }
   return result;
@@ -162,13 +190,13 @@ VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const Ti
 
 /// A finished row to out and LSE, if it `exists`. By the whole warp.
 template <int kColumnTiles>
-VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const TileWork& work,
-                                   const Band<kColumnTiles>& band, int half, std::int32_t row, bool exists,
-                                   std::int32_t first_column, const RowState& state) {
-  const float factor = exists ? finish_row(parameters, work, row, first_column, state).out_factor : 0.0F;
+VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const ScoreFactors& factors,
+                                   const TileWork& work, const Band<kColumnTiles>& band, int half, std::int32_t row,
+                                   bool exists, std::int32_t first_column, const RowState& state) {
+  const float factor = exists ? finish_row(parameters, factors, work, row, first_column, state).out_factor : 0.0F;
   const std::int64_t offset = work.query_offset(parameters.out, row) + first_column;
   const std::int32_t columns = exists ? parameters.head_dim_vo - first_column : 0;
-  const int lane = gpu::lane_index() % 4;
+  const int lane = gpu::fresh_thread_index() % 4;
   if (parameters.output_dtype == Dtype::kFloat32 || !parameters.out.in_chunks) {
     VARLEN_UNROLL
     for (int tile = 0; tile < kColumnTiles; ++tile) {
@@ -189,7 +217,7 @@ VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const Ti
       const float* const pair = &band.out[tile + i][2 * half];
       chunk.word[i] = pack_out(parameters, pair[0] * factor, pair[1] * factor);
     }
-    exchange_among_four_lanes(chunk.word);
+    exchange_among_four_lanes(lane, chunk.word);
     const std::int32_t column = (tile + lane) * 8;
     if (column < columns) gpu::store_global(reinterpret_cast<gpu::Words4*>(to + column), chunk);
   }
@@ -201,15 +229,16 @@ VARLEN_DEVICE void write_partial_row(const ForwardParameters& parameters, const 
                                      const Band<kColumnTiles>& band, int half, std::int32_t row,
                                      std::int32_t first_column, const RowState& state) {
   const std::int32_t head_dim = parameters.head_dim_vo;
+  const int lane = gpu::fresh_thread_index() % 4;
   float* const to = parameters.partials + (work.partial_row + row) * partial_row_floats(head_dim);
   VARLEN_UNROLL
   for (int tile = 0; tile < kColumnTiles; ++tile) {
     const std::int32_t column = first_column + tile * 8;
     if (column >= head_dim) break;
     const float* const pair = &band.out[tile][2 * half];
-    store_pair(to + column + gpu::lane_index() % 4 * 2, pair[0], pair[1]);
+    store_pair(to + column + lane * 2, pair[0], pair[1]);
   }
-  if (gpu::lane_index() % 4 == 0 && first_column == 0) {
+  if (lane == 0 && first_column == 0) {
     gpu::store_global(to + head_dim, state.reference);
     gpu::store_global(to + head_dim + 1, state.sum);
   }
@@ -218,15 +247,15 @@ VARLEN_DEVICE void write_partial_row(const ForwardParameters& parameters, const 
 /// What has become of the band's rows that exist. The band begins at row `first_row` of the tile and at `first_column`
 /// of the values.
 template <int kColumnTiles>
-VARLEN_DEVICE void write_rows(const ForwardParameters& parameters, const TileWork& work, const Band<kColumnTiles>& band,
-                              std::int32_t first_row, std::int32_t first_column = 0) {
+VARLEN_DEVICE void write_rows(const ForwardParameters& parameters, const ScoreFactors& factors, const TileWork& work,
+                              const Band<kColumnTiles>& band, std::int32_t first_row, std::int32_t first_column = 0) {
   VARLEN_UNROLL
   for (int half = 0; half < 2; ++half) {
     const RowState state = whole_row(band, half);
-    const std::int32_t row = first_row + half * 8 + gpu::lane_index() / 4;
+    const std::int32_t row = first_row + half * 8 + gpu::fresh_thread_index() % gpu::kWarpThreads / 4;
     const bool exists = row < work.rows;
     if (work.partial_row < 0) {
-      write_whole_row(parameters, work, band, half, row, exists, first_column, state);
+      write_whole_row(parameters, factors, work, band, half, row, exists, first_column, state);
     } else if (exists) {
       write_partial_row(parameters, work, band, half, row, first_column, state);
     }

@@ -5,7 +5,7 @@
 // are for sums. An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the
 // rows: each has one or two bands of 16. Queries stay in shared memory; keys and values come in steps of kKeys tokens
 // by cp.async, each a whole step before they are needed. Scores and probabilities never leave registers
-// (FlashAttention-2, arXiv:2307.08691).
+// (FlashAttention-2, arXiv:2307.08691). fp8 stays fp8 in shared memory, and is multiplied as fp16 (operands.hpp).
 //
 // Shared memory: queries [kSliceRows][kDimQk], three buffers of [kKeys][the larger head dim], two TileWork. Keys and
 // values of step after step take the buffers in turn. Barriers, all of the whole block: one an item, "this item's work
@@ -17,15 +17,18 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
+#include "kernel/operands.hpp"
 #include "kernel/parameters.hpp"
+#include "kernel/score_factors.hpp"
 #include "kernel/tile_memory.hpp"
 #include "kernel/tile_work.hpp"
 #include "kernel/work_queue.hpp"
 
 namespace varlen::kernel {
 
-/// Element: gpu::Float16 or gpu::BFloat16. Head dims are upper bounds, a multiple of 64 each: columns past a batch's
-/// own are zeros in shared memory and are multiplied like the others, which is faster than asking at each of them.
+/// Element: gpu::Float16, gpu::BFloat16 or gpu::Float8E4M3. Head dims are upper bounds, a multiple of 64 each: columns
+/// past a batch's own are zeros in shared memory and are multiplied like the others, which is faster than asking at
+/// each of them.
 template <class Element_, int kDimQk_, int kDimVo_>
 struct ForwardMmaShape {
   using Element = Element_;
@@ -39,10 +42,10 @@ struct ForwardMmaShape {
   static constexpr int kMaxBands = kDimVo <= 128 ? 2 : 1;  // of a warp: more sums do not fit the registers
   static constexpr int kSliceRows = kRowWarps * kBandRows * kMaxBands;
   // In one step: two blocks fit a multiprocessor, or one of those with the largest head dims.
-  static constexpr int kKeys = kDimQk <= 128 ? 64 : kDimQk <= 256 ? 32 : 16;
-  using Queries = SharedMatrix<kSliceRows, kDimQk>;
-  using Keys = SharedMatrix<kKeys, kDimQk>;
-  using Values = SharedMatrix<kKeys, kDimVo>;
+  static constexpr int kKeys = kDimQk <= 128 ? 64 : kDimQk <= 256 || gpu::kElementBytes<Element> == 1 ? 32 : 16;
+  using Queries = SharedMatrix<typename Multiplied<Element>::Type, kSliceRows, kDimQk>;
+  using Keys = SharedMatrix<Element, kKeys, kDimQk>;
+  using Values = SharedMatrix<Element, kKeys, kDimVo>;
   static constexpr int kBuffers = 3;
   static constexpr int kBufferBytes = Keys::kBytes > Values::kBytes ? Keys::kBytes : Values::kBytes;
   static constexpr int kWorkAt = Queries::kBytes + kBuffers * kBufferBytes;
@@ -53,6 +56,9 @@ struct ForwardMmaShape {
 template <class Shape, int kBands>
 class ForwardMmaSlice {
   using Element = typename Shape::Element;
+  using Multiplied = typename kernel::Multiplied<Element>::Type;
+  using Bits = typename Shape::Keys::Bits;
+  static constexpr bool kWidened = gpu::kElementBytes<Element> == 1;
   static constexpr int kKeys = Shape::kKeys;
   static constexpr int kKeyTiles = kKeys / 8;
   static constexpr int kColumnTiles = Shape::kColumns / 8;
@@ -60,8 +66,9 @@ class ForwardMmaSlice {
 
  public:
   /// `work` is at this place in shared memory; the slice begins at row `row_begin` of it.
-  VARLEN_DEVICE ForwardMmaSlice(const ForwardParameters& parameters, gpu::SharedAddress work, std::int32_t row_begin)
-      : parameters_(parameters), work_(work), row_begin_(row_begin) {}
+  VARLEN_DEVICE ForwardMmaSlice(const ForwardParameters& parameters, const ScoreFactors& factors,
+                                gpu::SharedAddress work, std::int32_t row_begin)
+      : parameters_(parameters), factors_(factors), work_(work), row_begin_(row_begin) {}
 
   VARLEN_DEVICE void run() {
     VARLEN_UNROLL
@@ -72,20 +79,24 @@ class ForwardMmaSlice {
       keys = work.keys;
       idle_ = first_row() >= work.rows;
       seen_by_all_ = work.seen_by_all(first_row(), kBands * kBandRows);
-      if (keys > 0) load_queries(work);
+      if (keys > 0 && !kWidened) load_queries(work);
     }
     if (keys > 0) {
       load_keys(0, buffer(0));
       gpu::copy_async_commit();
       load_values(0, buffer(1));
       gpu::copy_async_commit();
+      if (kWidened) load_queries(load_work(work_));  // waits for them, while keys and values are on their way
       for (std::int32_t begin = 0; begin < keys; begin += kKeys) add_keys(begin, begin + kKeys < keys);
     }
     if (idle_) return;
     const TileWork work = load_work(work_);
+    // Once more, rather than in registers all the while.
+    const FactorsOf<Element> factors = factors_of<Element>(parameters_, work.request, work.kv_head);
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) {
-      write_rows(parameters_, work, bands_[b], first_row() + b * kBandRows, first_column());
+      if constexpr (kWidened) put_columns_in_order<kColumnTiles>(bands_[b].out);
+      write_rows(parameters_, factors, work, bands_[b], first_row() + b * kBandRows, first_column());
     }
   }
 
@@ -103,28 +114,32 @@ class ForwardMmaSlice {
 
   /// Of the warp, in the slice and in the tile.
   VARLEN_DEVICE static int slice_row() {
-    const int warp = fresh_thread_index() / gpu::kWarpThreads;
+    const int warp = gpu::fresh_thread_index() / gpu::kWarpThreads;
     return (Shape::kColumnWarps == 1 ? warp : warp % Shape::kRowWarps) * kBandRows * kBands;
   }
   VARLEN_DEVICE std::int32_t first_row() const { return row_begin_ + slice_row(); }
   /// Of the values, the warp's.
   VARLEN_DEVICE static int first_column() {
     if constexpr (Shape::kColumnWarps == 1) return 0;
-    return fresh_thread_index() / gpu::kWarpThreads / Shape::kRowWarps * Shape::kColumns;
+    return gpu::fresh_thread_index() / gpu::kWarpThreads / Shape::kRowWarps * Shape::kColumns;
   }
 
   VARLEN_DEVICE void load_queries(const TileWork& work) {
+    const RowAddresses& tensor = parameters_.query;
+    const int rows = work.rows - row_begin_;
+    const auto offset_of = [&](int row) { return work.query_offset(tensor, row_begin_ + row); };
+    if constexpr (kWidened) {
+      load_widened_rows<kThreads>(queries(), tensor, rows, parameters_.head_dim_qk, offset_of);
+      return;
+    }
     if constexpr (kThreads % Shape::Queries::kChunks == 0) {
-      if (parameters_.query.in_chunks && work.heads == 1) {
-        load_strided_rows<kThreads>(queries(),
-                                    static_cast<const std::uint16_t*>(parameters_.query.data) +
-                                        work.query_offset(parameters_.query, row_begin_),
-                                    parameters_.query.token_stride, work.rows - row_begin_, parameters_.head_dim_qk);
+      if (tensor.in_chunks && work.heads == 1) {
+        load_strided_rows<kThreads>(queries(), static_cast<const std::uint16_t*>(tensor.data) + offset_of(0),
+                                    tensor.token_stride, rows, parameters_.head_dim_qk);
         return;
       }
     }
-    load_rows<kThreads>(queries(), parameters_.query, work.rows - row_begin_, parameters_.head_dim_qk,
-                        [&](int row) { return work.query_offset(parameters_.query, row_begin_ + row); });
+    load_rows<kThreads>(queries(), tensor, rows, parameters_.head_dim_qk, offset_of);
   }
   VARLEN_DEVICE void load_keys(std::int32_t begin, gpu::SharedAddress to) {
     load_key_rows(typename Shape::Keys{to}, parameters_.key, parameters_.head_dim_qk, begin);
@@ -138,9 +153,9 @@ class ForwardMmaSlice {
     const int rows = work.keys - begin;
     if constexpr (kThreads % Matrix::kChunks == 0) {
       if (tensor.in_chunks && !parameters_.is_paged) {
-        load_strided_rows<kThreads>(
-            matrix, static_cast<const std::uint16_t*>(tensor.data) + work.key_offset(parameters_, tensor, begin),
-            tensor.token_stride, rows, head_dim);
+        load_strided_rows<kThreads>(matrix,
+                                    static_cast<const Bits*>(tensor.data) + work.key_offset(parameters_, tensor, begin),
+                                    tensor.token_stride, rows, head_dim);
         return;
       }
     }
@@ -165,14 +180,14 @@ class ForwardMmaSlice {
       const bool all_seen = begin >= seen_by_all_.begin && begin + kKeys <= seen_by_all_.end;
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
-        turn<kKeyTiles>(parameters_, scores[b]);
+        turn<kKeyTiles>(factors_, scores[b]);
         if (!all_seen) {
           mask<kKeyTiles>(band_seen(load_work(work_), first_row() + b * kBandRows), begin, scores[b]);
         }
         float rescale[2];
-        softmax<kKeyTiles>(parameters_, bands_[b].row, scores[b], rescale);
+        softmax<kKeyTiles>(factors_, bands_[b].row, scores[b], rescale);
         rescale_out<kColumnTiles>(bands_[b].out, rescale);
-        pack_weights<Element, kKeyTiles>(scores[b], weights[b]);
+        pack_weights<Multiplied, kKeyTiles>(scores[b], weights[b]);
       }
     }
     advance();
@@ -188,67 +203,76 @@ class ForwardMmaSlice {
 
   VARLEN_DEVICE void multiply_queries_and_keys(const typename Shape::Keys& keys,
                                                BandSums<kKeyTiles> (&scores)[kBands]) const {
+    using Columns = KeyOperands<Element>;
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) clear<kKeyTiles>(scores[b]);
-    const int lane = fresh_thread_index() % gpu::kWarpThreads;
+    const int lane = gpu::fresh_thread_index() % gpu::kWarpThreads;
     const typename Shape::Queries::Lane query_lane(queries(), slice_row() + lane % 16, lane / 16);
-    const typename Shape::Keys::Lane key_lane(keys, lane / 16 * 8 + lane % 8, lane / 8 % 2);
-    constexpr int kTilePairs = kKeyTiles / 2;
-    constexpr int kFragments = Shape::kDimQk / 16 * kTilePairs;
+    const typename Shape::Keys::Lane key_lane(keys, Columns::lane_key(lane), Columns::lane_chunk(lane));
+    constexpr int kTileGroups = kKeyTiles / Columns::kTiles;
+    constexpr int kFragments = Shape::kDimQk / 16 * kTileGroups;
     std::uint32_t rows[2][kBands][4];
     std::uint32_t columns[2][4];
     const auto load = [&](int fragment) {
-      const int chunk = fragment / kTilePairs * 16 / kChunkElements;
-      if (fragment % kTilePairs == 0) {
+      const int product = fragment / kTileGroups;
+      if (fragment % kTileGroups == 0) {
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) {
-          gpu::load_matrices(rows[fragment / kTilePairs % 2][b], query_lane.chunk(b * kBandRows, chunk));
+          gpu::load_matrices(rows[product % 2][b], query_lane.chunk(b * kBandRows, product * 2));
         }
       }
-      gpu::load_matrices(columns[fragment % 2], key_lane.chunk(fragment % kTilePairs * 16, chunk));
+      gpu::load_matrices(columns[fragment % 2], key_lane.chunk(fragment % kTileGroups * Columns::kTiles * 8,
+                                                               product * gpu::kElementBytes<Element>));
     };
     load(0);
     VARLEN_UNROLL
     for (int fragment = 0; fragment < kFragments; ++fragment) {
       if (fragment + 1 < kFragments) load(fragment + 1);
-      const int tile = fragment % kTilePairs * 2;
-      const std::uint32_t(&column)[4] = columns[fragment % 2];
+      const int tile = fragment % kTileGroups * Columns::kTiles;
+      const Columns column(columns[fragment % 2]);
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
-        const std::uint32_t(&row)[4] = rows[fragment / kTilePairs % 2][b];
-        gpu::multiply_add_16x8x16<Element>(scores[b][tile], row, column[0], column[1]);
-        gpu::multiply_add_16x8x16<Element>(scores[b][tile + 1], row, column[2], column[3]);
+        const std::uint32_t(&row)[4] = rows[fragment / kTileGroups % 2][b];
+        VARLEN_UNROLL
+        for (int i = 0; i < Columns::kTiles; ++i) {
+          gpu::multiply_add_16x8x16<Multiplied>(scores[b][tile + i], row, column.word[i][0], column.word[i][1]);
+        }
       }
     }
   }
 
   VARLEN_DEVICE void add_values(const typename Shape::Values& values,
                                 const std::uint32_t (&weights)[kBands][kKeys / 16][4]) {
-    const int lane = fresh_thread_index() % gpu::kWarpThreads;
-    const typename Shape::Values::Lane value_lane(values, lane % 16, first_column() / kChunkElements + lane / 16);
-    constexpr int kTilePairs = kColumnTiles / 2;
-    constexpr int kFragments = kKeys / 16 * kTilePairs;
+    const int lane = gpu::fresh_thread_index() % gpu::kWarpThreads;
+    const typename Shape::Values::Lane value_lane(values, lane % 16,
+                                                  first_column() / Shape::Values::kChunkElements + lane / 16);
+    constexpr int kTiles = ValueOperands<Element>::kTiles;
+    constexpr int kTileGroups = kColumnTiles / kTiles;
+    constexpr int kFragments = kKeys / 16 * kTileGroups;
     std::uint32_t columns[2][4];
     const auto load = [&](int fragment) {
       gpu::load_matrices_transposed(columns[fragment % 2],
-                                    value_lane.chunk(fragment / kTilePairs * 16, fragment % kTilePairs * 2));
+                                    value_lane.chunk(fragment / kTileGroups * 16, fragment % kTileGroups * 2));
     };
     load(0);
     VARLEN_UNROLL
     for (int fragment = 0; fragment < kFragments; ++fragment) {
       if (fragment + 1 < kFragments) load(fragment + 1);
-      const int tile = fragment % kTilePairs * 2;
-      const std::uint32_t(&column)[4] = columns[fragment % 2];
+      const int tile = fragment % kTileGroups * kTiles;
+      const ValueOperands<Element> column(columns[fragment % 2]);
       VARLEN_UNROLL
       for (int b = 0; b < kBands; ++b) {
-        const std::uint32_t(&weight)[4] = weights[b][fragment / kTilePairs];
-        gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile], weight, column[0], column[1]);
-        gpu::multiply_add_16x8x16<Element>(bands_[b].out[tile + 1], weight, column[2], column[3]);
+        const std::uint32_t(&weight)[4] = weights[b][fragment / kTileGroups];
+        VARLEN_UNROLL
+        for (int i = 0; i < kTiles; ++i) {
+          gpu::multiply_add_16x8x16<Multiplied>(bands_[b].out[tile + i], weight, column.word[i][0], column.word[i][1]);
+        }
       }
     }
   }
 
   const ForwardParameters& parameters_;
+  const ScoreFactors& factors_;
   const gpu::SharedAddress work_;
   const std::int32_t row_begin_;
   int turn_ = 0;  // of the buffers
@@ -275,12 +299,14 @@ VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
     const std::int32_t rows = work.rows;
     if (rows == 0) return;
     gpu::enter_item(work.item, work.request);
+    const FactorsOf<typename Shape::Element> factors =
+        factors_of<typename Shape::Element>(parameters, work.request, work.kv_head);
     for (std::int32_t begin = 0; begin < rows; begin += Shape::kSliceRows) {
       if (begin > 0) gpu::sync_block();  // all threads: nobody needs the values of the slice before any more
       if (Shape::kMaxBands == 2 && rows - begin > Shape::kSliceRows / 2) {
-        ForwardMmaSlice<Shape, Shape::kMaxBands>(parameters, place, begin).run();
+        ForwardMmaSlice<Shape, Shape::kMaxBands>(parameters, factors, place, begin).run();
       } else {
-        ForwardMmaSlice<Shape, 1>(parameters, place, begin).run();
+        ForwardMmaSlice<Shape, 1>(parameters, factors, place, begin).run();
       }
     }
   }

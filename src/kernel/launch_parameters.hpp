@@ -11,8 +11,8 @@
 
 namespace varlen::kernel {
 
-/// A [tokens, heads, dim], [tokens, heads] or paged [pages, slots, heads, dim] tensor.
-inline RowAddresses row_addresses(const TensorView& view, bool paged) {
+/// A [tokens, heads, dim], [tokens, heads] or paged [pages, slots, heads, dim] tensor; `dim` is of its rows.
+inline RowAddresses row_addresses(const TensorView& view, bool paged, std::int64_t dim) {
   RowAddresses rows{};
   rows.data = view.data;
   const std::size_t first = paged ? 1 : 0;
@@ -20,9 +20,14 @@ inline RowAddresses row_addresses(const TensorView& view, bool paged) {
   rows.token_stride = view.strides[first];
   rows.head_stride = view.strides[first + 1];
   const std::int64_t chunk = 16 / dtype_size(view.dtype);
-  rows.in_chunks = reinterpret_cast<std::uintptr_t>(view.data) % 16 == 0 && rows.page_stride % chunk == 0 &&
-                   rows.token_stride % chunk == 0 && rows.head_stride % chunk == 0;
+  rows.in_chunks = reinterpret_cast<std::uintptr_t>(view.data) % 16 == 0 && dim % chunk == 0 &&
+                   rows.page_stride % chunk == 0 && rows.token_stride % chunk == 0 && rows.head_stride % chunk == 0;
   return rows;
+}
+
+inline ScaleAddresses scale_addresses(const TensorView& view) {
+  if (!view.present()) return {};
+  return {static_cast<const float*>(view.data), view.strides[0], view.strides[1]};
 }
 
 /// Everything but boxes and what lies in memory of the device: plan, requests, merges and workspace, which the caller
@@ -32,11 +37,14 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
   const bool paged = batch.page_size > 0;
   ForwardParameters parameters{};
   parameters.is_paged = paged;
-  parameters.query = row_addresses(tensors.query, false);
-  parameters.key = row_addresses(tensors.key, paged);
-  parameters.value = row_addresses(tensors.value, paged);
-  parameters.out = row_addresses(tensors.out, false);
-  if (tensors.lse.present()) parameters.lse = row_addresses(tensors.lse, false);
+  parameters.query = row_addresses(tensors.query, false, batch.head_dim_qk);
+  parameters.key = row_addresses(tensors.key, paged, batch.head_dim_qk);
+  parameters.value = row_addresses(tensors.value, paged, batch.head_dim_vo);
+  parameters.out = row_addresses(tensors.out, false, batch.head_dim_vo);
+  if (tensors.lse.present()) parameters.lse = row_addresses(tensors.lse, false, 1);
+  parameters.query_scale = scale_addresses(tensors.query_scale);
+  parameters.key_scale = scale_addresses(tensors.key_scale);
+  parameters.value_scale = scale_addresses(tensors.value_scale);
   if (tensors.sinks.present()) {
     parameters.sinks = static_cast<const float*>(tensors.sinks.data);
     parameters.sinks_stride = tensors.sinks.strides[0];
@@ -58,6 +66,7 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
   parameters.cap_factor = batch.soft_cap > 0 ? static_cast<float>(magnitude / batch.soft_cap) : 0.0F;
   parameters.natural_per_one = static_cast<float>(natural);
   parameters.log2_per_one = static_cast<float>(natural * kLog2E);
+  parameters.value_factor = 1.0F;
   return parameters;
 }
 

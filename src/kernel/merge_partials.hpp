@@ -7,6 +7,7 @@
 #include "kernel/device_view.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/rows_out.hpp"
+#include "kernel/score_factors.hpp"
 #include "kernel/softmax.hpp"
 
 namespace varlen::kernel {
@@ -15,7 +16,8 @@ inline constexpr int kMergeThreads = 128;
 inline constexpr int kMergeWarps = kMergeThreads / gpu::kWarpThreads;
 inline constexpr int kMergeShares = 32;  // blocks that divide the rows of one split tile
 
-VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& merge, std::int64_t row) {
+VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const ScoreFactors& factors, const Merge& merge,
+                             std::int64_t row) {
   const std::int64_t row_floats = partial_row_floats(parameters.head_dim_vo);
   const std::int64_t part_floats = merge.query_count * merge.query_head_count * row_floats;
   const float* const parts = parameters.partials + (merge.partial_row + row) * row_floats;
@@ -25,7 +27,7 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& m
   }
   const auto weight = [&](std::int32_t part) {
     const float reference = gpu::load_global(parts + part * part_floats + parameters.head_dim_vo);
-    return reference == max ? 1.0F : gpu::exp2_fast((reference - max) * parameters.log2_per_one);
+    return reference == max ? 1.0F : gpu::exp2_fast((reference - max) * factors.log2_per_one);
   };
   float sum = 0.0F;
   for (std::int32_t part = 0; part < merge.parts; ++part) {
@@ -34,7 +36,7 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const Merge& m
   const std::int64_t token = merge.query_begin + row / merge.query_head_count;
   const auto head = merge.query_head_begin + static_cast<std::int32_t>(row % merge.query_head_count);
   const std::int64_t tensor_token = parameters.requests[merge.request].query_start + token;
-  const RowResult result = finish_row(parameters, {max, sum}, head);
+  const RowResult result = finish_row(parameters, factors, {max, sum}, head);
   const std::int64_t offset = tensor_token * parameters.out.token_stride + head * parameters.out.head_stride;
   for (int column = 2 * gpu::lane_index(); column < parameters.head_dim_vo; column += 2 * gpu::kWarpThreads) {
     float pair[2] = {0.0F, 0.0F};
@@ -55,7 +57,11 @@ VARLEN_DEVICE void merge_partials(const ForwardParameters& parameters) {
     gpu::enter_item(-1, merge.request);
     const std::int64_t rows = merge.query_count * merge.query_head_count;
     const std::int64_t first = index % kMergeShares * kMergeWarps + gpu::warp_index();
-    for (std::int64_t row = first; row < rows; row += kMergeShares * kMergeWarps) merge_row(parameters, merge, row);
+    const std::int32_t kv_head = merge.query_head_begin / parameters.plan.group;
+    const ScoreFactors factors = scaled_factors(parameters, merge.request, kv_head);
+    for (std::int64_t row = first; row < rows; row += kMergeShares * kMergeWarps) {
+      merge_row(parameters, factors, merge, row);
+    }
   }
 }
 

@@ -15,7 +15,7 @@ struct RowAddresses {
   std::int64_t page_stride;   // 0 unless paged
   std::int64_t token_stride;  // slot stride if paged
   std::int64_t head_stride;
-  bool in_chunks;  // every row is 16-byte aligned
+  bool in_chunks;  // every row is 16-byte aligned and a whole number of 16 bytes long
 };
 
 inline constexpr int kWgmmaRows = 128;  // of a tile of forward_wgmma, at most
@@ -58,7 +58,25 @@ struct Boxes {
   bool stores_out;  // there are boxes of out
 };
 
-struct ForwardParameters {
+/// What scores and sums are multiplied by: of the launch, or of one (request, KV head) where fp8 has scales
+/// (score_factors.hpp).
+struct ScoreFactors {
+  float score_sign;       // 1, −1 or 0: of the scale. The kernels' scores rise with the logits
+  float cap_factor;       // score · cap_factor is the argument of the soft cap's tanh
+  float soft_cap;         // 0: none
+  float natural_per_one;  // logit = score · natural_per_one, after the soft cap if there is one
+  float log2_per_one;     // the same to base 2
+  float value_factor;     // of the results
+};
+
+/// Scales of fp8 inputs, [requests, KV heads].
+struct ScaleAddresses {
+  const float* data;  // null: all are 1
+  std::int64_t request_stride;
+  std::int64_t head_stride;
+};
+
+struct ForwardParameters : ScoreFactors {
   PlanView plan;
   const RequestExtent* requests;  // [requests]
   RowAddresses query;             // [query tokens, query heads, head_dim_qk]
@@ -66,7 +84,10 @@ struct ForwardParameters {
   RowAddresses value;             // likewise with head_dim_vo
   RowAddresses out;               // [query tokens, query heads, head_dim_vo]
   RowAddresses lse;               // [query tokens, query heads], fp32; data may be null
-  const float* sinks;             // [query heads], or null
+  ScaleAddresses query_scale;
+  ScaleAddresses key_scale;
+  ScaleAddresses value_scale;
+  const float* sinks;  // [query heads], or null
   std::int64_t sinks_stride;
   const std::int32_t* block_table;  // [requests, max_pages], or null
   std::int64_t block_table_strides[2];
@@ -82,11 +103,6 @@ struct ForwardParameters {
   std::int32_t head_dim_qk;
   std::int32_t head_dim_vo;
   Dtype output_dtype;
-  float score_sign;       // 1, −1 or 0: of the scale. The kernels' scores rise with the logits
-  float cap_factor;       // score · cap_factor is the argument of the soft cap's tanh
-  float soft_cap;         // 0: none
-  float natural_per_one;  // logit = score · natural_per_one, after the soft cap if there is one
-  float log2_per_one;     // the same to base 2
 };
 
 /// A row of a part of a split tile: head_dim_vo sums Σ pⱼ vⱼ, then the row's reference and Σ pⱼ (RowState). An LSE

@@ -38,24 +38,27 @@ VARLEN_DEVICE void store_out_pair(const ForwardParameters& parameters, std::int6
 }
 
 /// In lanes whose bit `distance` is 0 `high` and in the others `low` becomes the other one's counterpart.
-VARLEN_DEVICE void exchange(std::uint32_t& low, std::uint32_t& high, int distance) {
-  const bool upper = (gpu::lane_index() & distance) != 0;
-  const std::uint32_t given = upper ? low : high;
-  float bits;
-  __builtin_memcpy(&bits, &given, sizeof(bits));
-  bits = gpu::shuffle_xor(bits, distance);
-  std::uint32_t got;
-  __builtin_memcpy(&got, &bits, sizeof(got));
+VARLEN_DEVICE void exchange(float& low, float& high, int lane, int distance) {
+  const bool upper = (lane & distance) != 0;
+  const float got = gpu::shuffle_xor(upper ? low : high, distance);
   low = upper ? got : low;
   high = upper ? high : got;
 }
+VARLEN_DEVICE void exchange(std::uint32_t& low, std::uint32_t& high, int lane, int distance) {
+  float bits[2];
+  __builtin_memcpy(&bits[0], &low, sizeof(low));
+  __builtin_memcpy(&bits[1], &high, sizeof(high));
+  exchange(bits[0], bits[1], lane, distance);
+  __builtin_memcpy(&low, &bits[0], sizeof(low));
+  __builtin_memcpy(&high, &bits[1], sizeof(high));
+}
 
 /// Lane i of four, by lane_index() % 4, gives words[j] to lane j, which has it as words[i]. By the whole warp.
-VARLEN_DEVICE void exchange_among_four_lanes(std::uint32_t (&words)[4]) {
-  exchange(words[0], words[1], 1);
-  exchange(words[2], words[3], 1);
-  exchange(words[0], words[2], 2);
-  exchange(words[1], words[3], 2);
+VARLEN_DEVICE void exchange_among_four_lanes(int lane, std::uint32_t (&words)[4]) {
+  exchange(words[0], words[1], lane, 1);
+  exchange(words[2], words[3], lane, 1);
+  exchange(words[0], words[2], lane, 2);
+  exchange(words[1], words[3], lane, 2);
 }
 
 /// `token` and `head` of the tensor.

@@ -16,8 +16,8 @@ struct HeadDims {
   std::int32_t vo;
 };
 
-/// forward_mma is compiled for these, fp16 and bf16, forward_wgmma for the first kWgmmaShapes of them, forward_tcgen05
-/// for the first kTcgen05Shapes. The first that is large enough runs.
+/// forward_mma is compiled for these, fp16, bf16 and e4m3, forward_wgmma for the first kWgmmaShapes of them and
+/// forward_tcgen05 for the first kTcgen05Shapes, both fp16 and bf16. The first that is large enough runs.
 inline constexpr HeadDims kHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256, 256}, {576, 512}};
 inline constexpr int kShapes = static_cast<int>(sizeof(kHeadDims) / sizeof(HeadDims));
 inline constexpr int kWgmmaShapes = 4;
@@ -28,9 +28,10 @@ inline constexpr std::int64_t kMostPageSize = std::int64_t{1} << 30;
 
 /// Index into kHeadDims. Throws Error(kUnsupported) for what no kernel computes.
 inline int select_shape(const RaggedBatch& batch) {
-  if (batch.input_dtype != Dtype::kFloat16 && batch.input_dtype != Dtype::kBFloat16) {
+  if (batch.input_dtype != Dtype::kFloat16 && batch.input_dtype != Dtype::kBFloat16 &&
+      batch.input_dtype != Dtype::kFloat8E4M3) {
     refuse(ErrorCode::kUnsupported, "input_dtype", Error::kNoIndex, dtype_name(batch.input_dtype),
-           "is not supported by this backend: it computes fp16 and bf16");
+           "is not supported by this backend: it computes fp16, bf16 and fp8_e4m3");
   }
   if (batch.page_size > kMostPageSize) {
     refuse(ErrorCode::kUnsupported, "page_size", Error::kNoIndex, batch.page_size,
@@ -78,12 +79,13 @@ inline BoxShape box_shape(Forward forward, const HeadDims& dims) {
   return {0, 0, 0};
 }
 
-/// Boxes hold 64 columns of eight rows or more, and none may be empty.
+/// Boxes hold 64 columns of two bytes of eight rows or more, and none may be empty.
 inline bool may_have_boxes(const RaggedBatch& batch, Forward forward) {
   constexpr std::int32_t kBoxColumns = 64;
   constexpr std::int64_t kBoxRows = 8;
   const int shape = select_shape(batch);
-  return shape < box_shape(forward, kHeadDims[shape]).shapes && batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
+  return dtype_size(batch.input_dtype) == 2 && shape < box_shape(forward, kHeadDims[shape]).shapes &&
+         batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
          batch.head_dim_vo > kHeadDims[shape].vo - kBoxColumns && batch.page_size % kBoxRows == 0;
 }
 

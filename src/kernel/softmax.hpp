@@ -19,13 +19,13 @@ VARLEN_DEVICE float sum_of_four_lanes(float value) {
 
 /// cap · tanh(score · cap_factor), through 2^x; tanh of small arguments by its series, where 1 − 2 / (e^2x + 1) would
 /// cancel.
-VARLEN_DEVICE float capped(const ForwardParameters& parameters, float score) {
-  const float x = score * parameters.cap_factor;
+VARLEN_DEVICE float capped(const ScoreFactors& factors, float score) {
+  const float x = score * factors.cap_factor;
   const float square = x * x;
   const float magnitude = __builtin_fabsf(x);
   const float series = -0.333333333F + square * (0.133333333F + square * (-0.053968254F + square * 0.021869489F));
   const float large = 1.0F - 2.0F * gpu::reciprocal_fast(gpu::exp2_fast(2.885390082F * magnitude) + 1.0F);
-  return parameters.soft_cap * (magnitude < 0.25F ? x + x * square * series : __builtin_copysignf(large, x));
+  return factors.soft_cap * (magnitude < 0.25F ? x + x * square * series : __builtin_copysignf(large, x));
 }
 
 /// What is known of a row so far: Σ pⱼ with pⱼ = exp2((scoreⱼ − reference) · log2_per_one). Before lanes are added up,
@@ -54,9 +54,10 @@ struct RowResult {
   float out_factor;  // of Σ pⱼ vⱼ
   float lse;         // natural log, sink included
 };
-VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const RowState& row, std::int32_t head) {
+VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const ScoreFactors& factors,
+                                   const RowState& row, std::int32_t head) {
   const bool seen = row.reference != minus_infinity();
-  float natural_max = seen ? row.reference * parameters.natural_per_one : minus_infinity();
+  float natural_max = seen ? row.reference * factors.natural_per_one : minus_infinity();
   float denominator = seen ? row.sum : 0.0F;
   float factor = 1.0F;
   if (parameters.sinks != nullptr) {
@@ -70,7 +71,8 @@ VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const Ro
     }
   }
   if (denominator == 0.0F) return {0.0F, minus_infinity()};
-  return {seen ? factor * gpu::reciprocal_fast(denominator) : 0.0F, natural_max + gpu::natural_log(denominator)};
+  return {seen ? factor * gpu::reciprocal_fast(denominator) * factors.value_factor : 0.0F,
+          natural_max + gpu::natural_log(denominator)};
 }
 
 }  // namespace varlen::kernel

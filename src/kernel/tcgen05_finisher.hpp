@@ -88,7 +88,7 @@ class Tcgen05Finisher {
   VARLEN_DEVICE float finish_row(const TileWork& work, std::int32_t row, const RowState& state) const {
     const RowPosition at = work.position(row);
     const std::int32_t head = work.query_head + at.head;
-    const RowResult result = kernel::finish_row(parameters_, state, head);
+    const RowResult result = kernel::finish_row(parameters_, parameters_, state, head);
     store_lse(parameters_, work.query_token + at.token, head, result.lse);
     return result.out_factor;
   }

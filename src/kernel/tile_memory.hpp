@@ -1,28 +1,31 @@
-// Matrices of two-byte elements in shared memory, rows of 16-byte chunks, and how rows of tensors come into them.
+// Matrices in shared memory, rows of 16-byte chunks, and how rows of tensors come into them.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "gpu/operations.hpp"
 #include "kernel/parameters.hpp"
 
 namespace varlen::kernel {
 
-inline constexpr int kChunkElements = 8;  // of two bytes: 16 bytes
-
-/// A matrix of kRows rows of kColumns elements. Chunk c of row r lies at place c ^ (r % 8) of the row, so that the
-/// chunks c of eight rows in sequence are in different banks.
-template <int kRows_, int kColumns_>
+/// A matrix of kRows rows of kColumns elements. Chunk c of row r lies at place c ^ flip(r) of the row, so that the
+/// chunks c of eight rows in sequence are in different banks: there is room for eight chunks beside each other, which
+/// are those of one row, or four of one and four of the next.
+template <class Element, int kRows_, int kColumns_>
 struct SharedMatrix {
+  using Bits = std::conditional_t<gpu::kElementBytes<Element> == 1, std::uint8_t, std::uint16_t>;  // of an element
   static constexpr int kRows = kRows_;
+  static constexpr int kChunkElements = 16 / gpu::kElementBytes<Element>;
   static constexpr int kChunks = kColumns_ / kChunkElements;  // of a row
-  static constexpr int kBytes = kRows * kColumns_ * 2;
-  static_assert(kChunks % 8 == 0);
+  static constexpr int kBytes = kRows * kChunks * 16;
+  static_assert(kChunks % 4 == 0);
 
   gpu::SharedAddress base;
 
+  VARLEN_DEVICE static constexpr int flip(int row) { return kChunks % 8 == 0 ? row % 8 : row / 2 % 4; }
   VARLEN_DEVICE gpu::SharedAddress chunk(int row, int chunk) const {
-    return base + static_cast<std::uint32_t>((row * kChunks + (chunk ^ (row % 8))) * 16);
+    return base + static_cast<std::uint32_t>((row * kChunks + (chunk ^ flip(row))) * 16);
   }
 
   /// chunk(row + rows, chunk) for a fixed `row` and any `rows` that is a multiple of 8: one exclusive or and an
@@ -31,7 +34,7 @@ struct SharedMatrix {
    public:
     VARLEN_DEVICE Lane(const SharedMatrix& matrix, int row, int first_chunk)
         : row_(matrix.base + static_cast<std::uint32_t>(row * kChunks * 16)),
-          flip_(static_cast<std::uint32_t>((first_chunk ^ (row % 8)) * 16)) {
+          flip_(static_cast<std::uint32_t>((first_chunk ^ flip(row)) * 16)) {
       gpu::forget(flip_);  // or all chunks' addresses would be kept in registers throughout the loop over keys
     }
     /// `chunk` counts from the first chunk and is a multiple of as many as the lanes' first chunks differ by.
@@ -46,12 +49,22 @@ struct SharedMatrix {
   };
 };
 
-/// The thread's index, as if it changed: or all that follows from it would be kept in registers throughout the loop
-/// over keys, where they are short.
-VARLEN_DEVICE int fresh_thread_index() {
-  auto index = static_cast<std::uint32_t>(gpu::thread_index());
-  gpu::forget(index);
-  return static_cast<int>(index);
+/// A chunk of a row that begins anywhere, or ends within the chunk: element by element, of the first `count` at most. A
+/// multiple of eight.
+template <class Bits>
+VARLEN_DEVICE gpu::Words4 load_elements(const Bits* from, int count) {
+  constexpr int kWordElements = 4 / static_cast<int>(sizeof(Bits));
+  gpu::Words4 value{};
+  VARLEN_UNROLL
+  for (int word = 0; word < 4; ++word) {
+    if (word * kWordElements >= count) break;
+    VARLEN_UNROLL
+    for (int i = 0; i < kWordElements; ++i) {
+      const std::uint32_t bits = gpu::load_global(from + word * kWordElements + i);
+      value.word[word] |= bits << (i * 8 * static_cast<int>(sizeof(Bits)));
+    }
+  }
+  return value;
 }
 
 /// Starts to bring rows into a matrix, by kThreads threads together. `offset_of(row)` is the element offset of a row's
@@ -61,8 +74,10 @@ template <int kThreads, class Matrix, class Offset>
 VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, int rows, int head_dim,
                              const Offset& offset_of) {
   constexpr int kAll = Matrix::kRows * Matrix::kChunks;
-  const auto* const data = static_cast<const std::uint16_t*>(tensor.data);
-  const int thread = fresh_thread_index();
+  using Bits = typename Matrix::Bits;
+  constexpr int kChunkElements = Matrix::kChunkElements;
+  const auto* const data = static_cast<const Bits*>(tensor.data);
+  const int thread = gpu::fresh_thread_index();
   VARLEN_UNROLL_BY(2)  // enough in flight; more addresses would cost the registers of the sums
   for (int step = 0; step < (kAll + kThreads - 1) / kThreads; ++step) {
     const int index = step * kThreads + thread;
@@ -70,34 +85,28 @@ VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, i
     const int row = index / Matrix::kChunks;
     const int chunk = index % Matrix::kChunks;
     const bool present = row < rows && chunk * kChunkElements < head_dim;
-    const std::uint16_t* const from = present ? data + offset_of(row) + chunk * kChunkElements : data;
+    const Bits* const from = present ? data + offset_of(row) + chunk * kChunkElements : data;
     if (tensor.in_chunks) {
       gpu::copy_async_16(matrix.chunk(row, chunk), from, present);
       continue;
     }
-    // Rows that begin anywhere: element by element.
-    gpu::Words4 value{};
-    for (int word = 0; present && word < 4; ++word) {
-      const std::uint32_t low = gpu::load_global(from + 2 * word);
-      const std::uint32_t high = gpu::load_global(from + 2 * word + 1);
-      value.word[word] = low | high << 16;
-    }
-    gpu::store_shared(matrix.chunk(row, chunk), value);
+    gpu::store_shared(matrix.chunk(row, chunk), load_elements(from, present ? head_dim - chunk * kChunkElements : 0));
   }
 }
 
 /// The same for rows that lie `row_stride` elements apart from `first` on, each 16-byte aligned: the usual case,
 /// without an address to work out for each chunk.
 template <int kThreads, class Matrix>
-VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const std::uint16_t* first, std::int64_t row_stride,
+VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const typename Matrix::Bits* first, std::int64_t row_stride,
                                      int rows, int head_dim) {
+  constexpr int kChunkElements = Matrix::kChunkElements;
   static_assert(kThreads % Matrix::kChunks == 0, "a thread copies the same chunk of every row that it copies of");
   constexpr int kStepRows = kThreads / Matrix::kChunks;
   static_assert(Matrix::kRows % kStepRows == 0);
-  const int thread = fresh_thread_index();
+  const int thread = gpu::fresh_thread_index();
   const int chunk = thread % Matrix::kChunks;
   const int first_row = thread / Matrix::kChunks;
-  const std::uint16_t* from = first + first_row * row_stride + chunk * kChunkElements;
+  const typename Matrix::Bits* from = first + first_row * row_stride + chunk * kChunkElements;
   const int present_rows = chunk * kChunkElements < head_dim ? rows : 0;
   const std::int64_t step_elements = kStepRows * row_stride;
   const typename Matrix::Lane lane(matrix, first_row, chunk);
@@ -108,6 +117,37 @@ VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const std::uint16_t* 
     const gpu::SharedAddress to = kStepRows % 8 == 0 ? lane.chunk(step * kStepRows, 0) : matrix.chunk(row, chunk);
     gpu::copy_async_16(to, present ? from : first, present);
     from += step_elements;
+  }
+}
+
+/// As load_rows(), of e4m3 into a matrix of fp16; all is there when the call returns. In each sixteen columns stand
+/// those first that KeyOperands have in the first half of a product's depth: of every four, the first two.
+template <int kThreads, class Matrix, class Offset>
+VARLEN_DEVICE void load_widened_rows(const Matrix& matrix, const RowAddresses& tensor, int rows, int head_dim,
+                                     const Offset& offset_of) {
+  constexpr int kElements = 16;
+  constexpr int kRowChunks = Matrix::kChunks / 2;
+  constexpr int kAll = Matrix::kRows * kRowChunks;
+  const auto* const data = static_cast<const std::uint8_t*>(tensor.data);
+  const int thread = gpu::fresh_thread_index();
+  VARLEN_UNROLL_BY(2)
+  for (int step = 0; step < (kAll + kThreads - 1) / kThreads; ++step) {
+    const int index = step * kThreads + thread;
+    if (kAll % kThreads != 0 && index >= kAll) break;
+    const int row = index / kRowChunks;
+    const int chunk = index % kRowChunks;
+    gpu::Words4 loaded{};
+    if (row < rows && chunk * kElements < head_dim) {
+      const std::uint8_t* const from = data + offset_of(row) + chunk * kElements;
+      loaded = tensor.in_chunks ? gpu::load_global(reinterpret_cast<const gpu::Words4*>(from))
+                                : load_elements(from, head_dim - chunk * kElements);
+    }
+    gpu::Words4 first;
+    gpu::Words4 second;
+    VARLEN_UNROLL
+    for (int i = 0; i < 4; ++i) gpu::widen_e4m3(loaded.word[i], first.word[i], second.word[i]);
+    gpu::store_shared(matrix.chunk(row, 2 * chunk), first);
+    gpu::store_shared(matrix.chunk(row, 2 * chunk + 1), second);
   }
 }
 

@@ -29,7 +29,9 @@ TEST(CpuAccuracy, EdgeCases) {
   CheckOptions options;
   options.backend = Backend::kCpu;
   options.cases = CheckCases::kEdge;
-  expect_all_pass(options, 1000);
+  // The target that has most tiles cut reaches all of the kernel.
+  if (test::effort_is_reduced()) options.only = "/crowded";
+  expect_all_pass(options, test::effort_is_reduced() ? 200 : 1000);
 }
 
 /// A thousand random batches each, so that they run side by side.

@@ -143,7 +143,7 @@ void check_columns() {
 /// forward_mma's rows of kColumns are swizzled likewise, with wider rows.
 template <int kColumns, int kShift>
 void check_shared_matrix() {
-  const kernel::SharedMatrix<64, kColumns> matrix{{0}};
+  const kernel::SharedMatrix<gpu::Float16, 64, kColumns> matrix{{0}};
   for (int row = 0; row < 64; ++row) {
     for (int chunk = 0; chunk < kColumns / 8; ++chunk) {
       const auto linear = static_cast<std::uint32_t>((row * kColumns + chunk * 8) * 2);

@@ -77,6 +77,12 @@ AttentionData::AttentionData(const AttentionCase& test) : test_(test), plan_(mak
   tensors_.query = random_rows(test.input_dtype, {batch.query_tokens, test.query_heads, batch.head_dim_qk}, extra);
   tensors_.out = allocate(test.output_dtype, {batch.query_tokens, test.query_heads, batch.head_dim_vo}, extra);
   if (test.lse) tensors_.lse = allocate(Dtype::kFloat32, {batch.query_tokens, test.query_heads}, 0);
+  if (test.fp8_scales) {
+    const auto requests = static_cast<std::int64_t>(batch.requests.size());
+    for (TensorView* scales : {&tensors_.query_scale, &tensors_.key_scale, &tensors_.value_scale}) {
+      *scales = random_rows(Dtype::kFloat32, {requests, test.kv_heads}, 0);
+    }
+  }
   if (test.sinks) tensors_.sinks = random_rows(Dtype::kFloat32, {test.query_heads}, 0);
   if (test.page_size == 0) {
     tensors_.key = random_rows(test.input_dtype, {batch.key_tokens, test.kv_heads, batch.head_dim_qk}, extra);
@@ -117,7 +123,7 @@ void AttentionData::execute() {
 std::string AttentionData::compare() const {
   const RaggedBatch& batch = plan_.data().batch;
   const reference::Result expected = reference::attention(batch, tensors_);
-  const double tolerance = test_.input_dtype == Dtype::kFloat16 ? 6e-4 : 4e-3;
+  const double tolerance = test_.input_dtype == Dtype::kBFloat16 ? 4e-3 : 6e-4;
   for (std::size_t r = 0; r < batch.requests.size(); ++r) {
     const RequestExtent& extent = batch.requests[r];
     for (std::int64_t i = 0; i < extent.query_length * batch.query_heads; ++i) {

@@ -25,6 +25,7 @@ struct AttentionCase {
   float soft_cap = 0.0F;
   std::int64_t page_size = 0;
   bool sinks = false;
+  bool fp8_scales = false;
   bool lse = true;
   std::int64_t extra_stride = 0;  // elements between tokens besides their heads
   PlanTarget target = PlanTarget::h100();

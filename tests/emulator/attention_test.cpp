@@ -22,6 +22,9 @@ class Attention : public testing::TestWithParam<std::tuple<GpuArchitecture, Dtyp
     test.input_dtype = std::get<Dtype>(GetParam());
     return test;
   }
+  static Dtype two_byte_output(const AttentionCase& test) {
+    return dtype_size(test.input_dtype) == 2 ? test.input_dtype : Dtype::kFloat16;
+  }
 };
 INSTANTIATE_TEST_SUITE_P(All, Attention,
                          testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a,
@@ -31,6 +34,11 @@ INSTANTIATE_TEST_SUITE_P(All, Attention,
                            return architecture_name(std::get<GpuArchitecture>(name.param)) + "_" +
                                   dtype_name(std::get<Dtype>(name.param));
                          });
+
+/// fp8 runs on forward_mma, whatever else there is.
+INSTANTIATE_TEST_SUITE_P(Fp8, Attention,
+                         testing::Combine(testing::Values(GpuArchitecture::kSm80), testing::Values(Dtype::kFloat8E4M3)),
+                         [](const auto&) { return "sm_80_e4m3"; });
 
 TEST_P(Attention, Causal) { EXPECT_EQ(run_case(with({{1, 1}, {70, 70}, {17, 129}, {140, 140}})), ""); }
 
@@ -115,7 +123,7 @@ TEST_P(Attention, TallTiles) {
   EXPECT_EQ(run_case(test), "");
   test.query_heads = 6;
   test.head_dim_qk = test.head_dim_vo = 128;
-  test.output_dtype = test.input_dtype;
+  test.output_dtype = two_byte_output(test);
   EXPECT_EQ(run_case(test), "");
   test.head_dim_qk = 192;
   test.page_size = 8;
@@ -126,7 +134,7 @@ TEST_P(Attention, TwoByteOutputs) {
   AttentionCase test = with({{20, 90}});
   for (const std::int64_t extra_stride : {0, 3}) {
     test.extra_stride = extra_stride;
-    test.output_dtype = test.input_dtype;
+    test.output_dtype = two_byte_output(test);
     EXPECT_EQ(run_case(test), "");
   }
 }
@@ -134,6 +142,27 @@ TEST_P(Attention, TwoByteOutputs) {
 TEST_P(Attention, WithoutLse) {
   AttentionCase test = with({{20, 90}});
   test.lse = false;
+  EXPECT_EQ(run_case(test), "");
+}
+
+/// Scales of any sign and size, of requests and heads; split and merged rows have them, too.
+TEST(AttentionFp8, ScalesOfEachRequestAndHead) {
+  AttentionCase test;
+  test.lengths = {{20, 90}, {1, 2000}, {65, 65}, {0, 7}, {3, 0}};
+  test.query_heads = 4;
+  test.input_dtype = Dtype::kFloat8E4M3;
+  test.fp8_scales = true;
+  test.target.workers = 64;
+  EXPECT_GT(AttentionData(test).plan().merges().size(), 0U);
+  EXPECT_EQ(run_case(test), "");
+  test.scale = -0.1F;
+  test.sinks = true;
+  EXPECT_EQ(run_case(test), "");
+  test.soft_cap = 3.0F;
+  EXPECT_EQ(run_case(test), "");
+  test.page_size = 16;
+  test.head_dim_qk = 72;  // rows end within sixteen bytes
+  test.head_dim_vo = 24;
   EXPECT_EQ(run_case(test), "");
 }
 

@@ -61,6 +61,30 @@ TYPED_TEST(Numbers, NarrowRoundsToNearestEven) {
   }
 }
 
+TEST(WidenE4M3, EveryNumberInEveryPlace) {
+  const auto format = reference::float_format(Dtype::kFloat8E4M3);
+  const auto half = reference::float_format(Dtype::kFloat16);
+  for (std::uint32_t bits = 0; bits <= 0xFF; ++bits) {
+    std::uint32_t low = 0;
+    std::uint32_t high = 0;
+    gpu::widen_e4m3(bits | (bits ^ 0x55U) << 8 | (bits ^ 0xAAU) << 16 | (bits ^ 0xFFU) << 24, low, high);
+    const std::uint32_t halves[] = {low & 0xFFFFU, low >> 16, high & 0xFFFFU, high >> 16};
+    constexpr std::uint32_t kFlips[] = {0, 0x55U, 0xAAU, 0xFFU};
+    for (int i = 0; i < 4; ++i) {
+      const double expected = reference::decode(format, bits ^ kFlips[i]);
+      const double widened = reference::decode(half, halves[i]);
+      ASSERT_TRUE(std::isnan(expected) ? std::isnan(widened) : widened == expected) << bits << " at " << i;
+      ASSERT_EQ(std::signbit(widened), !std::isnan(expected) && std::signbit(expected)) << bits << " at " << i;
+    }
+  }
+}
+
+TEST(SelectBytes, TakesThemFromBothWords) {
+  EXPECT_EQ(select_bytes(0x33221100U, 0x77665544U, 0x6420U), 0x66442200U);
+  EXPECT_EQ(select_bytes(0x33221100U, 0x77665544U, 0x7531U), 0x77553311U);
+  EXPECT_EQ(select_bytes(0x33221100U, 0x77665544U, 0x0347U), 0x00334477U);
+}
+
 TEST(Pack, PutsTheFirstIntoTheLowerHalf) {
   EXPECT_EQ(pack<Float16>(1.0F, -2.0F), 0xC0003C00U);
   EXPECT_EQ(pack<BFloat16>(1.0F, -2.0F), 0xC0003F80U);

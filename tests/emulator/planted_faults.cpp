@@ -50,8 +50,10 @@ struct NamedCase {
 
 /// Few blocks, so that each has several items after another; tails of queries, of keys and of both; tiles of one
 /// warpgroup or half and of two; items without keys; split tiles.
-std::vector<NamedCase> cases(GpuArchitecture architecture) {
+std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
   AttentionCase ragged;
+  ragged.input_dtype = input_dtype;
+  ragged.fp8_scales = dtype_size(input_dtype) == 1;
   ragged.architecture = architecture;
   if (architecture == GpuArchitecture::kSm100a) ragged.target = PlanTarget::b200();
   ragged.lengths = {{0, 5}, {130, 300}, {3, 700}, {200, 200}, {1, 1}, {4, 0}, {70, 450}, {256, 256}};
@@ -93,12 +95,18 @@ std::vector<NamedCase> cases(GpuArchitecture architecture) {
     tall.target.workers = 2;
     all.push_back({"tall", tall});
   }
+  if (input_dtype == Dtype::kFloat8E4M3) {
+    AttentionCase narrow = ragged;  // rows end within sixteen bytes
+    narrow.head_dim_qk = narrow.head_dim_vo = 40;
+    all.push_back({"narrow", narrow});
+  }
   return all;
 }
 
 /// What the emulator says of the first case that it finds fault with.
 std::string first_fault() {
-  for (const NamedCase& each : cases(planted_kernel().architecture)) {
+  const PlantedKernel planted = planted_kernel();
+  for (const NamedCase& each : cases(planted.input_dtype, planted.architecture)) {
     AttentionData data(each.test);
     try {
       data.execute();

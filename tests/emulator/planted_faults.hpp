@@ -6,8 +6,9 @@
 
 namespace varlen::emulator::test {
 
-/// For head dims of 64 and fp16.
+/// For head dims of 64.
 struct PlantedKernel {
+  Dtype input_dtype;
   GpuArchitecture architecture;  // that it runs on
   kernel::Forward forward;
   Kernel kernel;

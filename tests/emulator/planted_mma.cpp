@@ -6,7 +6,8 @@ namespace varlen::emulator::test {
 
 PlantedKernel planted_kernel() {
   using Shape = kernel::ForwardMmaShape<gpu::Float16, 64, 64>;
-  return {GpuArchitecture::kSm80,
+  return {Dtype::kFloat16,
+          GpuArchitecture::kSm80,
           kernel::Forward::kMma,
           {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }

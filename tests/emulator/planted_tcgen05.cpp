@@ -6,7 +6,8 @@ namespace varlen::emulator::test {
 
 PlantedKernel planted_kernel() {
   using Shape = kernel::ForwardTcgen05Shape<gpu::Float16, 64, 64>;
-  return {GpuArchitecture::kSm100a,
+  return {Dtype::kFloat16,
+          GpuArchitecture::kSm100a,
           kernel::Forward::kTcgen05,
           {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }

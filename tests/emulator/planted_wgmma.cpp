@@ -6,7 +6,8 @@ namespace varlen::emulator::test {
 
 PlantedKernel planted_kernel() {
   using Shape = kernel::ForwardWgmmaShape<gpu::Float16, 64, 64>;
-  return {GpuArchitecture::kSm90a,
+  return {Dtype::kFloat16,
+          GpuArchitecture::kSm90a,
           kernel::Forward::kWgmma,
           {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }

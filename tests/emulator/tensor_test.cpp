@@ -38,7 +38,7 @@ void write_elements(SharedAddress to, const std::function<float(int)>& at) {
 }
 std::uint8_t e4m3(float value) {
   for (int bits = 0; bits < 256; ++bits) {
-    if (widen_e4m3(static_cast<std::uint8_t>(bits)) == value) return static_cast<std::uint8_t>(bits);
+    if (widen<Float8E4M3>(static_cast<std::uint8_t>(bits)) == value) return static_cast<std::uint8_t>(bits);
   }
   throw std::logic_error("not a number of e4m3");
 }
@@ -169,12 +169,12 @@ TEST(TensorMemory, MultipliesInBf16) { expect_products<BFloat16>(); }
 TEST(TensorMemory, MultipliesInE4M3) { expect_products<Float8E4M3>(); }
 
 TEST(TensorMemory, E4M3HasItsNumbers) {
-  EXPECT_EQ(widen_e4m3(0x7E), 448.0F);
-  EXPECT_EQ(widen_e4m3(0x38), 1.0F);
-  EXPECT_EQ(widen_e4m3(0x01), 0x1p-9F);
-  EXPECT_EQ(widen_e4m3(0xC0), -2.0F);
-  EXPECT_TRUE(std::isnan(widen_e4m3(0x7F)));
-  EXPECT_TRUE(std::isnan(widen_e4m3(0xFF)));
+  EXPECT_EQ(widen<Float8E4M3>(0x7E), 448.0F);
+  EXPECT_EQ(widen<Float8E4M3>(0x38), 1.0F);
+  EXPECT_EQ(widen<Float8E4M3>(0x01), 0x1p-9F);
+  EXPECT_EQ(widen<Float8E4M3>(0xC0), -2.0F);
+  EXPECT_TRUE(std::isnan(widen<Float8E4M3>(0x7F)));
+  EXPECT_TRUE(std::isnan(widen<Float8E4M3>(0xFF)));
 }
 
 void expect_fault(const std::string& fault, const std::string& expected) {

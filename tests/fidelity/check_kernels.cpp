@@ -165,7 +165,8 @@ std::string compare_rows(const KernelData& data, const Results& real, const Resu
                            2);
       }
       const double allowed =
-          check::out_tolerance(batch.output_dtype, batch.input_dtype, exact.visible[row]) * exact.magnitude[row];
+          check::out_tolerance(batch.output_dtype, check::weights_dtype(batch.input_dtype), exact.visible[row]) *
+          exact.magnitude[row];
       const double out = square == 0 ? 0 : std::sqrt(square) / allowed;
       float lse[2];
       std::memcpy(&lse[0], real.lse.data() + 4 * place, 4);

@@ -61,6 +61,17 @@ void judge_bits(std::uint32_t bits, std::uint32_t real, std::uint32_t emulated, 
   findings.main.judge(bits, real == emulated);
 }
 
+/// Two numbers of fp16.
+void judge_halves(std::uint32_t bits, std::uint32_t real, std::uint32_t emulated, Findings& findings) {
+  bool right = true;
+  for (const int shift : {0, 16}) {
+    const std::uint32_t a = real >> shift & 0xFFFFU;
+    const std::uint32_t b = emulated >> shift & 0xFFFFU;
+    right = right && (a == b || ((a & 0x7FFFU) > 0x7C00U && (b & 0x7FFFU) > 0x7C00U));
+  }
+  findings.main.judge(bits, right);
+}
+
 /// Results that are zero, infinite or NaN are exact; others have a relative error of 2^-22 at most.
 void judge_exp2(std::uint32_t bits, std::uint32_t real, std::uint32_t emulated, Findings& findings) {
   const float x = number(bits);
@@ -102,6 +113,9 @@ struct Function {
 constexpr Function kFunctions[] = {
     {NumberFunction::kPackFp16, judge_bits, "pack (fp16), all numbers", "bits", nullptr, nullptr},
     {NumberFunction::kPackBf16, judge_bits, "pack (bf16), all numbers", "bits", nullptr, nullptr},
+    {NumberFunction::kWidenE4M3Low, judge_halves, "widen_e4m3, the first two of four", "bits, NaNs alike", nullptr,
+     nullptr},
+    {NumberFunction::kWidenE4M3High, judge_halves, "widen_e4m3, the others", "bits, NaNs alike", nullptr, nullptr},
     {NumberFunction::kExp2, judge_exp2, "exp2_fast, −126 ≤ x < 128", "both 2^-22 of exact; worst {:.2f} of it",
      "exp2_fast, all other numbers and all integers", "bits, NaNs alike"},
     {NumberFunction::kReciprocal, judge_reciprocal, "reciprocal_fast, normal numbers and results",

@@ -27,8 +27,9 @@ __global__ void evaluate_kernel(std::uint32_t first, std::uint32_t step, std::ui
 }
 using Evaluation = void (*)(std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t*);
 const Evaluation kEvaluations[kNumberFunctions] = {
-    evaluate_kernel<NumberFunction::kPackFp16>, evaluate_kernel<NumberFunction::kPackBf16>,
-    evaluate_kernel<NumberFunction::kExp2>, evaluate_kernel<NumberFunction::kReciprocal>,
+    evaluate_kernel<NumberFunction::kPackFp16>,     evaluate_kernel<NumberFunction::kPackBf16>,
+    evaluate_kernel<NumberFunction::kWidenE4M3Low>, evaluate_kernel<NumberFunction::kWidenE4M3High>,
+    evaluate_kernel<NumberFunction::kExp2>,         evaluate_kernel<NumberFunction::kReciprocal>,
     evaluate_kernel<NumberFunction::kLog>};
 
 }  // namespace

@@ -86,6 +86,10 @@ class EmulatedRunner : public Runner {
         return evaluate_all<NumberFunction::kPackFp16>(first, step, results);
       case NumberFunction::kPackBf16:
         return evaluate_all<NumberFunction::kPackBf16>(first, step, results);
+      case NumberFunction::kWidenE4M3Low:
+        return evaluate_all<NumberFunction::kWidenE4M3Low>(first, step, results);
+      case NumberFunction::kWidenE4M3High:
+        return evaluate_all<NumberFunction::kWidenE4M3High>(first, step, results);
       case NumberFunction::kExp2:
         return evaluate_all<NumberFunction::kExp2>(first, step, results);
       case NumberFunction::kReciprocal:

@@ -91,8 +91,9 @@ KernelCase random_kernel_case(std::uint64_t seed) {
   if (test.architecture == GpuArchitecture::kSm80 && random.one_in(12)) dims = {576, 512};
   test.head_dim_qk = dims.qk;
   test.head_dim_vo = dims.vo;
-  test.input_dtype = random.pick({Dtype::kFloat16, Dtype::kBFloat16});
-  test.output_dtype = random.one_in(3) ? Dtype::kFloat32 : test.input_dtype;
+  test.input_dtype = random.pick({Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3});
+  const bool fp8 = test.input_dtype == Dtype::kFloat8E4M3;
+  test.output_dtype = random.one_in(3) ? Dtype::kFloat32 : fp8 ? Dtype::kFloat16 : test.input_dtype;
   test.kv_heads = static_cast<std::int32_t>(random.between(1, 2));
   test.query_heads = test.kv_heads * random.pick({1, 2, 3, 4, 8});
   test.mask = random.pick({Mask::full(), Mask::causal(), Mask::causal(), Mask::window(37, 5), Mask::causal_window(90)});
@@ -142,9 +143,10 @@ KernelData::KernelData(const KernelCase& test) : test_(test), plan_(plan_of(test
     return product;
   };
   const std::int64_t rows = batch.query_tokens * test.query_heads;
-  query_ = place(elements(query_shape_) * 2);
-  key_ = place(elements(key_shape_) * 2);
-  value_ = place(elements(value_shape_) * 2);
+  const std::int64_t size = dtype_size(test.input_dtype);
+  query_ = place(elements(query_shape_) * size);
+  key_ = place(elements(key_shape_) * size);
+  value_ = place(elements(value_shape_) * size);
   if (test.page_size > 0) table_ = place(elements(table_shape_) * 4);
   if (test.sinks) sinks_ = place(test.query_heads * 4);
   out_ = place(rows * test.head_dim_vo * dtype_size(test.output_dtype));
@@ -174,7 +176,8 @@ void KernelData::fill() {
   } else {
     fill_with(query_, test_.input_dtype, [](std::int64_t) { return 0.0; });
     const std::int64_t dim = test_.head_dim_qk;
-    for (std::int64_t row = 0; row < static_cast<std::int64_t>(query_.bytes) / 2 / dim; ++row) {
+    const std::int64_t rows = static_cast<std::int64_t>(query_.bytes) / dtype_size(test_.input_dtype) / dim;
+    for (std::int64_t row = 0; row < rows; ++row) {
       for (int i = 0; i < kNonZeros; ++i) {
         reference::store(test_.input_dtype, memory_.data() + query_.offset, row * dim + random.below(dim),
                          random.one_in(2) ? 1.0 : -1.0);

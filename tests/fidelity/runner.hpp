@@ -33,8 +33,16 @@ struct Experiment {
 };
 
 /// Functions of one fp32 number, by its bits (number_functions.hpp).
-enum class NumberFunction : std::uint8_t { kPackFp16, kPackBf16, kExp2, kReciprocal, kLog };
-inline constexpr int kNumberFunctions = 5;
+enum class NumberFunction : std::uint8_t {
+  kPackFp16,
+  kPackBf16,
+  kWidenE4M3Low,
+  kWidenE4M3High,
+  kExp2,
+  kReciprocal,
+  kLog
+};
+inline constexpr int kNumberFunctions = 7;
 
 class Runner {
  public:

@@ -12,11 +12,13 @@
 namespace varlen::oracle {
 namespace {
 
-constexpr Dtype kNarrow[] = {Dtype::kFloat16, Dtype::kBFloat16};
+constexpr Dtype kNarrow[] = {Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3};
+
+std::uint32_t patterns(Dtype dtype) { return dtype == Dtype::kFloat8E4M3 ? 256 : 65536; }
 
 TEST(Number, EveryBitPatternDecodesAlike) {
   for (const Dtype dtype : kNarrow) {
-    for (std::uint32_t bits = 0; bits < 65536; ++bits) {
+    for (std::uint32_t bits = 0; bits < patterns(dtype); ++bits) {
       const double wanted = reference::decode(reference::float_format(dtype), bits);
       const double decoded = decode(dtype, bits);
       ASSERT_TRUE(std::isnan(wanted) ? std::isnan(decoded) : decoded == wanted) << dtype_name(dtype) << " " << bits;
@@ -26,7 +28,7 @@ TEST(Number, EveryBitPatternDecodesAlike) {
 
 TEST(Number, EveryNumberEncodesToItself) {
   for (const Dtype dtype : kNarrow) {
-    for (std::uint32_t bits = 0; bits < 65536; ++bits) {
+    for (std::uint32_t bits = 0; bits < patterns(dtype); ++bits) {
       const double value = decode(dtype, bits);
       if (!(std::fabs(value) < 65504)) continue;
       ASSERT_EQ(encode(dtype, static_cast<float>(value)), bits) << dtype_name(dtype);
@@ -38,7 +40,8 @@ TEST(Number, RoundsToNearest) {
   check::RandomBits random(1);
   for (int i = 0; i < 1'000'000; ++i) {
     const auto value = static_cast<float>(std::ldexp(random.normal(), static_cast<int>(random.between(-30, 12))));
-    for (const Dtype dtype : {Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat32}) {
+    for (const Dtype dtype : {Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3, Dtype::kFloat32}) {
+      if (dtype == Dtype::kFloat8E4M3 && std::fabs(value) >= 448) continue;
       ASSERT_EQ(encode(dtype, value), reference::encode(reference::float_format(dtype), static_cast<double>(value)))
           << dtype_name(dtype) << " " << value;
     }
@@ -51,7 +54,7 @@ TEST(Number, RoundsToNearest) {
 }
 
 TEST(Number, UnitsAndLargest) {
-  for (const Dtype dtype : {Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat32}) {
+  for (const Dtype dtype : {Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3, Dtype::kFloat32}) {
     const reference::FloatFormat format = reference::float_format(dtype);
     EXPECT_EQ(largest(dtype), reference::largest(format));
     for (const double value : {0.0, 1.0, -1.5, 0.99, 3e-6, 1e-40, 65000.0, 2.0, -0x1p-14, 0x1.8p-15}) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "check/tolerance.hpp"
@@ -39,8 +40,9 @@ PlacedCase::PlacedCase(const check::Case& test, Machine& machine, Memory& memory
   problem_.soft_cap = static_cast<double>(test.soft_cap);
   problem_.left = test.mask.left;
   problem_.right = test.mask.right;
-  problem_.out_tolerance = check::out_tolerance(test.output_dtype, test.input_dtype, check::kFewKeys);
-  problem_.few_keys_tolerance = check::out_tolerance(test.output_dtype, test.input_dtype, 1);
+  const Dtype weights = check::weights_dtype(test.input_dtype);
+  problem_.out_tolerance = check::out_tolerance(test.output_dtype, weights, check::kFewKeys);
+  problem_.few_keys_tolerance = check::out_tolerance(test.output_dtype, weights, 1);
 
   // Where rows are not aligned, neither is the first of a tensor.
   const bool aligned = test.layout.token_gap % 8 == 0 && test.layout.head_gap % 8 == 0;
@@ -55,6 +57,7 @@ PlacedCase::PlacedCase(const check::Case& test, Machine& machine, Memory& memory
     add_input("query", region, problem_.query, false);
     place_keys();
   }
+  place_scales();
   place_sinks();
   place_outputs(outputs);
 }
@@ -227,6 +230,49 @@ void PlacedCase::place_block_table() {
       machine_.here(TensorView::dense(table_memory_, Dtype::kInt32, {problem_.requests, problem_.max_pages}));
 }
 
+void PlacedCase::place_scales() {
+  if (!test_.fp8_scales) return;
+  oracle::Scales* const scales[] = {&problem_.query_scale, &problem_.key_scale, &problem_.value_scale};
+  TensorView* const views[] = {&tensors_.query_scale, &tensors_.key_scale, &tensors_.value_scale};
+  const std::int64_t stride = test_.kv_heads + random_.below(3);
+  for (int i = 0; i < 3; ++i) {
+    Spaced part{};
+    part.values.assign(static_cast<std::size_t>(std::max<std::int64_t>(problem_.requests, 1) * stride), 0.0F);
+    for (std::int64_t r = 0; r < problem_.requests; ++r) {
+      for (std::int64_t head = 0; head < test_.kv_heads; ++head) {
+        const double size = 0.25 + random_.unit();  // of about 1
+        part.values[static_cast<std::size_t>(r * stride + head)] = static_cast<float>(random_.one_in(4) ? -size : size);
+      }
+    }
+    const auto count = static_cast<std::int64_t>(part.values.size());
+    const Piece piece = memory_.place(count * 4, 4);
+    part.region = {piece.begin, Dtype::kFloat32, (piece.end - piece.begin) / 4};
+    part.data = piece.data;
+    *scales[i] = {reinterpret_cast<const float*>(piece.data), stride, 1};
+    *views[i] = machine_.here(
+        TensorView::strided(piece.data, Dtype::kFloat32, {problem_.requests, test_.kv_heads}, {stride, 1}));
+    scales_.push_back(std::move(part));
+  }
+}
+
+/// Those of spoiled requests are poison, too.
+void PlacedCase::write_scales(oracle::Pattern surroundings, const std::vector<std::uint8_t>& spoiled) {
+  for (const Spaced& part : scales_) {
+    std::vector<float> values = part.values;
+    const std::int64_t stride = problem_.query_scale.request_stride;
+    for (std::int64_t i = 0; i < std::ssize(values); ++i) {
+      const auto request = static_cast<std::size_t>(i / stride);
+      const bool poisoned = request < spoiled.size() && spoiled[request] != 0;
+      const bool beside = i % stride >= test_.kv_heads;
+      if (!poisoned && !beside) continue;
+      const oracle::Pattern pattern = poisoned ? oracle::Pattern::kPoison : surroundings;
+      values[static_cast<std::size_t>(i)] = oracle::float_of_bits(oracle::pattern_bits(Dtype::kFloat32, pattern, i));
+    }
+    machine_.fill(part.region, surroundings);
+    machine_.upload(part.data, values.data(), std::ssize(values) * 4);
+  }
+}
+
 void PlacedCase::place_sinks() {
   if (!test_.sinks) return;
   for (std::int32_t head = 0; head < test_.query_heads; ++head) {
@@ -298,6 +344,7 @@ void PlacedCase::write_inputs(oracle::Pattern surroundings, const std::vector<st
     machine_.fill(input.region, surroundings);
     for (const Part& part : input.parts) machine_.write_rows(set_of(part, input.region));
   }
+  write_scales(surroundings, spoiled);
   if (!sinks_.empty()) {
     machine_.fill(sinks_region_, surroundings);
     machine_.upload(tensors_.sinks.data, sinks_.data(), static_cast<std::int64_t>(sinks_.size()) * 4);

@@ -63,6 +63,8 @@ class PlacedCase {
   void place_packed();
   void place_keys();
   void place_block_table();
+  void place_scales();
+  void write_scales(oracle::Pattern surroundings, const std::vector<std::uint8_t>& spoiled);
   void place_sinks();
   void place_outputs(int outputs);
 
@@ -106,6 +108,13 @@ class PlacedCase {
   std::int64_t pool_pages_ = 0;
   std::vector<std::int32_t> table_;  // the block table; −1: names no page
   void* table_memory_ = nullptr;
+  /// Scales of fp8 inputs: rows with gaps.
+  struct Spaced {
+    oracle::Region region;
+    void* data;
+    std::vector<float> values;
+  };
+  std::vector<Spaced> scales_;  // of queries, keys and values; or none
   std::vector<float> sinks_;
   oracle::Region sinks_region_{};
   std::vector<Input> inputs_;

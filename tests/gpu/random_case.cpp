@@ -141,8 +141,11 @@ void choose_layout(Case& test, RandomBits& random, const Effort& effort) {
 }
 
 void choose_scoring(Case& test, RandomBits& random) {
-  test.input_dtype = random.pick({Dtype::kFloat16, Dtype::kBFloat16});
-  test.output_dtype = random.pick({test.input_dtype, Dtype::kFloat32, Dtype::kFloat16, Dtype::kBFloat16});
+  test.input_dtype = random.pick({Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3});
+  const bool fp8 = test.input_dtype == Dtype::kFloat8E4M3;
+  test.output_dtype =
+      random.pick({fp8 ? Dtype::kBFloat16 : test.input_dtype, Dtype::kFloat32, Dtype::kFloat16, Dtype::kBFloat16});
+  test.fp8_scales = fp8 && !random.one_in(4);
   if (random.one_in(5)) {
     const double factor = (random.one_in(2) ? 1 : -1) * (0.1 + 0.9 * random.unit());
     test.scale = static_cast<float>(factor / std::sqrt(test.head_dim_qk));

@@ -48,6 +48,9 @@ Kernels tcgen05_kernels(std::index_sequence<kShape...> /*shapes*/) {
 /// By kernel::Forward.
 template <Dtype kInput>
 std::array<Kernels, 3> all_kernels() {
+  if constexpr (kInput == Dtype::kFloat8E4M3) {
+    return {mma_kernels<kInput>(std::make_index_sequence<kernel::kShapes>())};
+  }
   return {mma_kernels<kInput>(std::make_index_sequence<kernel::kShapes>()),
           wgmma_kernels<kInput>(std::make_index_sequence<kernel::kWgmmaShapes>()),
           tcgen05_kernels<kInput>(std::make_index_sequence<kernel::kTcgen05Shapes>())};
@@ -56,8 +59,12 @@ std::array<Kernels, 3> all_kernels() {
 Kernel select_kernel(const RaggedBatch& batch, kernel::Forward forward) {
   static const auto kFp16 = all_kernels<Dtype::kFloat16>();
   static const auto kBf16 = all_kernels<Dtype::kBFloat16>();
+  static const auto kE4m3 = all_kernels<Dtype::kFloat8E4M3>();
   const auto shape = static_cast<std::size_t>(kernel::select_shape(batch));
-  return (batch.input_dtype == Dtype::kFloat16 ? kFp16 : kBf16)[static_cast<std::size_t>(forward)][shape];
+  const auto& kernels = batch.input_dtype == Dtype::kFloat8E4M3 ? kE4m3
+                        : batch.input_dtype == Dtype::kFloat16  ? kFp16
+                                                                : kBf16;
+  return kernels[static_cast<std::size_t>(forward)][shape];
 }
 
 /// The newest architecture that the device has kernels of: sm_80 unless there are some for it alone.

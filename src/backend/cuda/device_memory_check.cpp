@@ -41,10 +41,16 @@ void check_address(const char* field, const void* address, std::int32_t device) 
 }  // namespace
 
 void check_device_memory(const Tensors& tensors, const Workspace& workspace, std::int32_t device) {
-  const std::pair<const char*, const TensorView*> views[] = {
-      {"query.data", &tensors.query}, {"key.data", &tensors.key}, {"value.data", &tensors.value},
-      {"out.data", &tensors.out},     {"lse.data", &tensors.lse}, {"block_table.data", &tensors.block_table},
-      {"sinks.data", &tensors.sinks}};
+  const std::pair<const char*, const TensorView*> views[] = {{"query.data", &tensors.query},
+                                                             {"key.data", &tensors.key},
+                                                             {"value.data", &tensors.value},
+                                                             {"out.data", &tensors.out},
+                                                             {"lse.data", &tensors.lse},
+                                                             {"block_table.data", &tensors.block_table},
+                                                             {"sinks.data", &tensors.sinks},
+                                                             {"query_scale.data", &tensors.query_scale},
+                                                             {"key_scale.data", &tensors.key_scale},
+                                                             {"value_scale.data", &tensors.value_scale}};
   for (const auto& [field, view] : views) {
     if (has_elements(*view)) check_address(field, view->data, device);
   }

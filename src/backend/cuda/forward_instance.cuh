@@ -13,7 +13,8 @@
 namespace varlen::cuda {
 
 template <Dtype kInput>
-using ElementOf = std::conditional_t<kInput == Dtype::kFloat16, gpu::Float16, gpu::BFloat16>;
+using ElementOf = std::conditional_t<kInput == Dtype::kFloat8E4M3, gpu::Float8E4M3,
+                                     std::conditional_t<kInput == Dtype::kFloat16, gpu::Float16, gpu::BFloat16>>;
 
 template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads)

@@ -79,6 +79,9 @@ GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors,
   add_rows(memory, Role::kValue, tensors.value, paged, batch.head_dim_vo);
   add_rows(memory, Role::kOut, tensors.out, false, batch.head_dim_vo);
   add_rows(memory, Role::kLse, tensors.lse, false, 1);
+  add_rows(memory, Role::kQueryScale, tensors.query_scale, false, 1);
+  add_rows(memory, Role::kKeyScale, tensors.key_scale, false, 1);
+  add_rows(memory, Role::kValueScale, tensors.value_scale, false, 1);
   add_sinks(memory, tensors.sinks);
   add_counter(memory, parameters.counter);
   add_partials(memory, plan, parameters.partials);

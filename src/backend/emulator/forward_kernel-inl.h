@@ -15,13 +15,14 @@ constexpr bool is_compiled(int shapes, int dim_qk) { return dim_qk <= kernel::kH
 
 template <class Element, int kDimQk, int kDimVo>
 Kernel forward_kernel_for(kernel::Forward forward) {
-  if constexpr (is_compiled(kernel::kWgmmaShapes, kDimQk)) {
+  constexpr bool kMayHaveBoxes = gpu::kElementBytes<Element> == 2;
+  if constexpr (kMayHaveBoxes && is_compiled(kernel::kWgmmaShapes, kDimQk)) {
     if (forward == kernel::Forward::kWgmma) {
       using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
       return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes};
     }
   }
-  if constexpr (is_compiled(kernel::kTcgen05Shapes, kDimQk)) {
+  if constexpr (kMayHaveBoxes && is_compiled(kernel::kTcgen05Shapes, kDimQk)) {
     if (forward == kernel::Forward::kTcgen05) {
       using Shape = kernel::ForwardTcgen05Shape<Element, kDimQk, kDimVo>;
       return {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes};
@@ -33,8 +34,14 @@ Kernel forward_kernel_for(kernel::Forward forward) {
 
 template <int kDimQk, int kDimVo>
 Kernel forward_kernel(kernel::Forward forward, Dtype input_dtype) {
-  return input_dtype == Dtype::kBFloat16 ? forward_kernel_for<gpu::BFloat16, kDimQk, kDimVo>(forward)
-                                         : forward_kernel_for<gpu::Float16, kDimQk, kDimVo>(forward);
+  switch (input_dtype) {
+    case Dtype::kFloat8E4M3:
+      return forward_kernel_for<gpu::Float8E4M3, kDimQk, kDimVo>(forward);
+    case Dtype::kBFloat16:
+      return forward_kernel_for<gpu::BFloat16, kDimQk, kDimVo>(forward);
+    default:
+      return forward_kernel_for<gpu::Float16, kDimQk, kDimVo>(forward);
+  }
 }
 
 }  // namespace varlen::emulator

@@ -22,8 +22,9 @@ bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::
 }  // namespace
 
 const char* role_name(Role role) noexcept {
-  constexpr const char* kNames[] = {"query",       "key",      "value",   "out",     "lse", "sinks",
-                                    "block_table", "partials", "counter", "lengths", "plan"};
+  constexpr const char* kNames[] = {"query",       "key",       "value",       "out",   "lse",
+                                    "query_scale", "key_scale", "value_scale", "sinks", "block_table",
+                                    "partials",    "counter",   "lengths",     "plan"};
   return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -102,6 +103,10 @@ bool GlobalMemory::owns(const Buffer& buffer, const Place& place, std::int32_t r
     case Role::kValue:
       if (page_size_ > 0) return owns_slot(place.index[0], token, request);
       return token >= extent.key_start && token < extent.key_start + extent.key_length;
+    case Role::kQueryScale:
+    case Role::kKeyScale:
+    case Role::kValueScale:
+      return token == request;
     case Role::kBlockTable:
       return token == request && place.index[2] * page_size_ < extent.key_length;
     case Role::kPartials: {
@@ -145,8 +150,11 @@ std::string GlobalMemory::describe(const Buffer& buffer, const Place& place) {
       return fmt::format("sinks[{}]", head);
     case Role::kLse:
       return fmt::format("lse[token {}, head {}]", token, head);
+    case Role::kQueryScale:
+    case Role::kKeyScale:
+    case Role::kValueScale:
     case Role::kBlockTable:
-      return fmt::format("block_table[{}, {}]", token, head);
+      return fmt::format("{}[{}, {}]", role_name(buffer.role), token, head);
     case Role::kPartials:
       return fmt::format("partials[row {}, element {}]", token, place.column);
     default:

@@ -20,6 +20,9 @@ enum class Role : std::uint8_t {
   kValue,
   kOut,
   kLse,
+  kQueryScale,
+  kKeyScale,
+  kValueScale,
   kSinks,
   kBlockTable,
   kPartials,
@@ -42,7 +45,7 @@ struct Buffer {
   std::int64_t element_bytes = 1;
   std::int64_t row_elements = 1;
   Extent pages;   // paged keys and values only
-  Extent tokens;  // slots of a page; requests of a block table; rows of partials
+  Extent tokens;  // slots of a page; requests of a block table or of scales; rows of partials
   Extent heads;   // places in a row of a block table
 };
 

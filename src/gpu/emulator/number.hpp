@@ -29,14 +29,12 @@ inline float widen<Float16>(std::uint16_t bits) {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(number) | special | (bits & 0x8000U) << 16);
 }
 
-/// Has NaNs of magnitude 0x7F and no infinities. (OCP 8-bit floating point specification, E4M3.)
-inline float widen_e4m3(std::uint8_t bits) {
-  const int exponent = bits >> 3 & 15;
-  const int mantissa = bits & 7;
-  if (exponent == 15 && mantissa == 7) return std::bit_cast<float>(0x7FC00000U);
-  const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
-                                        : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
-  return (bits & 0x80) != 0 ? -magnitude : magnitude;
+/// Has NaNs of magnitude 0x7F and no infinities. (OCP 8-bit floating point specification, E4M3.) As widen<Float16>().
+template <>
+inline float widen<Float8E4M3>(std::uint16_t bits) {
+  if ((bits & 0x7FU) == 0x7FU) return std::bit_cast<float>(0x7FC00000U);
+  const float number = std::bit_cast<float>((bits & 0x7FU) << 20) * 0x1p120F;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(number) | (bits & 0x80U) << 24);
 }
 
 /// To the nearest number, ties to even; too large ones become infinite. NaN becomes 0x7FFF. (PTX ISA: cvt, .rn with

@@ -188,6 +188,23 @@ VARLEN_DEVICE std::uint32_t pack(float low, float high) {
   return emulator::narrow<Element>(low) | std::uint32_t{emulator::narrow<Element>(high)} << 16;
 }
 
+VARLEN_DEVICE void widen_e4m3(std::uint32_t four, std::uint32_t& low, std::uint32_t& high) {
+  const auto half = [four](int byte) -> std::uint32_t {
+    return emulator::narrow<Float16>(emulator::widen<Float8E4M3>(static_cast<std::uint16_t>(four >> 8 * byte & 0xFFU)));
+  };
+  low = half(0) | half(1) << 16;
+  high = half(2) | half(3) << 16;
+}
+VARLEN_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t selector) {
+  const std::uint64_t bytes = low | std::uint64_t{high} << 32;
+  std::uint32_t result = 0;
+  for (int i = 0; i < 4; ++i) {
+    const std::uint32_t byte = selector >> 4 * i & 7U;
+    result |= static_cast<std::uint32_t>(bytes >> 8 * byte & 0xFFU) << 8 * i;
+  }
+  return result;
+}
+
 VARLEN_DEVICE void forget(std::uint32_t& /*value*/) {}
 
 VARLEN_DEVICE void enter_item(std::int64_t item, std::int32_t request) {

@@ -81,7 +81,7 @@ Shape shape_of(const TensorProduct& product) {
 /// Elements of `bytes` bytes at `from`, as fp32.
 void widen_all(Element element, const std::byte* from, int bytes, float* to) {
   if (element == Element::kFloat8E4M3) {
-    for (int i = 0; i < bytes; ++i) to[i] = widen_e4m3(static_cast<std::uint8_t>(from[i]));
+    for (int i = 0; i < bytes; ++i) to[i] = widen<Float8E4M3>(static_cast<std::uint8_t>(from[i]));
     return;
   }
   for (int i = 0; i < bytes / 2; ++i) {

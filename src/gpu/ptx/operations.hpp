@@ -248,6 +248,39 @@ VARLEN_DEVICE std::uint32_t pack<Float16>(float low, float high) {
   return result;
 }
 
+// prmt.b32 d, a, b, c;
+VARLEN_DEVICE std::uint32_t select_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t selector) {
+  return __byte_perm(low, high, selector);
+}
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+// cvt.rn.f16x2.e4m3x2 d, a;
+VARLEN_DEVICE void widen_e4m3(std::uint32_t four, std::uint32_t& low, std::uint32_t& high) {
+  asm("{ .reg .b16 first, second; mov.b32 {first, second}, %2; cvt.rn.f16x2.e4m3x2 %0, first; "
+      "cvt.rn.f16x2.e4m3x2 %1, second; }"
+      : "=r"(low), "=r"(high)
+      : "r"(four));
+}
+#else
+// The same by hand. A byte s eeee mmm becomes the half s 0eeee mmm0000000, which is 2^-8 of it, subnormals included.
+VARLEN_DEVICE std::uint32_t widen_e4m3_pair(std::uint32_t bytes) {  // in the upper byte of each half
+  const std::uint32_t magnitude = bytes & 0x7F007F00U;
+  // NaN is the largest magnitude alone: it carries into the sign's place, and becomes a NaN by another exponent bit.
+  const std::uint32_t nan = (magnitude + 0x01000100U) & 0x80008000U;
+  const std::uint32_t scaled = (bytes & 0x80008000U) | ((magnitude | nan) >> 1);
+  __half2 halves;
+  __builtin_memcpy(&halves, &scaled, sizeof(halves));
+  halves = __hmul2(halves, __half2{__half_raw{0x5C00}, __half_raw{0x5C00}});  // 2^8
+  std::uint32_t result;
+  __builtin_memcpy(&result, &halves, sizeof(result));
+  return result;
+}
+VARLEN_DEVICE void widen_e4m3(std::uint32_t four, std::uint32_t& low, std::uint32_t& high) {
+  low = widen_e4m3_pair(__byte_perm(four, 0, 0x1404));
+  high = widen_e4m3_pair(__byte_perm(four, 0, 0x3424));
+}
+#endif
+
 VARLEN_DEVICE void forget(std::uint32_t& value) { asm volatile("" : "+r"(value)); }
 
 VARLEN_DEVICE void enter_item(std::int64_t, std::int32_t) {}

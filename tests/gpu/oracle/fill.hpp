@@ -10,17 +10,17 @@ namespace varlen::oracle {
 /// What lies around rows, and in outputs before they are written.
 enum class Pattern : std::uint8_t {
   kOnes,
-  kPoison,     // NaN, infinity, the lowest and the largest number, over and over
+  kPoison,     // NaN, infinity (where there is one), the lowest and the largest number, over and over
   kUnwritten,  // all bits set, which is a NaN
 };
 
 ORACLE_HOST_DEVICE inline std::uint32_t pattern_bits(Dtype dtype, Pattern pattern, std::int64_t index) {
-  constexpr std::uint32_t kBits[3][5] = {{0x3F800000U, 0x7FC00000U, 0x7F800000U, 0xFF7FFFFFU, 0x7F7FFFFFU},
+  constexpr std::uint32_t kBits[4][5] = {{0x3F800000U, 0x7FC00000U, 0x7F800000U, 0xFF7FFFFFU, 0x7F7FFFFFU},
                                          {0x3C00U, 0x7E00U, 0x7C00U, 0xFBFFU, 0x7BFFU},
-                                         {0x3F80U, 0x7FC0U, 0x7F80U, 0xFF7FU, 0x7F7FU}};
-  const bool fp32 = dtype == Dtype::kFloat32;
-  if (pattern == Pattern::kUnwritten) return fp32 ? 0xFFFFFFFFU : 0xFFFFU;
-  const int format = fp32 ? 0 : dtype == Dtype::kFloat16 ? 1 : 2;
+                                         {0x3F80U, 0x7FC0U, 0x7F80U, 0xFF7FU, 0x7F7FU},
+                                         {0x38U, 0x7FU, 0xFFU, 0xFEU, 0x7EU}};
+  if (pattern == Pattern::kUnwritten) return 0xFFFFFFFFU >> (32 - 8 * size_of(dtype));
+  const int format = dtype == Dtype::kFloat32 ? 0 : dtype == Dtype::kFloat16 ? 1 : dtype == Dtype::kBFloat16 ? 2 : 3;
   return kBits[format][pattern == Pattern::kOnes ? 0 : 1 + static_cast<int>(index % 4)];
 }
 
@@ -59,9 +59,8 @@ ORACLE_HOST_DEVICE inline Element element_of(const RowSet& set, std::int64_t num
   const Extent& extent = set.problem.extents[request];
   const std::int64_t first = set.of_keys ? key_row(set.problem, set.rows, request, token - extent.first_key, head)
                                          : query_row(set.problem, set.rows, request, token - extent.first_token, head);
-  const std::int64_t size = set.rows.dtype == Dtype::kFloat32 ? 4 : 2;
   const std::int64_t before = static_cast<const char*>(set.rows.data) - static_cast<const char*>(set.region.data);
-  return {request, number, before / size + first + (number - row * set.rows.width)};
+  return {request, number, before / size_of(set.rows.dtype) + first + (number - row * set.rows.width)};
 }
 
 ORACLE_HOST_DEVICE inline bool is_chosen(const RowSet& set, std::int64_t request) {

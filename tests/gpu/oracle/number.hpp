@@ -15,13 +15,15 @@
 
 namespace varlen::oracle {
 
-/// fp32, fp16 and bf16: sign, exponent and mantissa bits from the top down. A float holds every one of their numbers.
+/// fp32, fp16, bf16 and e4m3: sign, exponent and mantissa bits from the top down. A float holds every one of their
+/// numbers.
 struct Format {
   int exponent_bits;
   int mantissa_bits;
 };
 
 ORACLE_HOST_DEVICE inline Format format_of(Dtype dtype) {
+  if (dtype == Dtype::kFloat8E4M3) return {4, 3};
   if (dtype == Dtype::kFloat16) return {5, 10};
   return dtype == Dtype::kBFloat16 ? Format{8, 7} : Format{8, 23};
 }
@@ -37,7 +39,17 @@ ORACLE_HOST_DEVICE inline std::uint32_t bits_of_float(float value) {
   return bits;
 }
 
+/// Has NaNs, whose exponent and mantissa bits are all set, and no infinities.
+ORACLE_HOST_DEVICE inline double decode_e4m3(std::uint32_t bits) {
+  const int exponent = static_cast<int>(bits >> 3 & 15U);
+  const int mantissa = static_cast<int>(bits & 7U);
+  double magnitude = exponent == 0 ? ldexp(mantissa, -9) : ldexp(8 + mantissa, exponent - 10);
+  if ((bits & 0x7FU) == 0x7FU) magnitude = static_cast<double>(float_of_bits(0x7FC00000U));
+  return (bits & 0x80U) != 0 ? -magnitude : magnitude;
+}
+
 ORACLE_HOST_DEVICE inline double decode(Dtype dtype, std::uint32_t bits) {
+  if (dtype == Dtype::kFloat8E4M3) return decode_e4m3(bits);
   if (dtype == Dtype::kFloat32) return static_cast<double>(float_of_bits(bits));
   if (dtype == Dtype::kBFloat16) return static_cast<double>(float_of_bits(bits << 16));
   const std::uint32_t exponent = (bits >> 10) & 31;
@@ -51,8 +63,18 @@ ORACLE_HOST_DEVICE inline double decode(Dtype dtype, std::uint32_t bits) {
   return (bits & 0x8000U) != 0 ? -magnitude : magnitude;
 }
 
-/// The bits of the nearest number, ties to even. |value| < 65504.
+ORACLE_HOST_DEVICE inline std::uint32_t encode_e4m3(float value) {
+  const float magnitude = fabsf(value);
+  const std::uint32_t sign = (bits_of_float(value) >> 24) & 0x80U;
+  if (magnitude < 0x1p-6F) return sign + static_cast<std::uint32_t>(rintf(magnitude * 0x1p9F));  // multiples of 2^-9
+  const std::uint32_t bits = bits_of_float(magnitude);
+  const std::uint32_t half = (1U << 19) - 1 + ((bits >> 20) & 1U);
+  return sign + ((bits + half) >> 20) - (120U << 3);
+}
+
+/// The bits of the nearest number, ties to even. |value| < 65504, of e4m3 448.
 ORACLE_HOST_DEVICE inline std::uint32_t encode(Dtype dtype, float value) {
+  if (dtype == Dtype::kFloat8E4M3) return encode_e4m3(value);
   std::uint32_t bits = bits_of_float(value);
   if (dtype == Dtype::kFloat32) return bits;
   const std::uint32_t sign = (bits >> 16) & 0x8000U;
@@ -80,16 +102,24 @@ ORACLE_HOST_DEVICE inline double unit_in_last_place(Dtype dtype, double value) {
 }
 
 ORACLE_HOST_DEVICE inline double largest(Dtype dtype) {
+  if (dtype == Dtype::kFloat8E4M3) return 448;
   return dtype == Dtype::kFloat16 ? 65504.0 : decode(dtype, dtype == Dtype::kFloat32 ? 0x7F7FFFFFU : 0x7F7FU);
 }
 
+ORACLE_HOST_DEVICE inline std::int64_t size_of(Dtype dtype) {
+  return dtype == Dtype::kFloat32 ? 4 : dtype == Dtype::kFloat8E4M3 ? 1 : 2;
+}
+
 ORACLE_HOST_DEVICE inline std::uint32_t load_bits(Dtype dtype, const void* data, std::int64_t index) {
+  if (dtype == Dtype::kFloat8E4M3) return static_cast<const std::uint8_t*>(data)[index];
   return dtype == Dtype::kFloat32 ? static_cast<const std::uint32_t*>(data)[index]
                                   : static_cast<const std::uint16_t*>(data)[index];
 }
 ORACLE_HOST_DEVICE inline void store_bits(Dtype dtype, void* data, std::int64_t index, std::uint32_t bits) {
   if (dtype == Dtype::kFloat32) {
     static_cast<std::uint32_t*>(data)[index] = bits;
+  } else if (dtype == Dtype::kFloat8E4M3) {
+    static_cast<std::uint8_t*>(data)[index] = static_cast<std::uint8_t>(bits);
   } else {
     static_cast<std::uint16_t*>(data)[index] = static_cast<std::uint16_t>(bits);
   }

@@ -31,6 +31,13 @@ struct Rows {
 inline constexpr std::int64_t kUnlimited = -1;
 inline constexpr int kMaxOutputs = 3;
 
+/// Scales of fp8 inputs: [requests, KV heads].
+struct Scales {
+  const float* data;  // null: all are 1
+  std::int64_t request_stride;
+  std::int64_t head_stride;
+};
+
 /// One batch and results of it. Every pointer is to memory of the machine that the oracle runs on.
 struct Problem {
   const Extent* extents;  // [requests]
@@ -43,6 +50,9 @@ struct Problem {
   Rows out[kMaxOutputs];
   Rows lse[kMaxOutputs];  // data may be null; heads = 1, a token's row holds one number for each query head
   std::int32_t outputs;
+  Scales query_scale;
+  Scales key_scale;
+  Scales value_scale;
   const float* sinks;               // [query heads], or null
   const std::int32_t* block_table;  // [requests, max_pages], or null
   std::int64_t max_pages;
@@ -105,6 +115,11 @@ ORACLE_HOST_DEVICE inline std::int64_t key_row(const Problem& problem, const Row
   }
   const std::int64_t page = problem.block_table[request * problem.max_pages + key / problem.page_size];
   return page * rows.page_stride + key % problem.page_size * rows.token_stride + head * rows.head_stride;
+}
+
+ORACLE_HOST_DEVICE inline double scale_of(const Scales& scales, std::int64_t request, std::int64_t kv_head) {
+  if (scales.data == nullptr) return 1;
+  return static_cast<double>(scales.data[request * scales.request_stride + kv_head * scales.head_stride]);
 }
 
 /// The keys first … last that a token sees; none if first > last.

@@ -59,7 +59,10 @@ class RowJudge {
         position_(position_of(problem, row)),
         extent_(problem.extents[position_.request]),
         kv_head_(position_.head / (problem.query.heads / problem.key.heads)),
-        range_(visible_keys(problem, extent_, position_.token)) {}
+        range_(visible_keys(problem, extent_, position_.token)),
+        scale_(problem.scale * scale_of(problem.query_scale, position_.request, kv_head_) *
+               scale_of(problem.key_scale, position_.request, kv_head_)),
+        value_scale_(scale_of(problem.value_scale, position_.request, kv_head_)) {}
 
   ORACLE_HOST_DEVICE Verdict judge() {
     compute();
@@ -83,7 +86,7 @@ class RowJudge {
     for (std::int32_t d = team_.lane(); d < problem_.key.width; d += team_.lanes()) {
       sum += scratch_.query[d] * load(problem_.key.dtype, problem_.key.data, first + d);
     }
-    const double product = problem_.scale * team_.warp_sum(sum);
+    const double product = scale_ * team_.warp_sum(sum);
     return problem_.soft_cap > 0 ? problem_.soft_cap * tanh(product / problem_.soft_cap) : product;
   }
 
@@ -144,7 +147,7 @@ class RowJudge {
     for (int j = 0; j < keys; ++j) {
       const std::int64_t first = key_row(problem_, problem_.value, position_.request, begin + j, kv_head_);
       for (std::int32_t d = team_.thread(); d < problem_.value.width; d += team_.threads()) {
-        const double value = load(problem_.value.dtype, problem_.value.data, first + d);
+        const double value = value_scale_ * load(problem_.value.dtype, problem_.value.data, first + d);
         scratch_.out[d] += scratch_.weights[j] * value;
         scratch_.absolute[d] += scratch_.weights[j] * fabs(value);
       }
@@ -189,6 +192,8 @@ class RowJudge {
   const Extent extent_;
   const std::int32_t kv_head_;
   const KeyRange range_;
+  const double scale_;        // of scores
+  const double value_scale_;  // of values
   double largest_score_ = 0;
   bool spoiled_ = false;
   double magnitude_ = 0;  // ‖Σ pⱼ |vⱼ|‖

@@ -1,0 +1,50 @@
+// What the scores and sums of one item are multiplied by.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "gpu/operations.hpp"
+#include "kernel/parameters.hpp"
+
+namespace varlen::kernel {
+
+/// 16-bit elements have the factors of the launch, which are constants to the compiler; those of fp8 are each item's.
+template <class Element>
+using FactorsOf = std::conditional_t<gpu::kElementBytes<Element> == 1, ScoreFactors, const ScoreFactors&>;
+
+VARLEN_DEVICE float load_scale(const ScaleAddresses& scales, std::int32_t request, std::int32_t kv_head) {
+  if (scales.data == nullptr) return 1.0F;
+  return gpu::load_global(scales.data + request * scales.request_stride + kv_head * scales.head_stride);
+}
+
+/// With the scales of fp8 inputs, whatever their signs; 0 makes all scores equal.
+VARLEN_DEVICE ScoreFactors scaled_factors(const ForwardParameters& parameters, std::int32_t request,
+                                          std::int32_t kv_head) {
+  ScoreFactors factors = parameters;
+  // In fp64: two scales may be far apart where their product is not.
+  const double scale = static_cast<double>(load_scale(parameters.query_scale, request, kv_head)) *
+                       static_cast<double>(load_scale(parameters.key_scale, request, kv_head));
+  if (scale == 0.0) factors.score_sign = 0.0F;
+  if (scale < 0.0) factors.score_sign = -factors.score_sign;
+  const double magnitude = scale == 0.0 ? 1.0 : __builtin_fabs(scale);
+  factors.cap_factor = static_cast<float>(static_cast<double>(factors.cap_factor) * magnitude);
+  if (factors.soft_cap == 0.0F) {
+    factors.natural_per_one = static_cast<float>(static_cast<double>(factors.natural_per_one) * magnitude);
+    factors.log2_per_one = static_cast<float>(static_cast<double>(factors.log2_per_one) * magnitude);
+  }
+  factors.value_factor = load_scale(parameters.value_scale, request, kv_head);
+  return factors;
+}
+
+template <class Element>
+VARLEN_DEVICE FactorsOf<Element> factors_of(const ForwardParameters& parameters, std::int32_t request,
+                                            std::int32_t kv_head) {
+  if constexpr (gpu::kElementBytes<Element> == 1) {
+    return scaled_factors(parameters, request, kv_head);
+  } else {
+    return parameters;
+  }
+}
+
+}  // namespace varlen::kernel
