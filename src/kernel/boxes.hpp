@@ -78,9 +78,10 @@ class BoxMaker {
     return true;
   }
 
-  /// After describe_queries(): tiles of results are those of queries.
+  /// After describe_queries(): tiles of results are those of queries, whose place in shared memory they take. So both
+  /// have two bytes.
   bool describe_out(std::size_t shapes, QueryBoxes& boxes) const {
-    if (dtype_size(batch_.output_dtype) != 2) return false;
+    if (dtype_size(batch_.output_dtype) != 2 || dtype_size(batch_.input_dtype) != 2) return false;
     for (std::size_t kind = 0; kind < 2 * shapes; ++kind) {
       if (!describe(parameters_.out, batch_.head_dim_vo, query_extents(boxes), boxes.heads[kind],
                     boxes.rows[kind] / boxes.heads[kind], boxes.out[kind])) {
@@ -111,21 +112,24 @@ class BoxMaker {
     return {batch_.query_heads, boxes.bound, batch_.query_tokens + 1, 1};
   }
 
+  /// Elements have as many bytes as those of inputs. Boxes know two bytes only: they take two elements of one byte for
+  /// one, which rows of whole chunks allow.
   bool describe(const RowAddresses& rows, std::int32_t head_dim, const Extents& extents, std::int32_t box_heads,
                 std::int32_t box_tokens, gpu::TensorMap& map) const {
     constexpr std::int64_t kMaxStride = std::int64_t{1} << 40;
     constexpr std::int64_t kMaxSize = std::int64_t{1} << 31;
-    const std::int64_t token = rows.token_stride * 2;
+    const std::int64_t bytes = dtype_size(batch_.input_dtype);
+    const std::int64_t token = rows.token_stride * bytes;
     // The strides of dimensions of one element mean nothing, but must be of the kind that others are.
-    const std::int64_t head = extents.heads > 1 ? rows.head_stride * 2 : token;
-    const std::int64_t page = extents.pages > 1 ? rows.page_stride * 2 : token;
+    const std::int64_t head = extents.heads > 1 ? rows.head_stride * bytes : token;
+    const std::int64_t page = extents.pages > 1 ? rows.page_stride * bytes : token;
     if (!rows.in_chunks || std::min({token, head, page}) <= 0 || std::max({token, head, page}) >= kMaxStride ||
         std::max(extents.tokens, extents.pages) >= kMaxSize) {
       return false;
     }
     const auto base = reinterpret_cast<std::uint64_t>(rows.data) - static_cast<std::uint64_t>(extents.places * token);
     const gpu::TensorBox box{base,
-                             {head_dim, extents.heads, extents.places, extents.tokens, extents.pages},
+                             {head_dim * bytes / 2, extents.heads, extents.places, extents.tokens, extents.pages},
                              {head, token, token, page},
                              {64, box_heads, box_tokens, 1, 1}};
     return encode_(box, map);

@@ -7,13 +7,14 @@
 
 namespace varlen::kernel {
 
-/// A matrix of two-byte elements in panels of 64 columns, [kColumns / 64][kRows][64], swizzled as gpu::MatrixDescriptor
-/// says.
-template <int kRows_, int kColumns_>
+/// A matrix in panels of 128 bytes of columns, [panels][kRows][128 bytes], swizzled as gpu::MatrixDescriptor says. The
+/// last panel may be half empty: 64 columns are half a panel if elements have one byte.
+template <int kRows_, int kColumns_, int kElementBytes_ = 2>
 struct PanelMatrix {
   static constexpr int kRows = kRows_;
-  static constexpr int kPanels = kColumns_ / 64;
+  static constexpr int kElementBytes = kElementBytes_;
   static constexpr std::uint32_t kRowBytes = 128;
+  static constexpr int kPanels = (kColumns_ * kElementBytes + 127) / 128;
   static constexpr std::uint32_t kPanelBytes = kRows * kRowBytes;
   static constexpr int kBytes = kPanels * static_cast<int>(kPanelBytes);
   static_assert(kColumns_ % 64 == 0 && kRows % 16 == 0);
@@ -29,7 +30,8 @@ struct PanelMatrix {
     return gpu::matrix_descriptor(base + static_cast<std::uint32_t>(row) * kRowBytes, kPanelBytes, 8 * kRowBytes);
   }
   VARLEN_DEVICE static constexpr std::uint32_t along_rows_bytes(int depth) {
-    return static_cast<std::uint32_t>(depth / 64) * kPanelBytes + static_cast<std::uint32_t>(depth % 64 * 2);
+    const int bytes = depth * kElementBytes;
+    return static_cast<std::uint32_t>(bytes / 128) * kPanelBytes + static_cast<std::uint32_t>(bytes % 128);
   }
   /// All rows, for products whose depth runs from row to row.
   VARLEN_DEVICE gpu::MatrixDescriptor across_rows() const {
