@@ -10,6 +10,7 @@
 //   0 … 3           weights of half 0                                                 tcgen05_softmax.hpp
 //   4 … 7           weights of half 1                                                 tcgen05_softmax.hpp
 //   8 … 11          results of half 0, then of half 1                                 tcgen05_finisher.hpp
+//                   of fp8: values to fp16 before                                     tcgen05_widener.hpp
 //   12              issues products; allocates tensor memory                          tcgen05_products.hpp
 //   13              loads queries, keys and values                                    box_producer.hpp
 //   14              draws items and looks them up                                     box_producer.hpp
@@ -18,9 +19,10 @@
 // Tensor memory, all 512 columns: scores of half h from column 128 h on, its 16-bit weights over the upper half of
 // them, from 128 h + 64 on; its sums from 256 + 128 h on. Warp w reaches the rows from 32 (w % 4) on.
 //
-// Shared memory (tcgen05_memory.hpp): kQueryStages × queries, kStages × keys or values, the states of all rows,
-// kWorkSlots × TileWork, the address of tensor memory, then the barriers. A tile's results take the place of its
-// queries. "Products" arrive by a commit: when all that were issued before are done.
+// Shared memory (tcgen05_memory.hpp): kQueryStages × queries, kStages × keys or values, of fp8 kWideStages × widened
+// values, the states of all rows, kWorkSlots × TileWork, the address of tensor memory, then the barriers. A tile's
+// results take the place of its queries, which is too small if they are fp8: then they go to global memory row by row.
+// "Products" arrive by a commit: when all that were issued before are done.
 //
 //   barrier           arrivals                      protects
 //   query_full[q]     loader, and bytes             queries of a tile, before the first product, and before results
@@ -29,6 +31,9 @@
 //   query_empty[q]    storer                        results until they are stored and queries take their place
 //   stage_full[s]     loader, and bytes             keys or values of one step
 //   stage_empty[s]    products of the last half     the same memory, until it is loaded again
+//                     (values of fp8: a finisher)
+//   wide_full[p]      4 finisher warps              widened values of one step, before they are multiplied (fp8 only)
+//   wide_empty[p]     products of the last half     the same memory, until the next but one step's (fp8 only)
 //   score_full[h]     products                      scores of one step; sums of the steps before, which are done
 //   weight_full[h]    4 softmax warps of the half   weights, before they are multiplied; scores, until they are read;
 //                                                   sums, until they are rescaled
@@ -41,6 +46,7 @@
 //                     finishers, products, loader
 //                     and storer
 //   work_wanted       loader                        the next item from being drawn too early
+//   1 (a named one)   every lane of the finishers   values of one step, until all of them have read them (fp8 only)
 #pragma once
 
 #include "gpu/tensor_operations.hpp"

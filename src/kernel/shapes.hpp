@@ -16,8 +16,8 @@ struct HeadDims {
   std::int32_t vo;
 };
 
-/// forward_mma is compiled for these, fp16, bf16 and e4m3, forward_wgmma for the first kWgmmaShapes of them and
-/// forward_tcgen05 for the first kTcgen05Shapes, both fp16 and bf16. The first that is large enough runs.
+/// forward_mma is compiled for these, forward_tcgen05 for the first kTcgen05Shapes of them, both for fp16, bf16 and
+/// e4m3, and forward_wgmma for the first kWgmmaShapes, fp16 and bf16. The first that is large enough runs.
 inline constexpr HeadDims kHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256, 256}, {576, 512}};
 inline constexpr int kShapes = static_cast<int>(sizeof(kHeadDims) / sizeof(HeadDims));
 inline constexpr int kWgmmaShapes = 4;
@@ -79,13 +79,14 @@ inline BoxShape box_shape(Forward forward, const HeadDims& dims) {
   return {0, 0, 0};
 }
 
-/// Boxes hold 64 columns of two bytes of eight rows or more, and none may be empty.
+/// Boxes hold 64 columns of two bytes of eight rows or more, and none may be empty. They may hold twice as many of one
+/// byte, but forward_wgmma does not multiply those.
 inline bool may_have_boxes(const RaggedBatch& batch, Forward forward) {
   constexpr std::int32_t kBoxColumns = 64;
   constexpr std::int64_t kBoxRows = 8;
   const int shape = select_shape(batch);
-  return dtype_size(batch.input_dtype) == 2 && shape < box_shape(forward, kHeadDims[shape]).shapes &&
-         batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
+  return (dtype_size(batch.input_dtype) == 2 || forward == Forward::kTcgen05) &&
+         shape < box_shape(forward, kHeadDims[shape]).shapes && batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
          batch.head_dim_vo > kHeadDims[shape].vo - kBoxColumns && batch.page_size % kBoxRows == 0;
 }
 

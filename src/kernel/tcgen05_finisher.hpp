@@ -1,18 +1,22 @@
-// The finishers of forward_tcgen05: sums in tensor memory become results. Each thread has one row of either half.
+// The finishers of forward_tcgen05: sums in tensor memory become results. Each thread has one row of either half. Until
+// an item has its sums they have nothing to do, unless values are to be widened (tcgen05_widener.hpp).
 #pragma once
 
 #include <cstdint>
 
 #include "gpu/tensor_operations.hpp"
 #include "kernel/rows_out.hpp"
+#include "kernel/score_factors.hpp"
 #include "kernel/softmax.hpp"
 #include "kernel/tcgen05_memory.hpp"
+#include "kernel/tcgen05_widener.hpp"
 
 namespace varlen::kernel {
 
 template <class Shape>
 class Tcgen05Finisher {
   using Memory = Tcgen05Memory<Shape>;
+  using Element = typename Shape::Element;
   static constexpr int kColumns = 32;  // at a time
 
  public:
@@ -22,6 +26,7 @@ class Tcgen05Finisher {
   VARLEN_DEVICE void run() {
     for_each_work<Memory>([&](const TileWork& work, gpu::SharedAddress) {
       if (work.keys > 0) {
+        if constexpr (Shape::kWidensValues) widener_.widen(work);
         finish(work);
       } else {
         for (int half = 0; half * Shape::kHalfRows < work.rows; ++half) {
@@ -88,7 +93,8 @@ class Tcgen05Finisher {
   VARLEN_DEVICE float finish_row(const TileWork& work, std::int32_t row, const RowState& state) const {
     const RowPosition at = work.position(row);
     const std::int32_t head = work.query_head + at.head;
-    const RowResult result = kernel::finish_row(parameters_, parameters_, state, head);
+    const FactorsOf<Element> factors = factors_of<Element>(parameters_, work.request, work.kv_head);
+    const RowResult result = kernel::finish_row(parameters_, factors, state, head);
     store_lse(parameters_, work.query_token + at.token, head, result.lse);
     return result.out_factor;
   }
@@ -155,6 +161,7 @@ class Tcgen05Finisher {
 
   const ForwardParameters& parameters_;
   const gpu::TensorAddress tensor_;  // of the warp's first row
+  Tcgen05Widener<Shape> widener_;
   Ring<1> halves_[Shape::kHalves];
   Ring<Shape::kQueryStages> queries_;
 };

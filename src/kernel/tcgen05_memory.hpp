@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "gpu/tensor_operations.hpp"
+#include "kernel/operands.hpp"
 #include "kernel/panel_memory.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/pipeline.hpp"
@@ -11,11 +12,14 @@
 
 namespace varlen::kernel {
 
-/// Element: gpu::Float16 or gpu::BFloat16. Head dims are upper bounds, a multiple of 64 each: columns past a batch's
-/// own are zeros in shared memory.
+inline constexpr int kWidePlaces = 2;  // for a step's widened values
+
+/// Element: gpu::Float16, gpu::BFloat16 or gpu::Float8E4M3. Head dims are upper bounds, a multiple of 64 each: columns
+/// past a batch's own are zeros in shared memory.
 template <class Element_, int kDimQk_, int kDimVo_>
 struct ForwardTcgen05Shape {
   using Element = Element_;
+  static constexpr bool kWidensValues = gpu::kElementBytes<Element> == 1;  // tcgen05_widener.hpp
   static constexpr int kDimQk = kDimQk_;
   static constexpr int kDimVo = kDimVo_;
   static constexpr int kHalves = 2;
@@ -24,7 +28,10 @@ struct ForwardTcgen05Shape {
   static_assert(kRows == kTcgen05Rows);
   static constexpr int kKeys = kTcgen05Keys;  // in one step
   static constexpr int kQueryStages = kDimQk <= 128 ? 2 : 1;
-  static constexpr int kStages = kDimQk <= 64 ? 8 : kDimQk <= 128 ? 3 : 2;
+  static constexpr int kStages = kDimQk <= 64 ? 8 : (kDimQk <= 128 ? 6 : 4) / gpu::kElementBytes<Element>;
+  // Wideners wait for values alone and must miss no phase: a stage has either keys or values, always.
+  static_assert(!kWidensValues || kStages % 2 == 0);
+  static constexpr int kWideStages = kWidensValues ? kWidePlaces : 0;
   static constexpr int kWorkSlots = 4;
   // Of 65,536 registers.
   static constexpr int kThreads = 4 * gpu::kWarpgroupThreads;
@@ -32,18 +39,22 @@ struct ForwardTcgen05Shape {
   static constexpr int kFinisherRegisters = 104;
   static constexpr int kOtherRegisters = 88;
   static_assert((2 * kSoftmaxRegisters + kFinisherRegisters + kOtherRegisters) * gpu::kWarpgroupThreads == 65536);
-  using Queries = PanelMatrix<kRows, kDimQk>;
-  using Keys = PanelMatrix<kKeys, kDimQk>;
-  using Values = PanelMatrix<kKeys, kDimVo>;
-  using Results = PanelMatrix<kRows, kDimVo>;  // of two bytes, in place of the queries that they answer
+  using Queries = PanelMatrix<kRows, kDimQk, gpu::kElementBytes<Element>>;
+  using Keys = PanelMatrix<kKeys, kDimQk, gpu::kElementBytes<Element>>;
+  using Values = PanelMatrix<kKeys, kDimVo, gpu::kElementBytes<Element>>;
+  using MultipliedValues = PanelMatrix<kKeys, kDimVo>;
+  using Results = PanelMatrix<kRows, kDimVo>;  // in place of the queries that they answer, if those have two bytes, too
   static_assert(kDimVo <= 128 && kDimVo <= kDimQk);
 
   static constexpr int kStagesAt = kQueryStages * Queries::kBytes;
-  static constexpr int kStatesAt = kStagesAt + kStages * Keys::kBytes;
+  // Any stage may have keys, unless keys and values have stages of their own.
+  static constexpr int kTwoStagesBytes = Keys::kBytes + (kWidensValues ? Values::kBytes : Keys::kBytes);
+  static constexpr int kWideAt = kStagesAt + kStages / 2 * kTwoStagesBytes + kStages % 2 * Keys::kBytes;
+  static constexpr int kStatesAt = kWideAt + kWideStages * MultipliedValues::kBytes;
   static constexpr int kWorkAt = kStatesAt + kRows * 8;
   static constexpr int kTensorAddressAt = kWorkAt + kWorkSlots * static_cast<int>(sizeof(TileWork));
   static constexpr int kBarriersAt = kTensorAddressAt + 16;
-  static constexpr int kBarriers = 3 * kQueryStages + 2 * kStages + 6 * kHalves + 2 * kWorkSlots + 1;
+  static constexpr int kBarriers = 3 * kQueryStages + 2 * kStages + 6 * kHalves + 2 * kWorkSlots + 1 + 2 * kWideStages;
   static constexpr int kSharedBytes = kBarriersAt + 8 * kBarriers;
   static_assert(kSharedBytes <= 232448);
 
@@ -96,6 +107,10 @@ struct Tcgen05Memory {
     return barrier(kWorkBarriers + Shape::kWorkSlots + slot);
   }
   VARLEN_DEVICE static gpu::SharedAddress work_wanted() { return barrier(kWorkBarriers + 2 * Shape::kWorkSlots); }
+  VARLEN_DEVICE static gpu::SharedAddress wide_full(int place) { return barrier(kWideBarriers + place); }
+  VARLEN_DEVICE static gpu::SharedAddress wide_empty(int place) {
+    return barrier(kWideBarriers + Shape::kWideStages + place);
+  }
 
   /// By one thread.
   VARLEN_DEVICE static void init_barriers() {
@@ -123,6 +138,10 @@ struct Tcgen05Memory {
       gpu::init_barrier(work_empty(slot), kReaders * gpu::kWarpThreads);
     }
     gpu::init_barrier(work_wanted(), 1);
+    for (int place = 0; place < Shape::kWideStages; ++place) {
+      gpu::init_barrier(wide_full(place), kWarps);
+      gpu::init_barrier(wide_empty(place), 1);
+    }
     gpu::fence_barriers();
   }
 
@@ -152,20 +171,51 @@ struct Tcgen05Memory {
     template <class Matrix>
     VARLEN_DEVICE static Stage<Matrix> stage(const Cycle<Shape::kStages>& ring) {
       const int stage = ring.stage();
-      return {
-          {at(Shape::kStagesAt + stage * Shape::Keys::kBytes)}, stage_full(stage), stage_empty(stage), ring.parity()};
+      return {{stage_memory(stage)}, stage_full(stage), stage_empty(stage), ring.parity()};
     }
 
     Cycle<Shape::kStages> ring_;
+  };
+
+  /// Values of one step after another as products want them, if those that are loaded are widened first.
+  class WideSteps {
+   public:
+    VARLEN_DEVICE Stage<typename Shape::MultipliedValues> values() const {
+      const int place = ring_.stage();
+      return {{at(Shape::kWideAt + place * Shape::MultipliedValues::kBytes)},
+              wide_full(place),
+              wide_empty(place),
+              ring_.parity()};
+    }
+    VARLEN_DEVICE void advance() { ring_.advance(); }
+
+    /// Until nobody uses any place, after the last step.
+    VARLEN_DEVICE void drain() {
+      for (int place = 0; place < Shape::kWideStages; ++place) {
+        wait_together(wide_empty(ring_.stage()), ring_.parity() ^ 1U);
+        ring_.advance();
+      }
+    }
+
+   private:
+    Ring<kWidePlaces> ring_;
   };
 
  private:
   static constexpr int kStageBarriers = 3 * Shape::kQueryStages;
   static constexpr int kHalfBarriers = kStageBarriers + 2 * Shape::kStages;
   static constexpr int kWorkBarriers = kHalfBarriers + 6 * Shape::kHalves;
+  static constexpr int kWideBarriers = kWorkBarriers + 2 * Shape::kWorkSlots + 1;
 
   VARLEN_DEVICE static gpu::SharedAddress at(int bytes) {
     return gpu::shared_memory() + static_cast<std::uint32_t>(bytes);
+  }
+  VARLEN_DEVICE static gpu::SharedAddress stage_memory(int stage) {
+    if constexpr (Shape::kWidensValues) {
+      return at(Shape::kStagesAt + stage / 2 * Shape::kTwoStagesBytes + stage % 2 * Shape::Keys::kBytes);
+    } else {
+      return at(Shape::kStagesAt + stage * Shape::Keys::kBytes);
+    }
   }
   VARLEN_DEVICE static gpu::SharedAddress barrier(int index) { return at(Shape::kBarriersAt + 8 * index); }
   VARLEN_DEVICE static gpu::SharedAddress half_barrier(int kind, int half) {

@@ -17,8 +17,8 @@ namespace varlen::kernel {
 template <class Shape>
 class Tcgen05Products {
   using Memory = Tcgen05Memory<Shape>;
-  using Element = typename Shape::Element;
-  static constexpr int kDepth = gpu::kProductDepth<Element>;
+  using Element = typename Shape::Element;                        // of queries and keys
+  using Multiplied = typename kernel::Multiplied<Element>::Type;  // of weights and values
 
  public:
   VARLEN_DEVICE explicit Tcgen05Products(gpu::TensorAddress tensor) : tensor_(tensor) {}
@@ -28,6 +28,7 @@ class Tcgen05Products {
       if (work.keys > 0) multiply(work);
     });
     steps_.drain();  // no commit may arrive at a block that is gone
+    if constexpr (Shape::kWidensValues) wide_.drain();
   }
 
  private:
@@ -44,7 +45,7 @@ class Tcgen05Products {
     }
     for (std::int32_t begin = 0; begin < work.keys; begin += Shape::kKeys) {
       const bool last_step = begin + Shape::kKeys >= work.keys;
-      const Stage<typename Shape::Values> values = steps_.values();
+      const Stage<typename Shape::MultipliedValues> values = next_values();
       wait_together(values.full, values.parity);
       steps_.advance();
       if (!last_step) {
@@ -70,6 +71,17 @@ class Tcgen05Products {
     }
   }
 
+  /// Of the step that the stages are at.
+  VARLEN_DEVICE Stage<typename Shape::MultipliedValues> next_values() {
+    if constexpr (Shape::kWidensValues) {
+      const Stage<typename Shape::MultipliedValues> values = wide_.values();
+      wide_.advance();
+      return values;
+    } else {
+      return steps_.values();
+    }
+  }
+
   /// Queries of a half times a step's keys.
   VARLEN_DEVICE void start_scores(int half, const typename Shape::Queries& queries,
                                   const Stage<typename Shape::Keys>& keys, bool last_half) const {
@@ -78,7 +90,7 @@ class Tcgen05Products {
     const gpu::TensorMatrix left = tensor_matrix(queries, half * Shape::kHalfRows);
     const gpu::TensorMatrix right = tensor_matrix(keys.matrix, 0);
     VARLEN_UNROLL
-    for (int depth = 0; depth < Shape::kDimQk; depth += kDepth) {
+    for (int depth = 0; depth < Shape::kDimQk; depth += gpu::kProductDepth<Element>) {
       gpu::tensor_multiply<Element>(tensor_ + Shape::scores(half), left + Shape::Queries::along_rows_bytes(depth),
                                     right + Shape::Keys::along_rows_bytes(depth), kShape, depth > 0);
     }
@@ -87,15 +99,17 @@ class Tcgen05Products {
   }
 
   /// Weights of a half times a step's values, added to what was summed before if `add`.
-  VARLEN_DEVICE void start_sums(int half, const Stage<typename Shape::Values>& values, bool add, bool last_half) const {
+  VARLEN_DEVICE void start_sums(int half, const Stage<typename Shape::MultipliedValues>& values, bool add,
+                                bool last_half) const {
     if (!gpu::elect_one()) return;
-    constexpr gpu::ProductShape kShape = gpu::product_shape<Element>(Shape::kDimVo, true);
+    constexpr gpu::ProductShape kShape = gpu::product_shape<Multiplied>(Shape::kDimVo, true);
     const gpu::TensorMatrix right = tensor_matrix(values.matrix, 0);
     VARLEN_UNROLL
-    for (int depth = 0; depth < Shape::kKeys; depth += kDepth) {
+    for (int depth = 0; depth < Shape::kKeys; depth += gpu::kProductDepth<Multiplied>) {
       const auto column = static_cast<std::uint32_t>(depth / 2);  // of two weights each
-      gpu::tensor_multiply<Element>(tensor_ + Shape::out(half), tensor_ + (Shape::weights(half) + column),
-                                    right + Shape::Values::across_rows_bytes(depth), kShape, add || depth > 0);
+      gpu::tensor_multiply<Multiplied>(tensor_ + Shape::out(half), tensor_ + (Shape::weights(half) + column),
+                                       right + Shape::MultipliedValues::across_rows_bytes(depth), kShape,
+                                       add || depth > 0);
     }
     if (last_half) gpu::commit_tensor_products(values.empty);
   }
@@ -106,6 +120,7 @@ class Tcgen05Products {
 
   const gpu::TensorAddress tensor_;
   typename Memory::Steps steps_;
+  typename Memory::WideSteps wide_;
   Ring<Shape::kQueryStages> queries_;
   Ring<1> weights_[Shape::kHalves];
   Ring<1> outs_[Shape::kHalves];

@@ -5,6 +5,8 @@
 
 #include "gpu/tensor_operations.hpp"
 #include "kernel/exp2.hpp"
+#include "kernel/operands.hpp"
+#include "kernel/score_factors.hpp"
 #include "kernel/softmax.hpp"
 #include "kernel/tcgen05_memory.hpp"
 
@@ -42,6 +44,7 @@ class Tcgen05Softmax {
     const std::int32_t first_row = half() * Shape::kHalfRows;
     const SeenKeys seen = work.seen_keys(first_row + row());
     const SeenKeys seen_by_all = work.seen_by_all(first_row + warp_row(), gpu::kWarpThreads);
+    const FactorsOf<Element> factors = factors_of<Element>(parameters_, work.request, work.kv_head);
     const std::int32_t keys = work.keys;
     RowState state = {minus_infinity(), 0.0F};
     for (std::int32_t begin = 0; begin < keys; begin += kKeys) {
@@ -51,15 +54,15 @@ class Tcgen05Softmax {
       float score[kPart];
       float max = minus_infinity();
       for (int part = 0; part < 2; ++part) {
-        load_scores(part, begin, seen, seen_by_all, score);
+        load_scores(factors, part, begin, seen, seen_by_all, score);
         max = __builtin_fmaxf(max, largest(score));
       }
-      const float factor = raise_reference(state, max, parameters_.log2_per_one);
+      const float factor = raise_reference(state, max, factors.log2_per_one);
       // The scores say that the sums of the steps before are done; those of this one wait for its weights.
       if (begin > 0 && gpu::count_votes(factor != 1.0F) > 0) rescale_out(factor);
-      store_weights(1, state, score);
-      load_scores(0, begin, seen, seen_by_all, score);
-      store_weights(0, state, score);
+      store_weights(factors, 1, state, score);
+      load_scores(factors, 0, begin, seen, seen_by_all, score);
+      store_weights(factors, 0, state, score);
       gpu::wait_tensor_stores();
       gpu::fence_tensor_before_sync();
       arrive_together(Memory::weight_full(half()));
@@ -68,14 +71,14 @@ class Tcgen05Softmax {
   }
 
   /// Of one part of a step, as numbers that rise with the logits; −∞ where the row does not see the key.
-  VARLEN_DEVICE void load_scores(int part, std::int32_t begin, const SeenKeys& seen, const SeenKeys& seen_by_all,
-                                 float (&score)[kPart]) const {
+  VARLEN_DEVICE void load_scores(const ScoreFactors& factors, int part, std::int32_t begin, const SeenKeys& seen,
+                                 const SeenKeys& seen_by_all, float (&score)[kPart]) const {
     gpu::TensorWords<kPart> words;
     gpu::load_tensor(words, tensor_ + (Shape::scores(half()) + static_cast<std::uint32_t>(part * kPart)));
     gpu::wait_tensor_loads(words);
     VARLEN_UNROLL
     for (int key = 0; key < kPart; ++key) score[key] = gpu::word_as_float(words[key]);
-    turn(score);
+    turn(factors, score);
     const std::int32_t first = begin + part * kPart;
     if (first < seen_by_all.begin || first + kPart > seen_by_all.end) {
       mask(seen.begin - first, seen.end - first, score);
@@ -83,14 +86,14 @@ class Tcgen05Softmax {
   }
 
   /// Signs turned for a negative scale, capped if the batch asks for it.
-  VARLEN_DEVICE void turn(float (&score)[kPart]) const {
-    if (parameters_.score_sign != 1.0F) {
+  VARLEN_DEVICE static void turn(const ScoreFactors& factors, float (&score)[kPart]) {
+    if (factors.score_sign != 1.0F) {
       VARLEN_UNROLL
-      for (int key = 0; key < kPart; ++key) score[key] *= parameters_.score_sign;
+      for (int key = 0; key < kPart; ++key) score[key] *= factors.score_sign;
     }
-    if (parameters_.soft_cap > 0.0F) {
+    if (factors.soft_cap > 0.0F) {
       VARLEN_UNROLL
-      for (int key = 0; key < kPart; ++key) score[key] = capped(parameters_, score[key]);
+      for (int key = 0; key < kPart; ++key) score[key] = capped(factors, score[key]);
     }
   }
 
@@ -126,7 +129,8 @@ class Tcgen05Softmax {
   }
 
   /// One part's scores to weights relative to the row's reference, which are summed and stored.
-  VARLEN_DEVICE void store_weights(int part, RowState& state, const float (&score)[kPart]) const {
+  VARLEN_DEVICE void store_weights(const ScoreFactors& factors, int part, RowState& state,
+                                   const float (&score)[kPart]) const {
     constexpr int kColumns = 16;  // of two weights each
     // A row that has seen nothing has only −inf here; any finite reference turns them into zeros.
     const float reference = state.reference == minus_infinity() ? 0.0F : state.reference;
@@ -137,20 +141,21 @@ class Tcgen05Softmax {
       VARLEN_UNROLL
       for (int i = 0; i < kColumns; ++i) {
         const int key = first + 2 * i;
-        const float low = weight(score, key, reference);
-        const float high = weight(score, key + 1, reference);
+        const float low = weight(factors, score, key, reference);
+        const float high = weight(factors, score, key + 1, reference);
         sum[key % kChains] += low;
         sum[(key + 1) % kChains] += high;
-        words[i] = gpu::pack<Element>(low, high);
+        words[i] = gpu::pack<typename Multiplied<Element>::Type>(low, high);
       }
       gpu::store_tensor(tensor_ + (Shape::weights(half()) + static_cast<std::uint32_t>((part * kPart + first) / 2)),
                         words);
     }
     state.sum += (sum[0] + sum[1]) + (sum[2] + sum[3]);
   }
-  VARLEN_DEVICE float weight(const float (&score)[kPart], int key, float reference) const {
+  VARLEN_DEVICE static float weight(const ScoreFactors& factors, const float (&score)[kPart], int key,
+                                    float reference) {
     constexpr int kPolynomialOf = 4;  // one of so many goes to the units that multiply and add
-    const float exponent = (score[key] - reference) * parameters_.log2_per_one;
+    const float exponent = (score[key] - reference) * factors.log2_per_one;
     return key % kPolynomialOf == kPolynomialOf - 1 ? exp2_polynomial(exponent) : gpu::exp2_fast(exponent);
   }
 

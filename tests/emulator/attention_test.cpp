@@ -26,19 +26,20 @@ class Attention : public testing::TestWithParam<std::tuple<GpuArchitecture, Dtyp
     return dtype_size(test.input_dtype) == 2 ? test.input_dtype : Dtype::kFloat16;
   }
 };
+std::string name_of(const testing::TestParamInfo<std::tuple<GpuArchitecture, Dtype>>& info) {
+  return architecture_name(std::get<GpuArchitecture>(info.param)) + "_" + dtype_name(std::get<Dtype>(info.param));
+}
 INSTANTIATE_TEST_SUITE_P(All, Attention,
                          testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a,
                                                           GpuArchitecture::kSm100a),
                                           testing::Values(Dtype::kFloat16, Dtype::kBFloat16)),
-                         [](const auto& name) {
-                           return architecture_name(std::get<GpuArchitecture>(name.param)) + "_" +
-                                  dtype_name(std::get<Dtype>(name.param));
-                         });
+                         name_of);
 
-/// fp8 runs on forward_mma, whatever else there is.
+/// On sm_90a fp8 runs on forward_mma.
 INSTANTIATE_TEST_SUITE_P(Fp8, Attention,
-                         testing::Combine(testing::Values(GpuArchitecture::kSm80), testing::Values(Dtype::kFloat8E4M3)),
-                         [](const auto&) { return "sm_80_e4m3"; });
+                         testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm100a),
+                                          testing::Values(Dtype::kFloat8E4M3)),
+                         name_of);
 
 TEST_P(Attention, Causal) { EXPECT_EQ(run_case(with({{1, 1}, {70, 70}, {17, 129}, {140, 140}})), ""); }
 
@@ -145,9 +146,14 @@ TEST_P(Attention, WithoutLse) {
   EXPECT_EQ(run_case(test), "");
 }
 
+class AttentionFp8 : public testing::TestWithParam<GpuArchitecture> {};
+INSTANTIATE_TEST_SUITE_P(All, AttentionFp8, testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm100a),
+                         [](const auto& name) { return architecture_name(name.param); });
+
 /// Scales of any sign and size, of requests and heads; split and merged rows have them, too.
-TEST(AttentionFp8, ScalesOfEachRequestAndHead) {
+TEST_P(AttentionFp8, ScalesOfEachRequestAndHead) {
   AttentionCase test;
+  test.architecture = GetParam();
   test.lengths = {{20, 90}, {1, 2000}, {65, 65}, {0, 7}, {3, 0}};
   test.query_heads = 4;
   test.input_dtype = Dtype::kFloat8E4M3;
@@ -161,9 +167,26 @@ TEST(AttentionFp8, ScalesOfEachRequestAndHead) {
   test.soft_cap = 3.0F;
   EXPECT_EQ(run_case(test), "");
   test.page_size = 16;
+  EXPECT_EQ(run_case(test), "");
   test.head_dim_qk = 72;  // rows end within sixteen bytes
   test.head_dim_vo = 24;
   EXPECT_EQ(run_case(test), "");
+}
+
+/// Which forward_tcgen05 loads in boxes that are wider than the rows.
+TEST_P(AttentionFp8, RowsOfWholeChunks) {
+  for (const auto& [qk, vo] : {std::pair{16, 16}, {48, 32}, {112, 80}, {144, 80}, {176, 112}}) {
+    AttentionCase test;
+    test.architecture = GetParam();
+    test.lengths = {{70, 300}, {3, 129}, {200, 40}};
+    test.query_heads = 4;
+    test.input_dtype = Dtype::kFloat8E4M3;
+    test.fp8_scales = true;
+    test.head_dim_qk = qk;
+    test.head_dim_vo = vo;
+    test.extra_stride = 16;
+    EXPECT_EQ(run_case(test), "") << qk << ", " << vo;
+  }
 }
 
 TEST(AttentionTime, CausalRequestOf300Tokens) {

@@ -48,11 +48,9 @@ Kernels tcgen05_kernels(std::index_sequence<kShape...> /*shapes*/) {
 /// By kernel::Forward.
 template <Dtype kInput>
 std::array<Kernels, 3> all_kernels() {
-  if constexpr (kInput == Dtype::kFloat8E4M3) {
-    return {mma_kernels<kInput>(std::make_index_sequence<kernel::kShapes>())};
-  }
+  constexpr int kWgmmaShapes = kInput == Dtype::kFloat8E4M3 ? 0 : kernel::kWgmmaShapes;
   return {mma_kernels<kInput>(std::make_index_sequence<kernel::kShapes>()),
-          wgmma_kernels<kInput>(std::make_index_sequence<kernel::kWgmmaShapes>()),
+          wgmma_kernels<kInput>(std::make_index_sequence<kWgmmaShapes>()),
           tcgen05_kernels<kInput>(std::make_index_sequence<kernel::kTcgen05Shapes>())};
 }
 

@@ -15,14 +15,13 @@ constexpr bool is_compiled(int shapes, int dim_qk) { return dim_qk <= kernel::kH
 
 template <class Element, int kDimQk, int kDimVo>
 Kernel forward_kernel_for(kernel::Forward forward) {
-  constexpr bool kMayHaveBoxes = gpu::kElementBytes<Element> == 2;
-  if constexpr (kMayHaveBoxes && is_compiled(kernel::kWgmmaShapes, kDimQk)) {
+  if constexpr (gpu::kElementBytes<Element> == 2 && is_compiled(kernel::kWgmmaShapes, kDimQk)) {
     if (forward == kernel::Forward::kWgmma) {
       using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
       return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes};
     }
   }
-  if constexpr (kMayHaveBoxes && is_compiled(kernel::kTcgen05Shapes, kDimQk)) {
+  if constexpr (is_compiled(kernel::kTcgen05Shapes, kDimQk)) {
     if (forward == kernel::Forward::kTcgen05) {
       using Shape = kernel::ForwardTcgen05Shape<Element, kDimQk, kDimVo>;
       return {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes};

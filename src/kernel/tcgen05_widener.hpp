@@ -1,0 +1,64 @@
+// The wideners of forward_tcgen05: values of fp8 become fp16. They are the finishers, between two items' results.
+//
+// Scores are products of fp8 as it is. But weights of fp8 would be off by up to 2^-4, and small ones lost, which a row
+// of many keys is made of. So weights are fp16, and what they are multiplied by must be, too; fp16 holds every value.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/tensor_operations.hpp"
+#include "kernel/tcgen05_memory.hpp"
+
+namespace varlen::kernel {
+
+template <class Shape>
+class Tcgen05Widener {
+  using Memory = Tcgen05Memory<Shape>;
+  using Narrow = typename Shape::Values;
+  using Wide = typename Shape::MultipliedValues;
+  static constexpr int kBarrier = 1;  // the only named one
+  static_assert(Shape::kKeys == gpu::kWarpgroupThreads);
+
+ public:
+  /// All values of an item. Each thread has one key of every step.
+  VARLEN_DEVICE void widen(const TileWork& work) {
+    for (std::int32_t begin = 0; begin < work.keys; begin += Shape::kKeys) {
+      const Stage<Narrow> narrow = steps_.values();
+      const Stage<Wide> wide = wide_.values();
+      wait_together(narrow.full, narrow.parity);
+      wait_together(wide.empty, wide.parity ^ 1U);
+      widen_row(narrow.matrix, wide.matrix);
+      gpu::fence_shared_for_products();
+      arrive_together(wide.full);
+      gpu::sync_threads(kBarrier, gpu::kWarpgroupThreads);  // all four warps have read the step's values
+      if (key() == 0) gpu::arrive(narrow.empty);
+      steps_.advance();
+      wide_.advance();
+    }
+  }
+
+ private:
+  VARLEN_DEVICE static int key() { return gpu::thread_index() % gpu::kWarpgroupThreads; }
+
+  /// Of keys that the item does not have, too: products read them, though their weights are zeros.
+  VARLEN_DEVICE static void widen_row(const Narrow& from, const Wide& to) {
+    constexpr int kChunks = Shape::kDimVo / 16;
+    VARLEN_UNROLL
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      const gpu::Words4 narrow = gpu::load_shared(from.chunk(key(), chunk));
+      gpu::Words4 wide[2];
+      VARLEN_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        std::uint32_t* const pair = wide[i / 2].word + i % 2 * 2;
+        gpu::widen_e4m3(narrow.word[i], pair[0], pair[1]);
+      }
+      gpu::store_shared(to.chunk(key(), 2 * chunk), wide[0]);
+      gpu::store_shared(to.chunk(key(), 2 * chunk + 1), wide[1]);
+    }
+  }
+
+  typename Memory::Steps steps_;
+  typename Memory::WideSteps wide_;
+};
+
+}  // namespace varlen::kernel

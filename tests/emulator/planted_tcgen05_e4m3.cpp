@@ -1,0 +1,15 @@
+#include "emulator/planted_faults.hpp"
+#include "gpu/emulator/tensor_operations.hpp"
+#include "kernel/forward_tcgen05.hpp"
+
+namespace varlen::emulator::test {
+
+PlantedKernel planted_kernel() {
+  using Shape = kernel::ForwardTcgen05Shape<gpu::Float8E4M3, 64, 64>;
+  return {Dtype::kFloat8E4M3,
+          GpuArchitecture::kSm100a,
+          kernel::Forward::kTcgen05,
+          {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes}};
+}
+
+}  // namespace varlen::emulator::test
