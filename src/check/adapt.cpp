@@ -25,7 +25,10 @@ void adapt_to(Backend backend, std::vector<EdgeCase>& edges) {
 Case adapted(Case test, Backend backend) {
   if (!rounds_weights(backend)) return test;
   if (test.input_dtype == Dtype::kFloat32) test.input_dtype = Dtype::kBFloat16;
-  if (test.input_dtype == Dtype::kFloat8E5M2) test.input_dtype = Dtype::kFloat8E4M3;
+  if (test.input_dtype == Dtype::kFloat8E5M2) {
+    test.input_dtype = Dtype::kFloat16;
+    test.fp8_scales = false;
+  }
   constexpr std::int32_t kLargestHeadDimVo = 512;
   test.head_dim_vo = std::min(test.head_dim_vo, kLargestHeadDimVo);
   // Memory of a device is there as a whole, also what nobody touches: beyond 2^31 elements, not beyond 2^31 tokens.

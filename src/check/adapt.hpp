@@ -13,8 +13,8 @@ namespace varlen::check {
 /// Does the backend round softmax weights to 16 bits (weights_dtype()) before it multiplies values by them?
 bool rounds_weights(Backend backend);
 
-/// The case itself where the backend computes it. GPU kernels get bf16 for fp32, e4m3 for e5m2, and head dims of values
-/// of at most 512; devices also gaps that fit their memory.
+/// The case itself where the backend computes it. GPU kernels get bf16 for fp32, fp16 for e5m2 (without its scales),
+/// and head dims of values of at most 512; devices also gaps that fit their memory.
 Case adapted(Case test, Backend backend);
 
 /// The emulator takes about a millisecond for an item: cases of very many items get fewer heads and one target.

@@ -4,10 +4,10 @@
 // Warp 0 looks an item up and leaves what it is in shared memory, where all warps read it again and again: registers
 // are for sums. An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the
 // rows: each has one or two bands of 16. Queries stay in shared memory; keys and values come in steps of kKeys tokens
-// by cp.async, each a whole step before they are needed. Scores and probabilities never leave registers
+// by cp.async, each kStepsAhead steps before they are needed. Scores and probabilities never leave registers
 // (FlashAttention-2, arXiv:2307.08691). fp8 stays fp8 in shared memory, and is multiplied as fp16 (operands.hpp).
 //
-// Shared memory: queries [kSliceRows][kDimQk], three buffers of [kKeys][the larger head dim], two TileWork. Keys and
+// Shared memory: queries [kSliceRows][kDimQk], kBuffers of [kKeys][the larger head dim], two TileWork. Keys and
 // values of step after step take the buffers in turn. Barriers, all of the whole block: one an item, "this item's work
 // is there, and the last one's is not needed any more", and two a step, "keys are there, and the last step's values are
 // used up" and "values are there, and this step's keys are used up"; behind each, what is used up is loaded over.
@@ -46,7 +46,9 @@ struct ForwardMmaShape {
   using Queries = SharedMatrix<typename Multiplied<Element>::Type, kSliceRows, kDimQk>;
   using Keys = SharedMatrix<Element, kKeys, kDimQk>;
   using Values = SharedMatrix<Element, kKeys, kDimVo>;
-  static constexpr int kBuffers = 3;
+  // Steps that are on their way while another is computed. fp8 has room for two, which are as many bytes.
+  static constexpr int kStepsAhead = gpu::kElementBytes<Element> == 1 && kDimQk <= 256 ? 2 : 1;
+  static constexpr int kBuffers = 2 * kStepsAhead + 1;
   static constexpr int kBufferBytes = Keys::kBytes > Values::kBytes ? Keys::kBytes : Values::kBytes;
   static constexpr int kWorkAt = Queries::kBytes + kBuffers * kBufferBytes;
   static constexpr int kSharedBytes = kWorkAt + 2 * static_cast<int>(sizeof(TileWork));
@@ -82,12 +84,17 @@ class ForwardMmaSlice {
       if (keys > 0 && !kWidened) load_queries(work);
     }
     if (keys > 0) {
-      load_keys(0, buffer(0));
-      gpu::copy_async_commit();
-      load_values(0, buffer(1));
-      gpu::copy_async_commit();
+      VARLEN_UNROLL
+      for (int step = 0; step < Shape::kStepsAhead; ++step) {
+        const bool exists = step * kKeys < keys;
+        if (exists) load_keys(step * kKeys, buffer(2 * step));
+        gpu::copy_async_commit();
+        if (exists) load_values(step * kKeys, buffer(2 * step + 1));
+        gpu::copy_async_commit();
+      }
       if (kWidened) load_queries(load_work(work_));  // waits for them, while keys and values are on their way
-      for (std::int32_t begin = 0; begin < keys; begin += kKeys) add_keys(begin, begin + kKeys < keys);
+      for (std::int32_t begin = 0; begin < keys; begin += kKeys)
+        add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
     }
     if (idle_) return;
     const TileWork work = load_work(work_);
@@ -129,7 +136,10 @@ class ForwardMmaSlice {
     const int rows = work.rows - row_begin_;
     const auto offset_of = [&](int row) { return work.query_offset(tensor, row_begin_ + row); };
     if constexpr (kWidened) {
-      load_widened_rows<kThreads>(queries(), tensor, rows, parameters_.head_dim_qk, offset_of);
+      // Nobody needs more rows than those of warps that have some.
+      constexpr int kWarpRows = kBands * kBandRows;
+      const int needed = (least(rows, Shape::kRowWarps * kWarpRows) + kWarpRows - 1) / kWarpRows * kWarpRows;
+      load_widened_rows<kThreads>(queries(), tensor, rows, needed, parameters_.head_dim_qk, offset_of);
       return;
     }
     if constexpr (kThreads % Shape::Queries::kChunks == 0) {
@@ -163,12 +173,15 @@ class ForwardMmaSlice {
                         [&](int row) { return work.key_offset(parameters_, tensor, begin + row); });
   }
 
-  /// One step: keys begin … begin + kKeys of the item's. Copies arrive in the order in which they were started, keys
-  /// and values in turns, so that those needed now have arrived when all but the newest have.
+  /// One step: keys begin … begin + kKeys of the item's; `more` are loaded after those that are on their way. Copies
+  /// arrive in the order in which they were started, keys and values in turns, so that those needed now have arrived
+  /// when all but the newest have.
   VARLEN_DEVICE void add_keys(std::int32_t begin, bool more) {
-    gpu::copy_async_wait<1>();
+    constexpr int kNewest = 2 * Shape::kStepsAhead - 1;
+    constexpr int kAhead = Shape::kStepsAhead * kKeys;
+    gpu::copy_async_wait<kNewest>();
     gpu::sync_block();  // all threads: keys `begin` … (and the queries) are there; the last step's values are used up
-    if (more) load_keys(begin + kKeys, buffer(2));
+    if (more) load_keys(begin + kAhead, buffer(2 * Shape::kStepsAhead));
     gpu::copy_async_commit();
     std::uint32_t weights[kBands][kKeys / 16][4];
     if (idle_) {
@@ -191,9 +204,9 @@ class ForwardMmaSlice {
       }
     }
     advance();
-    gpu::copy_async_wait<1>();
+    gpu::copy_async_wait<kNewest>();
     gpu::sync_block();  // all threads: values `begin` … are there; keys `begin` … are used up
-    if (more) load_values(begin + kKeys, buffer(2));
+    if (more) load_values(begin + kAhead, buffer(2 * Shape::kStepsAhead));
     gpu::copy_async_commit();
     if (!idle_) add_values(typename Shape::Values{buffer(0)}, weights);
     advance();
@@ -284,24 +297,23 @@ class ForwardMmaSlice {
 /// Every thread of every block.
 template <class Shape>
 VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
-  const auto place_of = [](std::uint32_t item) {
-    return gpu::shared_memory() + (Shape::kWorkAt + item % 2 * static_cast<std::uint32_t>(sizeof(TileWork)));
+  using Element = typename Shape::Element;
+  constexpr auto kWorkBytes = static_cast<std::uint32_t>(sizeof(TileWork));
+  const auto leave_work = [](gpu::SharedAddress place, const TileWork& work) {
+    if (gpu::lane_index() == 0) store_work(place, work);
   };
-  for (std::uint32_t item = 0;; ++item) {
-    const gpu::SharedAddress place = place_of(item);
-    if (gpu::warp_index() == 0) {
-      const TileWork found =
-          item == 0 ? first_work(parameters) : next_work(parameters, load_work(place_of(item - 1)).run);
-      if (gpu::lane_index() == 0) store_work(place, found);
-    }
+  const auto first = [] { return gpu::shared_memory() + Shape::kWorkAt; };
+  gpu::SharedAddress place = first();  // of two, in turns
+  if (gpu::warp_index() == 0) leave_work(place, first_work(parameters));
+  for (;;) {
     gpu::sync_block();  // all threads: `place` is written; nobody needs the place before any more
     const TileWork work = load_work(place);
-    const std::int32_t rows = work.rows;
-    if (rows == 0) return;
+    if (work.rows == 0) return;
     gpu::enter_item(work.item, work.request);
-    const FactorsOf<typename Shape::Element> factors =
-        factors_of<typename Shape::Element>(parameters, work.request, work.kv_head);
-    for (std::int32_t begin = 0; begin < rows; begin += Shape::kSliceRows) {
+    const FactorsOf<Element> factors = factors_of<Element>(parameters, work.request, work.kv_head);
+    for (std::int32_t begin = 0;; begin += Shape::kSliceRows) {
+      const std::int32_t rows = load_work(place).rows;  // rather than in a register all the while
+      if (begin >= rows) break;
       if (begin > 0) gpu::sync_block();  // all threads: nobody needs the values of the slice before any more
       if (Shape::kMaxBands == 2 && rows - begin > Shape::kSliceRows / 2) {
         ForwardMmaSlice<Shape, Shape::kMaxBands>(parameters, factors, place, begin).run();
@@ -309,6 +321,9 @@ VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
         ForwardMmaSlice<Shape, 1>(parameters, factors, place, begin).run();
       }
     }
+    const gpu::SharedAddress before = place;
+    place = place.value == first().value ? first() + kWorkBytes : first();
+    if (gpu::warp_index() == 0) leave_work(place, next_work(parameters, load_work(before).run));
   }
 }
 

@@ -120,34 +120,46 @@ VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const typename Matrix
   }
 }
 
-/// As load_rows(), of e4m3 into a matrix of fp16; all is there when the call returns. In each sixteen columns stand
-/// those first that KeyOperands have in the first half of a product's depth: of every four, the first two.
+/// As load_rows(), of e4m3 into the first `needed` rows of a matrix of fp16; all is there when the call returns. In
+/// each sixteen columns stand those first that KeyOperands have in the first half of a product's depth: of every four,
+/// the first two.
 template <int kThreads, class Matrix, class Offset>
-VARLEN_DEVICE void load_widened_rows(const Matrix& matrix, const RowAddresses& tensor, int rows, int head_dim,
-                                     const Offset& offset_of) {
+VARLEN_DEVICE void load_widened_rows(const Matrix& matrix, const RowAddresses& tensor, int rows, int needed,
+                                     int head_dim, const Offset& offset_of) {
   constexpr int kElements = 16;
   constexpr int kRowChunks = Matrix::kChunks / 2;
-  constexpr int kAll = Matrix::kRows * kRowChunks;
+  constexpr int kAtOnce = 4;  // of a thread, on their way at the same time
   const auto* const data = static_cast<const std::uint8_t*>(tensor.data);
   const int thread = gpu::fresh_thread_index();
-  VARLEN_UNROLL_BY(2)
-  for (int step = 0; step < (kAll + kThreads - 1) / kThreads; ++step) {
-    const int index = step * kThreads + thread;
-    if (kAll % kThreads != 0 && index >= kAll) break;
-    const int row = index / kRowChunks;
-    const int chunk = index % kRowChunks;
-    gpu::Words4 loaded{};
-    if (row < rows && chunk * kElements < head_dim) {
-      const std::uint8_t* const from = data + offset_of(row) + chunk * kElements;
-      loaded = tensor.in_chunks ? gpu::load_global(reinterpret_cast<const gpu::Words4*>(from))
-                                : load_elements(from, head_dim - chunk * kElements);
-    }
-    gpu::Words4 first;
-    gpu::Words4 second;
+  for (int begin = thread; begin < needed * kRowChunks; begin += kAtOnce * kThreads) {
+    gpu::Words4 loaded[kAtOnce];
     VARLEN_UNROLL
-    for (int i = 0; i < 4; ++i) gpu::widen_e4m3(loaded.word[i], first.word[i], second.word[i]);
-    gpu::store_shared(matrix.chunk(row, 2 * chunk), first);
-    gpu::store_shared(matrix.chunk(row, 2 * chunk + 1), second);
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int index = begin + i * kThreads;
+      const int row = index / kRowChunks;
+      const int column = index % kRowChunks * kElements;
+      loaded[i] = {};
+      if (row < rows && column < head_dim) {
+        const std::uint8_t* const from = data + offset_of(row) + column;
+        loaded[i] = tensor.in_chunks ? gpu::load_global(reinterpret_cast<const gpu::Words4*>(from))
+                                     : load_elements(from, head_dim - column);
+      }
+    }
+    VARLEN_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int index = begin + i * kThreads;
+      if (index >= needed * kRowChunks) break;
+      gpu::Words4 first;
+      gpu::Words4 second;
+      VARLEN_UNROLL
+      for (int word = 0; word < 4; ++word) {
+        gpu::widen_e4m3(loaded[i].word[word], first.word[word], second.word[word]);
+      }
+      const int row = index / kRowChunks;
+      const int chunk = index % kRowChunks * 2;
+      gpu::store_shared(matrix.chunk(row, chunk), first);
+      gpu::store_shared(matrix.chunk(row, chunk + 1), second);
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// Arithmetic, for all 2^32 numbers of fp32.
+// Arithmetic, for all 2^32 numbers of fp32; of e4m3, for all pairs of two.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -109,13 +109,15 @@ struct Function {
   const char* how;
   const char* edge;
   const char* edge_how;
+  std::uint32_t every = 1;  // one number in so many
 };
 constexpr Function kFunctions[] = {
     {NumberFunction::kPackFp16, judge_bits, "pack (fp16), all numbers", "bits", nullptr, nullptr},
     {NumberFunction::kPackBf16, judge_bits, "pack (bf16), all numbers", "bits", nullptr, nullptr},
     {NumberFunction::kWidenE4M3Low, judge_halves, "widen_e4m3, the first two of four", "bits, NaNs alike", nullptr,
-     nullptr},
-    {NumberFunction::kWidenE4M3High, judge_halves, "widen_e4m3, the others", "bits, NaNs alike", nullptr, nullptr},
+     nullptr, 65537},
+    {NumberFunction::kWidenE4M3High, judge_halves, "widen_e4m3, the others", "bits, NaNs alike", nullptr, nullptr,
+     65537},
     {NumberFunction::kExp2, judge_exp2, "exp2_fast, −126 ≤ x < 128", "both 2^-22 of exact; worst {:.2f} of it",
      "exp2_fast, all other numbers and all integers", "bits, NaNs alike"},
     {NumberFunction::kReciprocal, judge_reciprocal, "reciprocal_fast, normal numbers and results",
@@ -169,7 +171,7 @@ Findings compare_function(Comparison& comparison, const Function& function, std:
 void compare_numbers(Comparison& comparison, const Extent& extent) {
   const auto step = static_cast<std::uint32_t>(extent.one_in == 1 ? 1 : extent.one_in * 1021);
   for (const Function& function : kFunctions) {
-    const Findings findings = compare_function(comparison, function, step);
+    const Findings findings = compare_function(comparison, function, step * function.every);
     comparison.add(function.main, fmt::format(fmt::runtime(function.how), findings.main.worst), findings.main.cases,
                    findings.main.text());
     if (function.edge == nullptr) continue;

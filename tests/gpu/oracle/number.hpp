@@ -41,10 +41,14 @@ ORACLE_HOST_DEVICE inline std::uint32_t bits_of_float(float value) {
 
 /// Has NaNs, whose exponent and mantissa bits are all set, and no infinities.
 ORACLE_HOST_DEVICE inline double decode_e4m3(std::uint32_t bits) {
-  const int exponent = static_cast<int>(bits >> 3 & 15U);
-  const int mantissa = static_cast<int>(bits & 7U);
-  double magnitude = exponent == 0 ? ldexp(mantissa, -9) : ldexp(8 + mantissa, exponent - 10);
-  if ((bits & 0x7FU) == 0x7FU) magnitude = static_cast<double>(float_of_bits(0x7FC00000U));
+  const std::uint32_t exponent = bits >> 3 & 15U;
+  const std::uint32_t mantissa = bits & 7U;
+  double magnitude = mantissa * 0x1p-9;  // subnormal
+  if ((bits & 0x7FU) == 0x7FU) {
+    magnitude = static_cast<double>(float_of_bits(0x7FC00000U));
+  } else if (exponent > 0) {
+    magnitude = static_cast<double>(float_of_bits(((exponent + 120) << 23) + (mantissa << 20)));
+  }
   return (bits & 0x80U) != 0 ? -magnitude : magnitude;
 }
 
