@@ -44,6 +44,7 @@ TensorView AttentionData::allocate(Dtype dtype, std::vector<std::int64_t> shape,
     view.shape[d] = shape[d];
     view.strides[d] = elements;
     elements *= shape[d];
+    if (d > 1 && d + 1 == shape.size()) elements += test_.extra_head_stride;
     if (d == 1) elements += extra_stride;
   }
   const auto bytes = static_cast<std::size_t>(std::max<std::int64_t>(1, elements) * dtype_size(dtype));

@@ -27,7 +27,8 @@ struct AttentionCase {
   bool sinks = false;
   bool fp8_scales = false;
   bool lse = true;
-  std::int64_t extra_stride = 0;  // elements between tokens besides their heads
+  std::int64_t extra_stride = 0;       // elements between tokens besides their heads
+  std::int64_t extra_head_stride = 0;  // elements between the rows of heads
   PlanTarget target = PlanTarget::h100();
   GpuArchitecture architecture = GpuArchitecture::kSm80;
 };

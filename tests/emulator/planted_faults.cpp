@@ -96,8 +96,9 @@ std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
     all.push_back({"tall", tall});
   }
   if (input_dtype == Dtype::kFloat8E4M3) {
-    AttentionCase narrow = ragged;  // of forward_mma: rows end within sixteen bytes
+    AttentionCase narrow = ragged;  // of forward_mma: rows end within sixteen bytes, though each begins at a multiple
     narrow.head_dim_qk = narrow.head_dim_vo = architecture == GpuArchitecture::kSm80 ? 40 : 48;
+    narrow.extra_head_stride = architecture == GpuArchitecture::kSm80 ? 8 : 16;
     all.push_back({"narrow", narrow});
   }
   return all;
