@@ -193,6 +193,17 @@ VARLEN_DEVICE float natural_log(float x);      ///< of a normal number, to about
 template <class Element>
 VARLEN_DEVICE std::uint32_t pack(float low, float high);
 
+VARLEN_DEVICE float word_as_float(std::uint32_t word) {
+  float value;
+  __builtin_memcpy(&value, &word, sizeof(value));
+  return value;
+}
+VARLEN_DEVICE std::uint32_t float_as_word(float value) {
+  std::uint32_t word;
+  __builtin_memcpy(&word, &value, sizeof(word));
+  return word;
+}
+
 /// Four e4m3 numbers to fp16, which holds them exactly: the first two to `low`, the others to `high`.
 VARLEN_DEVICE void widen_e4m3(std::uint32_t four, std::uint32_t& low, std::uint32_t& high);
 /// Byte i of the result is byte (selector >> 4 i) & 7 of the eight of `low` and `high`.

@@ -48,16 +48,6 @@ VARLEN_DEVICE void free_tensor_memory(TensorAddress address, int columns);
 // ---- A thread's lane of kColumns columns in registers: words[column] is a std::uint32_t.
 template <int kColumns>
 class TensorWords;
-VARLEN_DEVICE float word_as_float(std::uint32_t word) {
-  float value;
-  __builtin_memcpy(&value, &word, sizeof(value));
-  return value;
-}
-VARLEN_DEVICE std::uint32_t float_as_word(float value) {
-  std::uint32_t word;
-  __builtin_memcpy(&word, &value, sizeof(word));
-  return word;
-}
 
 /// By the whole warp. `from` names the first of its 32 lanes. 16, 32, 64 or 128 columns. `words` must not be touched
 /// until wait_tensor_loads().

@@ -3,9 +3,11 @@
 //
 // Warp 0 looks an item up and leaves what it is in shared memory, where all warps read it again and again: registers
 // are for sums. An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the
-// rows: each has one or two bands of 16. Queries stay in shared memory; keys and values come in steps of kKeys tokens
-// by cp.async, each kStepsAhead steps before they are needed. Scores and probabilities never leave registers
-// (FlashAttention-2, arXiv:2307.08691). fp8 stays fp8 in shared memory, and is multiplied as fp16 (operands.hpp).
+// rows: each has one or two bands of 16. If there are no more than 16 rows, as in decoding, all have the same band and
+// divide each step's keys; what they have found is merged in the end. Queries stay in shared memory; keys and values
+// come in steps of kKeys tokens by cp.async, each kStepsAhead steps before they are needed. Scores and probabilities
+// never leave registers (FlashAttention-2, arXiv:2307.08691). fp8 stays fp8 in shared memory, and is multiplied as fp16
+// (operands.hpp).
 //
 // Shared memory: queries [kSliceRows][kDimQk], kBuffers of [kKeys][the larger head dim], two TileWork. Keys and
 // values of step after step take the buffers in turn. Barriers, all of the whole block: one an item, "this item's work
@@ -49,22 +51,27 @@ struct ForwardMmaShape {
   // Steps that are on their way while another is computed. fp8 has room for two, which are as many bytes.
   static constexpr int kStepsAhead = gpu::kElementBytes<Element> == 1 && kDimQk <= 256 ? 2 : 1;
   static constexpr int kBuffers = 2 * kStepsAhead + 1;
+  // Warps that divide the keys of a step where there are rows for one of them only, sixteen keys or more each.
+  static constexpr int kKeyWarps = kColumnWarps == 1 && kKeys >= 16 * kRowWarps ? kRowWarps : 1;
   static constexpr int kBufferBytes = Keys::kBytes > Values::kBytes ? Keys::kBytes : Values::kBytes;
   static constexpr int kWorkAt = Queries::kBytes + kBuffers * kBufferBytes;
   static constexpr int kSharedBytes = kWorkAt + 2 * static_cast<int>(sizeof(TileWork));
 };
 
-/// One slice of an item, with kBands bands of rows for each warp.
-template <class Shape, int kBands>
+/// One slice of an item, with kBands bands of rows for each warp; or one band for all, and kKeyWarps of them divide the
+/// keys.
+template <class Shape, int kBands, int kKeyWarps = 1>
 class ForwardMmaSlice {
   using Element = typename Shape::Element;
   using Multiplied = typename kernel::Multiplied<Element>::Type;
   using Bits = typename Shape::Keys::Bits;
   static constexpr bool kWidened = gpu::kElementBytes<Element> == 1;
   static constexpr int kKeys = Shape::kKeys;
-  static constexpr int kKeyTiles = kKeys / 8;
+  static constexpr int kWarpKeys = kKeys / kKeyWarps;
+  static constexpr int kKeyTiles = kWarpKeys / 8;  // of a warp
   static constexpr int kColumnTiles = Shape::kColumns / 8;
   static constexpr int kThreads = Shape::kThreads;
+  static_assert(kKeyWarps == 1 || (kKeyWarps == Shape::kWarps && kBands == 1));
 
  public:
   /// `work` is at this place in shared memory; the slice begins at row `row_begin` of it.
@@ -96,6 +103,10 @@ class ForwardMmaSlice {
       for (std::int32_t begin = 0; begin < keys; begin += kKeys)
         add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
     }
+    if constexpr (kKeyWarps > 1) {
+      merge_warps();
+      return;
+    }
     if (idle_) return;
     const TileWork work = load_work(work_);
     // Once more, rather than in registers all the while.
@@ -121,10 +132,16 @@ class ForwardMmaSlice {
 
   /// Of the warp, in the slice and in the tile.
   VARLEN_DEVICE static int slice_row() {
+    if constexpr (kKeyWarps > 1) return 0;
     const int warp = gpu::fresh_thread_index() / gpu::kWarpThreads;
     return (Shape::kColumnWarps == 1 ? warp : warp % Shape::kRowWarps) * kBandRows * kBands;
   }
   VARLEN_DEVICE std::int32_t first_row() const { return row_begin_ + slice_row(); }
+  /// Of a step's keys, the warp's.
+  VARLEN_DEVICE static int first_key() {
+    if constexpr (kKeyWarps == 1) return 0;
+    return gpu::fresh_thread_index() / gpu::kWarpThreads * kWarpKeys;
+  }
   /// Of the values, the warp's.
   VARLEN_DEVICE static int first_column() {
     if constexpr (Shape::kColumnWarps == 1) return 0;
@@ -138,7 +155,8 @@ class ForwardMmaSlice {
     if constexpr (kWidened) {
       // Nobody needs more rows than those of warps that have some.
       constexpr int kWarpRows = kBands * kBandRows;
-      const int needed = (least(rows, Shape::kRowWarps * kWarpRows) + kWarpRows - 1) / kWarpRows * kWarpRows;
+      constexpr int kRows = kKeyWarps == 1 ? Shape::kRowWarps * kWarpRows : kWarpRows;
+      const int needed = (least(rows, kRows) + kWarpRows - 1) / kWarpRows * kWarpRows;
       load_widened_rows<kThreads>(queries(), tensor, rows, needed, parameters_.head_dim_qk, offset_of);
       return;
     }
@@ -183,7 +201,7 @@ class ForwardMmaSlice {
     gpu::sync_block();  // all threads: keys `begin` … (and the queries) are there; the last step's values are used up
     if (more) load_keys(begin + kAhead, buffer(2 * Shape::kStepsAhead));
     gpu::copy_async_commit();
-    std::uint32_t weights[kBands][kKeys / 16][4];
+    std::uint32_t weights[kBands][kWarpKeys / 16][4];
     if (idle_) {
       // Or, for all that the compiler knows, weights of the step before could be used, and would be kept until here.
       __builtin_memset(weights, 0, sizeof(weights));
@@ -195,7 +213,7 @@ class ForwardMmaSlice {
       for (int b = 0; b < kBands; ++b) {
         turn<kKeyTiles>(factors_, scores[b]);
         if (!all_seen) {
-          mask<kKeyTiles>(band_seen(load_work(work_), first_row() + b * kBandRows), begin, scores[b]);
+          mask<kKeyTiles>(band_seen(load_work(work_), first_row() + b * kBandRows), begin + first_key(), scores[b]);
         }
         float rescale[2];
         softmax<kKeyTiles>(factors_, bands_[b].row, scores[b], rescale);
@@ -216,26 +234,30 @@ class ForwardMmaSlice {
 
   VARLEN_DEVICE void multiply_queries_and_keys(const typename Shape::Keys& keys,
                                                BandSums<kKeyTiles> (&scores)[kBands]) const {
-    using Columns = KeyOperands<Element>;
+    using Columns = KeyOperands<Element, least(kKeyTiles, 4 / gpu::kElementBytes<Element>)>;
+    constexpr int kProducts = Columns::kProducts;
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) clear<kKeyTiles>(scores[b]);
     const int lane = gpu::fresh_thread_index() % gpu::kWarpThreads;
     const typename Shape::Queries::Lane query_lane(queries(), slice_row() + lane % 16, lane / 16);
-    const typename Shape::Keys::Lane key_lane(keys, Columns::lane_key(lane), Columns::lane_chunk(lane));
+    const typename Shape::Keys::Lane key_lane(keys, first_key() + Columns::lane_key(lane), Columns::lane_chunk(lane));
     constexpr int kTileGroups = kKeyTiles / Columns::kTiles;
-    constexpr int kFragments = Shape::kDimQk / 16 * kTileGroups;
-    std::uint32_t rows[2][kBands][4];
+    constexpr int kFragments = Shape::kDimQk / 16 / kProducts * kTileGroups;
+    std::uint32_t rows[2][kProducts][kBands][4];
     std::uint32_t columns[2][4];
     const auto load = [&](int fragment) {
-      const int product = fragment / kTileGroups;
+      const int step = fragment / kTileGroups;  // of the depth
       if (fragment % kTileGroups == 0) {
         VARLEN_UNROLL
-        for (int b = 0; b < kBands; ++b) {
-          gpu::load_matrices(rows[product % 2][b], query_lane.chunk(b * kBandRows, product * 2));
+        for (int p = 0; p < kProducts; ++p) {
+          VARLEN_UNROLL
+          for (int b = 0; b < kBands; ++b) {
+            gpu::load_matrices(rows[step % 2][p][b], query_lane.chunk(b * kBandRows, (step * kProducts + p) * 2));
+          }
         }
       }
-      gpu::load_matrices(columns[fragment % 2], key_lane.chunk(fragment % kTileGroups * Columns::kTiles * 8,
-                                                               product * gpu::kElementBytes<Element>));
+      gpu::load_matrices(columns[fragment % 2],
+                         key_lane.chunk(fragment % kTileGroups * Columns::kTiles * 8, step * Columns::kTileChunks));
     };
     load(0);
     VARLEN_UNROLL
@@ -244,24 +266,27 @@ class ForwardMmaSlice {
       const int tile = fragment % kTileGroups * Columns::kTiles;
       const Columns column(columns[fragment % 2]);
       VARLEN_UNROLL
-      for (int b = 0; b < kBands; ++b) {
-        const std::uint32_t(&row)[4] = rows[fragment / kTileGroups % 2][b];
+      for (int p = 0; p < kProducts; ++p) {
         VARLEN_UNROLL
-        for (int i = 0; i < Columns::kTiles; ++i) {
-          gpu::multiply_add_16x8x16<Multiplied>(scores[b][tile + i], row, column.word[i][0], column.word[i][1]);
+        for (int b = 0; b < kBands; ++b) {
+          const std::uint32_t(&row)[4] = rows[fragment / kTileGroups % 2][p][b];
+          VARLEN_UNROLL
+          for (int i = 0; i < Columns::kTiles; ++i) {
+            gpu::multiply_add_16x8x16<Multiplied>(scores[b][tile + i], row, column.word[p][i][0], column.word[p][i][1]);
+          }
         }
       }
     }
   }
 
   VARLEN_DEVICE void add_values(const typename Shape::Values& values,
-                                const std::uint32_t (&weights)[kBands][kKeys / 16][4]) {
+                                const std::uint32_t (&weights)[kBands][kWarpKeys / 16][4]) {
     const int lane = gpu::fresh_thread_index() % gpu::kWarpThreads;
-    const typename Shape::Values::Lane value_lane(values, lane % 16,
+    const typename Shape::Values::Lane value_lane(values, first_key() + lane % 16,
                                                   first_column() / Shape::Values::kChunkElements + lane / 16);
     constexpr int kTiles = ValueOperands<Element>::kTiles;
     constexpr int kTileGroups = kColumnTiles / kTiles;
-    constexpr int kFragments = kKeys / 16 * kTileGroups;
+    constexpr int kFragments = kWarpKeys / 16 * kTileGroups;
     std::uint32_t columns[2][4];
     const auto load = [&](int fragment) {
       gpu::load_matrices_transposed(columns[fragment % 2],
@@ -282,6 +307,70 @@ class ForwardMmaSlice {
         }
       }
     }
+  }
+
+  // Where warps leave what they have found, in place of keys and values: the lanes' states, then their sums tile by
+  // tile.
+  static constexpr int kFoundWords = 1 + kColumnTiles;
+  static_assert(kKeyWarps * kFoundWords * gpu::kWarpThreads * 16 <= Shape::kBuffers * Shape::kBufferBytes ||
+                kKeyWarps == 1);
+  VARLEN_DEVICE static gpu::SharedAddress found(int warp, int index) {
+    const int place = (warp * kFoundWords + index) * gpu::kWarpThreads + gpu::lane_index();
+    return gpu::shared_memory() + static_cast<std::uint32_t>(Shape::Queries::kBytes + place * 16);
+  }
+
+  /// All warps have found something of the same rows, each of its own keys. Each adds up a share of the columns.
+  VARLEN_DEVICE void merge_warps() {
+    gpu::sync_block();  // all threads: nobody needs the last step's values any more
+    const int warp = gpu::fresh_thread_index() / gpu::kWarpThreads;
+    const Band<kColumnTiles>& own = bands_[0];
+    gpu::store_shared(found(warp, 0),
+                      words_of(own.row[0].reference, own.row[0].sum, own.row[1].reference, own.row[1].sum));
+    VARLEN_UNROLL
+    for (int tile = 0; tile < kColumnTiles; ++tile) {
+      const float(&sum)[4] = own.out[tile];
+      gpu::store_shared(found(warp, 1 + tile), words_of(sum[0], sum[1], sum[2], sum[3]));
+    }
+    gpu::sync_block();              // all threads: what every warp has found is there
+    constexpr int kShareTiles = 4;  // those of which a lane stores sixteen bytes
+    const int first_tile = warp * kShareTiles;
+    if (first_tile >= kColumnTiles) return;
+    const TileWork work = load_work(work_);
+    const FactorsOf<Element> factors = factors_of<Element>(parameters_, work.request, work.kv_head);
+    Band<kShareTiles> merged;
+    clear(merged);
+    VARLEN_UNROLL
+    for (int other = 0; other < kKeyWarps; ++other) {
+      const gpu::Words4 state = gpu::load_shared(found(other, 0));
+      VARLEN_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        merged.row[half].reference =
+            __builtin_fmaxf(merged.row[half].reference, gpu::word_as_float(state.word[2 * half]));
+      }
+    }
+    for (int other = 0; other < kKeyWarps; ++other) {
+      const gpu::Words4 state = gpu::load_shared(found(other, 0));
+      float factor[2];
+      VARLEN_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const float reference = gpu::word_as_float(state.word[2 * half]);
+        factor[half] = reference == minus_infinity()
+                           ? 0.0F  // has seen nothing
+                           : gpu::exp2_fast((reference - merged.row[half].reference) * factors.log2_per_one);
+        merged.row[half].sum += factor[half] * gpu::word_as_float(state.word[2 * half + 1]);
+      }
+      VARLEN_UNROLL
+      for (int tile = 0; tile < kShareTiles; ++tile) {
+        const gpu::Words4 sum = gpu::load_shared(found(other, 1 + first_tile + tile));
+        VARLEN_UNROLL
+        for (int i = 0; i < 4; ++i) merged.out[tile][i] += factor[i / 2] * gpu::word_as_float(sum.word[i]);
+      }
+    }
+    if constexpr (kWidened) put_columns_in_order<kShareTiles>(merged.out);
+    write_rows(parameters_, factors, work, merged, first_row(), first_tile * 8);
+  }
+  VARLEN_DEVICE static gpu::Words4 words_of(float a, float b, float c, float d) {
+    return {{gpu::float_as_word(a), gpu::float_as_word(b), gpu::float_as_word(c), gpu::float_as_word(d)}};
   }
 
   const ForwardParameters& parameters_;
@@ -317,6 +406,8 @@ VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
       if (begin > 0) gpu::sync_block();  // all threads: nobody needs the values of the slice before any more
       if (Shape::kMaxBands == 2 && rows - begin > Shape::kSliceRows / 2) {
         ForwardMmaSlice<Shape, Shape::kMaxBands>(parameters, factors, place, begin).run();
+      } else if (Shape::kKeyWarps > 1 && rows - begin <= kBandRows) {
+        ForwardMmaSlice<Shape, 1, Shape::kKeyWarps>(parameters, factors, place, begin).run();
       } else {
         ForwardMmaSlice<Shape, 1>(parameters, factors, place, begin).run();
       }

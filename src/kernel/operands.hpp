@@ -25,24 +25,28 @@ struct Multiplied<gpu::Float8E4M3> {
   using Type = gpu::Float16;
 };
 
-/// Operands [16 × 8 keys] of the scores, for keys in tiles of eight. Of two bytes: both chunks of keys 0-7, then of
-/// keys 8-15; of one byte: one chunk of keys 0-7, 8-15, 16-23 and 24-31.
-template <class Element>
+/// Operands [16 × 8 keys] of the scores, for kTiles tiles of eight keys and kProducts products of sixteen columns: as
+/// many as four matrices hold.
+template <class Element, int kTiles_>
 struct KeyOperands {
-  static constexpr int kTiles = 4 / gpu::kElementBytes<Element>;
-  std::uint32_t word[kTiles][2];
+  static constexpr int kTiles = kTiles_;
+  static constexpr int kTileChunks = 4 / kTiles;  // beside each other
+  static constexpr int kProducts = kTileChunks * 16 / gpu::kElementBytes<Element> / 16;
+  std::uint32_t word[kProducts][kTiles][2];
 
-  // Where a lane loads from.
-  VARLEN_DEVICE static constexpr int lane_key(int lane) { return kTiles == 4 ? lane : lane / 16 * 8 + lane % 8; }
-  VARLEN_DEVICE static constexpr int lane_chunk(int lane) { return kTiles == 4 ? 0 : lane / 8 % 2; }
+  // Where a lane loads from: all chunks of the first tile, then of the next.
+  VARLEN_DEVICE static constexpr int lane_key(int lane) { return lane / (8 * kTileChunks) * 8 + lane % 8; }
+  VARLEN_DEVICE static constexpr int lane_chunk(int lane) { return lane / 8 % kTileChunks; }
 
   VARLEN_DEVICE explicit KeyOperands(const std::uint32_t (&loaded)[4]) {
     VARLEN_UNROLL
     for (int i = 0; i < 4; ++i) {
+      const int tile = i / kTileChunks;
+      const int chunk = i % kTileChunks;
       if constexpr (gpu::kElementBytes<Element> == 2) {
-        word[i / 2][i % 2] = loaded[i];
+        word[chunk / 2][tile][chunk % 2] = loaded[i];
       } else {
-        gpu::widen_e4m3(loaded[i], word[i][0], word[i][1]);
+        gpu::widen_e4m3(loaded[i], word[chunk][tile][0], word[chunk][tile][1]);
       }
     }
   }
