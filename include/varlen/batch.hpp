@@ -93,7 +93,8 @@ struct Tensors {
 
   TensorView block_table;  ///< paged only: [requests, max_pages], int32: page numbers of each request, in order
   TensorView sinks;        ///< optional: [query_heads], fp32: one logit per head that joins the softmax's denominator
-  TensorView query_scale;  ///< optional, fp8 inputs only: [requests, kv_heads], fp32: true query = stored · scale
+  TensorView query_scale;  ///< optional, fp8 inputs only: [requests, kv_heads], fp32: true query = stored · scale. Any
+                           ///< finite number, 0 and negative ones too
   TensorView key_scale;    ///< likewise
   TensorView value_scale;  ///< likewise
 };

@@ -18,7 +18,7 @@ std::vector<double> rounded_normals(std::int64_t count, Dtype dtype, double mean
   return values;
 }
 
-/// Factors of 1/2 to 2, some of them negative, few of them 0.
+/// Factors of magnitudes from 1/2 to 2, some of them negative, few of them 0.
 std::vector<double> scales(std::int64_t count, RandomBits& random) {
   std::vector<double> values(static_cast<std::size_t>(count));
   for (double& value : values) {

@@ -10,9 +10,14 @@
 // (operands.hpp).
 //
 // Shared memory: queries [kSliceRows][kDimQk], kBuffers of [kKeys][the larger head dim], two TileWork. Keys and
-// values of step after step take the buffers in turn. Barriers, all of the whole block: one an item, "this item's work
-// is there, and the last one's is not needed any more", and two a step, "keys are there, and the last step's values are
-// used up" and "values are there, and this step's keys are used up"; behind each, what is used up is loaded over.
+// values of step after step take the buffers in turn; in the end of a slice whose warps divide the keys, what they have
+// found takes the place of all buffers. Barriers, all of the whole block:
+//
+//   once an item      this item's work is there, and the last one's is not needed any more
+//   between slices    the values of the slice before are used up
+//   twice a step      keys are there, and the last step's values are used up; values are there, and this step's keys
+//                     are used up. Behind each, what is used up is loaded over.
+//   twice a merge     the last step's values are used up; what every warp has found is there
 #pragma once
 
 #include <cstdint>
@@ -99,9 +104,10 @@ class ForwardMmaSlice {
         if (exists) load_values(step * kKeys, buffer(2 * step + 1));
         gpu::copy_async_commit();
       }
-      if (kWidened) load_queries(load_work(work_));  // waits for them, while keys and values are on their way
-      for (std::int32_t begin = 0; begin < keys; begin += kKeys)
+      if (kWidened) load_queries(load_work(work_));  // waits for the queries, while keys and values are on their way
+      for (std::int32_t begin = 0; begin < keys; begin += kKeys) {
         add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
+      }
     }
     if constexpr (kKeyWarps > 1) {
       merge_warps();
@@ -158,16 +164,16 @@ class ForwardMmaSlice {
       constexpr int kRows = kKeyWarps == 1 ? Shape::kRowWarps * kWarpRows : kWarpRows;
       const int needed = (least(rows, kRows) + kWarpRows - 1) / kWarpRows * kWarpRows;
       load_widened_rows<kThreads>(queries(), tensor, rows, needed, parameters_.head_dim_qk, offset_of);
-      return;
-    }
-    if constexpr (kThreads % Shape::Queries::kChunks == 0) {
-      if (tensor.in_chunks && work.heads == 1) {
-        load_strided_rows<kThreads>(queries(), static_cast<const std::uint16_t*>(tensor.data) + offset_of(0),
-                                    tensor.token_stride, rows, parameters_.head_dim_qk);
-        return;
+    } else {
+      if constexpr (kThreads % Shape::Queries::kChunks == 0) {
+        if (tensor.in_chunks && work.heads == 1) {
+          load_strided_rows<kThreads>(queries(), static_cast<const Bits*>(tensor.data) + offset_of(0),
+                                      tensor.token_stride, rows, parameters_.head_dim_qk);
+          return;
+        }
       }
+      load_rows<kThreads>(queries(), tensor, rows, parameters_.head_dim_qk, offset_of);
     }
-    load_rows<kThreads>(queries(), tensor, rows, parameters_.head_dim_qk, offset_of);
   }
   VARLEN_DEVICE void load_keys(std::int32_t begin, gpu::SharedAddress to) {
     load_key_rows(typename Shape::Keys{to}, parameters_.key, parameters_.head_dim_qk, begin);
@@ -309,13 +315,13 @@ class ForwardMmaSlice {
     }
   }
 
-  // Where warps leave what they have found, in place of keys and values: the lanes' states, then their sums tile by
-  // tile.
-  static constexpr int kFoundWords = 1 + kColumnTiles;
-  static_assert(kKeyWarps * kFoundWords * gpu::kWarpThreads * 16 <= Shape::kBuffers * Shape::kBufferBytes ||
+  // Where warps leave what they have found, in place of keys and values: chunks of sixteen bytes of each lane, its
+  // state and then its sums tile by tile.
+  static constexpr int kFoundChunks = 1 + kColumnTiles;
+  static_assert(kKeyWarps * kFoundChunks * gpu::kWarpThreads * 16 <= Shape::kBuffers * Shape::kBufferBytes ||
                 kKeyWarps == 1);
   VARLEN_DEVICE static gpu::SharedAddress found(int warp, int index) {
-    const int place = (warp * kFoundWords + index) * gpu::kWarpThreads + gpu::lane_index();
+    const int place = (warp * kFoundChunks + index) * gpu::kWarpThreads + gpu::lane_index();
     return gpu::shared_memory() + static_cast<std::uint32_t>(Shape::Queries::kBytes + place * 16);
   }
 
@@ -333,6 +339,7 @@ class ForwardMmaSlice {
     }
     gpu::sync_block();              // all threads: what every warp has found is there
     constexpr int kShareTiles = 4;  // those of which a lane stores sixteen bytes
+    static_assert(kColumnTiles <= kKeyWarps * kShareTiles && kColumnTiles % kShareTiles == 0);
     const int first_tile = warp * kShareTiles;
     if (first_tile >= kColumnTiles) return;
     const TileWork work = load_work(work_);
@@ -353,10 +360,8 @@ class ForwardMmaSlice {
       float factor[2];
       VARLEN_UNROLL
       for (int half = 0; half < 2; ++half) {
-        const float reference = gpu::word_as_float(state.word[2 * half]);
-        factor[half] = reference == minus_infinity()
-                           ? 0.0F  // has seen nothing
-                           : gpu::exp2_fast((reference - merged.row[half].reference) * factors.log2_per_one);
+        factor[half] =
+            part_weight(gpu::word_as_float(state.word[2 * half]), merged.row[half].reference, factors.log2_per_one);
         merged.row[half].sum += factor[half] * gpu::word_as_float(state.word[2 * half + 1]);
       }
       VARLEN_UNROLL

@@ -27,7 +27,7 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const ScoreFac
   }
   const auto weight = [&](std::int32_t part) {
     const float reference = gpu::load_global(parts + part * part_floats + parameters.head_dim_vo);
-    return reference == max ? 1.0F : gpu::exp2_fast((reference - max) * factors.log2_per_one);
+    return part_weight(reference, max, factors.log2_per_one);
   };
   float sum = 0.0F;
   for (std::int32_t part = 0; part < merge.parts; ++part) {

@@ -53,7 +53,7 @@ VARLEN_DEVICE void exchange(std::uint32_t& low, std::uint32_t& high, int lane, i
   __builtin_memcpy(&high, &bits[1], sizeof(high));
 }
 
-/// Lane i of four, by lane_index() % 4, gives words[j] to lane j, which has it as words[i]. By the whole warp.
+/// Lane i of four, by `lane` % 4, gives words[j] to lane j, which has it as words[i]. By the whole warp.
 VARLEN_DEVICE void exchange_among_four_lanes(int lane, std::uint32_t (&words)[4]) {
   exchange(words[0], words[1], lane, 1);
   exchange(words[2], words[3], lane, 1);

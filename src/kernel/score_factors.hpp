@@ -18,22 +18,26 @@ VARLEN_DEVICE float load_scale(const ScaleAddresses& scales, std::int32_t reques
   return gpu::load_global(scales.data + request * scales.request_stride + kv_head * scales.head_stride);
 }
 
-/// With the scales of fp8 inputs, whatever their signs; 0 makes all scores equal.
+/// With the scales of fp8 inputs, whatever their signs.
 VARLEN_DEVICE ScoreFactors scaled_factors(const ForwardParameters& parameters, std::int32_t request,
                                           std::int32_t kv_head) {
   ScoreFactors factors = parameters;
+  factors.value_factor = load_scale(parameters.value_scale, request, kv_head);
   // In fp64: two scales may be far apart where their product is not.
   const double scale = static_cast<double>(load_scale(parameters.query_scale, request, kv_head)) *
                        static_cast<double>(load_scale(parameters.key_scale, request, kv_head));
-  if (scale == 0.0) factors.score_sign = 0.0F;
-  if (scale < 0.0) factors.score_sign = -factors.score_sign;
-  const double magnitude = scale == 0.0 ? 1.0 : __builtin_fabs(scale);
-  factors.cap_factor = static_cast<float>(static_cast<double>(factors.cap_factor) * magnitude);
-  if (factors.soft_cap == 0.0F) {
-    factors.natural_per_one = static_cast<float>(static_cast<double>(factors.natural_per_one) * magnitude);
-    factors.log2_per_one = static_cast<float>(static_cast<double>(factors.log2_per_one) * magnitude);
+  const auto scaled = [scale](float factor) { return static_cast<float>(factor * __builtin_fabs(scale)); };
+  const bool capped = factors.soft_cap > 0.0F;
+  if (scale == 0.0 || (!capped && scaled(factors.log2_per_one) == 0.0F)) {
+    factors.score_sign = 0.0F;  // all logits are 0, or nearer to it than fp32 can tell
+    return factors;
   }
-  factors.value_factor = load_scale(parameters.value_scale, request, kv_head);
+  if (scale < 0.0) factors.score_sign = -factors.score_sign;
+  factors.cap_factor = scaled(factors.cap_factor);
+  if (!capped) {
+    factors.natural_per_one = scaled(factors.natural_per_one);
+    factors.log2_per_one = scaled(factors.log2_per_one);
+  }
   return factors;
 }
 

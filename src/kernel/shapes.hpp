@@ -85,6 +85,8 @@ inline bool may_have_boxes(const RaggedBatch& batch, Forward forward) {
   constexpr std::int32_t kBoxColumns = 64;
   constexpr std::int64_t kBoxRows = 8;
   const int shape = select_shape(batch);
+  const std::int64_t chunk = 16 / dtype_size(batch.input_dtype);
+  if (batch.head_dim_qk % chunk != 0 || batch.head_dim_vo % chunk != 0) return false;  // rows end within sixteen bytes
   return (dtype_size(batch.input_dtype) == 2 || forward == Forward::kTcgen05) &&
          shape < box_shape(forward, kHeadDims[shape]).shapes && batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
          batch.head_dim_vo > kHeadDims[shape].vo - kBoxColumns && batch.page_size % kBoxRows == 0;

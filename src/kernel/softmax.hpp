@@ -49,6 +49,12 @@ VARLEN_DEVICE float raise_reference(RowState& row, float max, float log2_per_one
   return factor;
 }
 
+/// Of what a part of a row has summed, where parts with several references become one with the largest of them.
+VARLEN_DEVICE float part_weight(float reference, float largest, float log2_per_one) {
+  if (reference == minus_infinity()) return 0.0F;  // has seen nothing
+  return reference == largest ? 1.0F : gpu::exp2_fast((reference - largest) * log2_per_one);
+}
+
 /// What becomes of a whole row at its end.
 struct RowResult {
   float out_factor;  // of Σ pⱼ vⱼ
@@ -56,7 +62,8 @@ struct RowResult {
 };
 VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const ScoreFactors& factors,
                                    const RowState& row, std::int32_t head) {
-  const bool seen = row.reference != minus_infinity();
+  // NaN scores do not raise the reference, and are seen by their sum.
+  const bool seen = row.reference != minus_infinity() || row.sum != 0.0F;
   float natural_max = seen ? row.reference * factors.natural_per_one : minus_infinity();
   float denominator = seen ? row.sum : 0.0F;
   float factor = 1.0F;

@@ -6,6 +6,7 @@
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
 #include "kernel/pipeline.hpp"
+#include "kernel/score_factors.hpp"
 #include "kernel/wgmma_memory.hpp"
 
 namespace varlen::kernel {
@@ -59,7 +60,7 @@ class WgmmaConsumer {
     Band<kColumnTiles> band;
     clear(band);
     if (work.keys == 0) {
-      write_rows(parameters_, parameters_, work, band, band_row());
+      write_rows(parameters_, factors_of<Element>(parameters_, work.request, work.kv_head), work, band, band_row());
       return;
     }
     const BandSeen seen = band_seen(work, band_row());
@@ -94,7 +95,7 @@ class WgmmaConsumer {
     if (same.boxed_out != 0) {
       leave_results(same, band);
     } else {
-      write_rows(parameters_, parameters_, same, band, band_row());
+      write_rows(parameters_, factors_of<Element>(parameters_, same.request, same.kv_head), same, band, band_row());
     }
     release(Memory::result_full(queries_.stage()));
     queries_.advance();
@@ -170,8 +171,11 @@ class WgmmaConsumer {
     for (int half = 0; half < 2; ++half) {
       const RowState state = whole_row(band, half);
       const std::int32_t row = band_row() + half * 8 + gpu::lane_index() / 4;
-      const float factor =
-          row < work.rows ? finish_row(parameters_, parameters_, work, row, 0, state).out_factor : 0.0F;
+      const float factor = row < work.rows
+                               ? finish_row(parameters_, factors_of<Element>(parameters_, work.request, work.kv_head),
+                                            work, row, 0, state)
+                                     .out_factor
+                               : 0.0F;
       VARLEN_UNROLL
       for (int tile = 0; tile < kColumnTiles; ++tile) {
         band.out[tile][2 * half] *= factor;

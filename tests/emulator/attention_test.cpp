@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -150,7 +152,7 @@ class AttentionFp8 : public testing::TestWithParam<GpuArchitecture> {};
 INSTANTIATE_TEST_SUITE_P(All, AttentionFp8, testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm100a),
                          [](const auto& name) { return architecture_name(name.param); });
 
-/// Scales of any sign and size, of requests and heads; split and merged rows have them, too.
+/// Scales of either sign, of requests and heads; split and merged rows have them, too.
 TEST_P(AttentionFp8, ScalesOfEachRequestAndHead) {
   AttentionCase test;
   test.architecture = GetParam();
@@ -187,6 +189,46 @@ TEST_P(AttentionFp8, RowsOfWholeChunks) {
     test.extra_stride = 16;
     EXPECT_EQ(run_case(test), "") << qk << ", " << vo;
   }
+}
+
+/// All scores of a head are equal then, or so close that fp32 cannot tell; values may be nothing at all.
+TEST(AttentionFp8, ScalesOfNothingAndAlmostNothing) {
+  AttentionCase test;
+  test.lengths = {{20, 90}, {1, 300}, {65, 65}};
+  test.input_dtype = Dtype::kFloat8E4M3;
+  test.fp8_scales = true;
+  test.target.workers = 16;
+  for (const GpuArchitecture architecture : {GpuArchitecture::kSm80, GpuArchitecture::kSm100a}) {
+    for (const float soft_cap : {0.0F, 3.0F}) {
+      test.architecture = architecture;
+      test.soft_cap = soft_cap;
+      AttentionData data(test);
+      auto* const query_scale = static_cast<float*>(data.tensors().query_scale.data);
+      auto* const key_scale = static_cast<float*>(data.tensors().key_scale.data);
+      auto* const value_scale = static_cast<float*>(data.tensors().value_scale.data);
+      key_scale[0] = 0.0F;                     // of request 0, head 0
+      query_scale[3] = key_scale[3] = 1e-25F;  // of request 1, head 1
+      query_scale[4] = 0.0F, key_scale[4] = -1.0F;
+      value_scale[5] = 0.0F;
+      data.execute();
+      EXPECT_EQ(data.compare(), "") << architecture_name(architecture) << ", soft cap " << soft_cap;
+    }
+  }
+}
+
+/// NaN is not taken for a row that sees no key.
+TEST(AttentionFp8, AScaleThatIsNaN) {
+  AttentionCase test;
+  test.lengths = {{20, 90}, {20, 90}};
+  test.input_dtype = Dtype::kFloat8E4M3;
+  test.fp8_scales = true;
+  AttentionData data(test);
+  static_cast<float*>(data.tensors().key_scale.data)[0] = std::numeric_limits<float>::quiet_NaN();
+  data.execute();
+  const auto* const out = static_cast<const float*>(data.tensors().out.data);
+  const auto* const lse = static_cast<const float*>(data.tensors().lse.data);
+  EXPECT_TRUE(std::isnan(out[0]) && std::isnan(lse[0]));    // request 0, head 0
+  EXPECT_FALSE(std::isnan(out[64]) || std::isnan(lse[1]));  // head 1
 }
 
 TEST(AttentionTime, CausalRequestOf300Tokens) {

@@ -39,6 +39,12 @@ std::vector<check::Case> tight_cases() {
   packed.name = "packed query, key and value";
   packed.layout.packed_qkv = true;
   cases.push_back(packed);
+  check::Case fp8 = cases.front();
+  fp8.name = "fp8 rows that end within sixteen bytes";
+  fp8.input_dtype = Dtype::kFloat8E4M3;
+  fp8.fp8_scales = true;
+  fp8.head_dim_qk = fp8.head_dim_vo = 72;
+  cases.push_back(fp8);
   check::Case last_is_short = cases.front();  // its boxes reach far beyond its end, and the tensor's
   last_is_short.name = "a long request, then a short one";
   last_is_short.key_lengths = last_is_short.query_lengths = {2000, 1};

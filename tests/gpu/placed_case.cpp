@@ -236,7 +236,9 @@ void PlacedCase::place_scales() {
   TensorView* const views[] = {&tensors_.query_scale, &tensors_.key_scale, &tensors_.value_scale};
   const std::int64_t stride = test_.kv_heads + random_.below(3);
   for (int i = 0; i < 3; ++i) {
+    if (random_.one_in(4)) continue;
     Spaced part{};
+    part.stride = stride;
     part.values.assign(static_cast<std::size_t>(std::max<std::int64_t>(problem_.requests, 1) * stride), 0.0F);
     for (std::int64_t r = 0; r < problem_.requests; ++r) {
       for (std::int64_t head = 0; head < test_.kv_heads; ++head) {
@@ -259,11 +261,10 @@ void PlacedCase::place_scales() {
 void PlacedCase::write_scales(oracle::Pattern surroundings, const std::vector<std::uint8_t>& spoiled) {
   for (const Spaced& part : scales_) {
     std::vector<float> values = part.values;
-    const std::int64_t stride = problem_.query_scale.request_stride;
     for (std::int64_t i = 0; i < std::ssize(values); ++i) {
-      const auto request = static_cast<std::size_t>(i / stride);
+      const auto request = static_cast<std::size_t>(i / part.stride);
       const bool poisoned = request < spoiled.size() && spoiled[request] != 0;
-      const bool beside = i % stride >= test_.kv_heads;
+      const bool beside = i % part.stride >= test_.kv_heads;
       if (!poisoned && !beside) continue;
       const oracle::Pattern pattern = poisoned ? oracle::Pattern::kPoison : surroundings;
       values[static_cast<std::size_t>(i)] = oracle::float_of_bits(oracle::pattern_bits(Dtype::kFloat32, pattern, i));

@@ -112,9 +112,10 @@ class PlacedCase {
   struct Spaced {
     oracle::Region region;
     void* data;
+    std::int64_t stride;  // from request to request
     std::vector<float> values;
   };
-  std::vector<Spaced> scales_;  // of queries, keys and values; or none
+  std::vector<Spaced> scales_;  // of queries, keys and values, or some of them
   std::vector<float> sinks_;
   oracle::Region sinks_region_{};
   std::vector<Input> inputs_;

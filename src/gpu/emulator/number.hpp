@@ -1,5 +1,5 @@
-// Two-byte floating-point numbers to and from fp32, and the GPU's approximate functions, in integer and fp32
-// operations.
+// Floating-point numbers of two bytes and one to and from fp32, and the GPU's approximate functions, in integer and
+// fp32 operations.
 #pragma once
 
 #include <bit>
