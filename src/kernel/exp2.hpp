@@ -24,13 +24,8 @@ VARLEN_DEVICE float exp2_polynomial(float x) {
   value = __builtin_fmaf(value, f, 0.24024099F);
   value = __builtin_fmaf(value, f, 0.69312418F);
   value = __builtin_fmaf(value, f, 1.0F);
-  std::uint32_t bits;
-  std::uint32_t whole;
-  __builtin_memcpy(&bits, &value, sizeof(bits));
-  __builtin_memcpy(&whole, &rounded, sizeof(whole));
-  bits += whole << 23;  // n is added to the exponent; what else `rounded` holds is shifted out
-  __builtin_memcpy(&value, &bits, sizeof(value));
-  return value;
+  // n is added to the exponent; what else `rounded` holds is shifted out.
+  return gpu::word_as_float(gpu::float_as_word(value) + (gpu::float_as_word(rounded) << 23));
 }
 
 }  // namespace varlen::kernel

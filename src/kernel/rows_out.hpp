@@ -45,12 +45,10 @@ VARLEN_DEVICE void exchange(float& low, float& high, int lane, int distance) {
   high = upper ? high : got;
 }
 VARLEN_DEVICE void exchange(std::uint32_t& low, std::uint32_t& high, int lane, int distance) {
-  float bits[2];
-  __builtin_memcpy(&bits[0], &low, sizeof(low));
-  __builtin_memcpy(&bits[1], &high, sizeof(high));
+  float bits[2] = {gpu::word_as_float(low), gpu::word_as_float(high)};
   exchange(bits[0], bits[1], lane, distance);
-  __builtin_memcpy(&low, &bits[0], sizeof(low));
-  __builtin_memcpy(&high, &bits[1], sizeof(high));
+  low = gpu::float_as_word(bits[0]);
+  high = gpu::float_as_word(bits[1]);
 }
 
 /// Lane i of four, by `lane` % 4, gives words[j] to lane j, which has it as words[i]. By the whole warp.

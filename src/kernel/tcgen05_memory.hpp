@@ -211,7 +211,7 @@ struct Tcgen05Memory {
     return gpu::shared_memory() + static_cast<std::uint32_t>(bytes);
   }
   VARLEN_DEVICE static gpu::SharedAddress stage_memory(int stage) {
-    if constexpr (Shape::kWidensValues) {
+    if constexpr (Shape::kWidensValues) {  // the general case; the other one takes fewer instructions
       return at(Shape::kStagesAt + stage / 2 * Shape::kTwoStagesBytes + stage % 2 * Shape::Keys::kBytes);
     } else {
       return at(Shape::kStagesAt + stage * Shape::Keys::kBytes);

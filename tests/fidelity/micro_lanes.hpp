@@ -16,7 +16,7 @@ struct Shuffles {
     const auto from = load_in<std::uint32_t>(p, (block * 64 + 32 + lane) * 4);
     std::int64_t place = block * kShuffles;
     const auto put = [&](std::uint32_t value) { store_out(p, (place++ * 32 + lane) * 4, value); };
-    for (int mask = 0; mask < 32; ++mask) put(as_bits(gpu::shuffle_xor(as_float(word), mask)));
+    for (int mask = 0; mask < 32; ++mask) put(gpu::float_as_word(gpu::shuffle_xor(gpu::word_as_float(word), mask)));
     for (std::uint32_t shift = 0; shift < 32; ++shift) {
       put(gpu::shuffle(word, static_cast<int>((from + shift * (2 * static_cast<std::uint32_t>(lane) + 1)) % 32)));
     }

@@ -60,9 +60,12 @@ struct MultiplyAdd {
     const auto right = load_in<gpu::Words4>(p, thread * 48 + 16);
     const auto sums = load_in<gpu::Words4>(p, thread * 48 + 32);
     const Fragment a = {left.word[0], left.word[1], left.word[2], left.word[3]};
-    float sum[4] = {as_float(sums.word[0]), as_float(sums.word[1]), as_float(sums.word[2]), as_float(sums.word[3])};
+    float sum[4] = {gpu::word_as_float(sums.word[0]), gpu::word_as_float(sums.word[1]),
+                    gpu::word_as_float(sums.word[2]), gpu::word_as_float(sums.word[3])};
     gpu::multiply_add_16x8x16<Element>(sum, a, right.word[0], right.word[1]);
-    store_out(p, thread * 16, gpu::Words4{{as_bits(sum[0]), as_bits(sum[1]), as_bits(sum[2]), as_bits(sum[3])}});
+    store_out(p, thread * 16,
+              gpu::Words4{{gpu::float_as_word(sum[0]), gpu::float_as_word(sum[1]), gpu::float_as_word(sum[2]),
+                           gpu::float_as_word(sum[3])}});
   }
 };
 using MultiplyAddFp16 = MultiplyAdd<gpu::Float16>;

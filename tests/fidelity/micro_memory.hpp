@@ -20,17 +20,6 @@ VARLEN_DEVICE void store_out(const Parameters& p, std::int64_t byte, const T& va
   gpu::store_global(reinterpret_cast<T*>(p.out + byte), value);
 }
 
-VARLEN_DEVICE float as_float(std::uint32_t bits) {
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-VARLEN_DEVICE std::uint32_t as_bits(float value) {
-  std::uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
 VARLEN_DEVICE gpu::SharedAddress shared_at(std::int64_t byte) {
   return gpu::shared_memory() + static_cast<std::uint32_t>(byte);
 }

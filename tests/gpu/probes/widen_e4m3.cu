@@ -3,7 +3,7 @@
 // well.
 //
 //     nvcc -std=c++20 --expt-relaxed-constexpr -Isrc -Iinclude -gencode arch=compute_80,code=compute_80
-//       -o widen_e4m3 bench/probes/widen_e4m3.cu
+//       -o widen_e4m3 tests/gpu/probes/widen_e4m3.cu
 
 #include <cuda_runtime.h>
 

@@ -2,7 +2,7 @@
 // multiplied fp8 as it is. Prints the errors of sums of 128 products, as four wgmmas of depth 32 make them, beside
 // those of the same numbers as fp16 by mma.sync.
 //
-//     nvcc -std=c++20 -gencode arch=compute_90a,code=sm_90a -o fp8_sums bench/probes/fp8_sums.cu && ./fp8_sums
+//     nvcc -std=c++20 -gencode arch=compute_90a,code=sm_90a -o fp8_sums tests/gpu/probes/fp8_sums.cu && ./fp8_sums
 //
 // docs/decisions/0011-fp8-on-gpus.md has what came out.
 #include <cuda_fp16.h>
