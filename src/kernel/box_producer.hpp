@@ -65,18 +65,17 @@ class Loader {
 
   VARLEN_DEVICE void load_queries(const TileWork& work) {
     const QueryBoxes& boxes = parameters_.boxes.queries;
-    const gpu::SharedAddress full = Memory::query_full(queries_.stage());
-    gpu::wait_for(Memory::query_empty(queries_.stage()), queries_.parity() ^ 1U);
+    const auto stage = Memory::loaded_queries(queries_);
+    gpu::wait_for(stage.empty, stage.parity ^ 1U);
     if (gpu::elect_one()) {
-      const typename Shape::Queries matrix = Memory::queries(queries_.stage());
-      gpu::arrive_expecting(full,
-                            static_cast<std::uint32_t>(boxes.rows[work.box]) * Shape::Queries::kPanels * kRowBytes);
+      gpu::arrive_expecting(stage.full,
+                            static_cast<std::uint32_t>(boxes.rows[work.box]) * stage.matrix.kPanels * kRowBytes);
       VARLEN_UNROLL
-      for (int panel = 0; panel < Shape::Queries::kPanels; ++panel) {
+      for (int panel = 0; panel < stage.matrix.kPanels; ++panel) {
         // As if the request ended with the tile.
         const gpu::BoxPlace place = {panel * 64, work.query_head, boxes.bound - work.tokens(),
                                      static_cast<std::int32_t>(work.query_token) + work.tokens(), 0};
-        gpu::load_box(matrix.panel(panel), boxes.query[work.box], place, full);
+        gpu::load_box(stage.matrix.panel(panel), boxes.query[work.box], place, stage.full);
       }
     }
     queries_.advance();

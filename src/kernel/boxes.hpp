@@ -14,20 +14,6 @@
 
 namespace varlen::kernel {
 
-/// Lengths that boxes must hold.
-struct LongestRequest {
-  std::int64_t queries = 0;
-  std::int64_t keys = 0;
-};
-inline LongestRequest longest_request(const RaggedBatch& batch) {
-  LongestRequest longest;
-  for (const RequestExtent& request : batch.requests) {
-    longest.queries = std::max(longest.queries, request.query_length);
-    longest.keys = std::max(longest.keys, request.key_length);
-  }
-  return longest;
-}
-
 /// Describes the tensors of one call. `Encode` makes a gpu::TensorMap of a gpu::TensorBox: bool(box, map), false if it
 /// cannot. Every member function likewise says whether the hardware can take what it describes.
 template <class Encode>
@@ -55,8 +41,9 @@ class BoxMaker {
     const Extents extents{batch_.kv_heads, boxes.bound,
                           page_size > 0 ? boxes.bound + std::int64_t{1} : batch_.key_tokens + 1,
                           page_size > 0 ? pages : 1};
-    return describe(parameters_.key, batch_.head_dim_qk, extents, 1, boxes.rows, boxes.key) &&
-           describe(parameters_.value, batch_.head_dim_vo, extents, 1, boxes.rows, boxes.value);
+    const Dtype dtype = batch_.input_dtype;
+    return describe(parameters_.key, dtype, batch_.head_dim_qk, extents, 1, boxes.rows, boxes.key) &&
+           describe(parameters_.value, dtype, batch_.head_dim_vo, extents, 1, boxes.rows, boxes.value);
   }
 
   bool describe_queries(std::span<const TileShape> shapes, const TilePackings& packings, QueryBoxes& boxes) const {
@@ -69,8 +56,8 @@ class BoxMaker {
         const std::int32_t kind = QueryBoxes::index(shape, packed);
         boxes.heads[kind] = packing.heads_per_tile;
         boxes.rows[kind] = packing.heads_per_tile * packing.tile_tokens;
-        if (!describe(parameters_.query, batch_.head_dim_qk, query_extents(boxes), packing.heads_per_tile,
-                      packing.tile_tokens, boxes.query[kind])) {
+        if (!describe(parameters_.query, batch_.input_dtype, batch_.head_dim_qk, query_extents(boxes),
+                      packing.heads_per_tile, packing.tile_tokens, boxes.query[kind])) {
           return false;
         }
       }
@@ -79,11 +66,12 @@ class BoxMaker {
   }
 
   /// After describe_queries(): tiles of results are those of queries, whose place in shared memory they take. So both
-  /// have two bytes.
-  bool describe_out(std::size_t shapes, QueryBoxes& boxes) const {
-    if (dtype_size(batch_.output_dtype) != 2 || dtype_size(batch_.input_dtype) != 2) return false;
+  /// have two bytes there.
+  bool describe_out(Forward forward, std::size_t shapes, QueryBoxes& boxes) const {
+    const bool wide_queries = dtype_size(batch_.input_dtype) == 2 || forward == Forward::kWgmma;
+    if (dtype_size(batch_.output_dtype) != 2 || !wide_queries) return false;
     for (std::size_t kind = 0; kind < 2 * shapes; ++kind) {
-      if (!describe(parameters_.out, batch_.head_dim_vo, query_extents(boxes), boxes.heads[kind],
+      if (!describe(parameters_.out, batch_.output_dtype, batch_.head_dim_vo, query_extents(boxes), boxes.heads[kind],
                     boxes.rows[kind] / boxes.heads[kind], boxes.out[kind])) {
         return false;
       }
@@ -112,13 +100,12 @@ class BoxMaker {
     return {batch_.query_heads, boxes.bound, batch_.query_tokens + 1, 1};
   }
 
-  /// Elements have as many bytes as those of inputs. Boxes know two bytes only: they take two elements of one byte for
-  /// one, which rows of whole chunks allow.
-  bool describe(const RowAddresses& rows, std::int32_t head_dim, const Extents& extents, std::int32_t box_heads,
-                std::int32_t box_tokens, gpu::TensorMap& map) const {
+  /// Boxes know elements of two bytes only: they take two of one byte for one, which rows of whole chunks allow.
+  bool describe(const RowAddresses& rows, Dtype dtype, std::int32_t head_dim, const Extents& extents,
+                std::int32_t box_heads, std::int32_t box_tokens, gpu::TensorMap& map) const {
     constexpr std::int64_t kMaxStride = std::int64_t{1} << 40;
     constexpr std::int64_t kMaxSize = std::int64_t{1} << 31;
-    const std::int64_t bytes = dtype_size(batch_.input_dtype);
+    const std::int64_t bytes = dtype_size(dtype);
     const std::int64_t token = rows.token_stride * bytes;
     // The strides of dimensions of one element mean nothing, but must be of the kind that others are.
     const std::int64_t head = extents.heads > 1 ? rows.head_stride * bytes : token;
@@ -148,7 +135,7 @@ std::optional<Boxes> make_boxes(Forward forward, const RaggedBatch& batch, const
                                 const Tensors& tensors, const ForwardParameters& parameters,
                                 const LongestRequest& longest, const Encode& encode) {
   const std::span<const TileShape> shapes = target.tile_shapes;
-  if (!may_have_boxes(batch, forward) || shapes.size() > QueryBoxes::kShapes) return std::nullopt;
+  if (!may_have_boxes(batch, longest, forward) || shapes.size() > QueryBoxes::kShapes) return std::nullopt;
   const BoxShape shape = box_shape(forward, kHeadDims[select_shape(batch)]);
   if (shapes.front().rows > shape.tile_rows) return std::nullopt;
   const BoxMaker maker(batch, parameters, longest, encode);
@@ -159,7 +146,7 @@ std::optional<Boxes> make_boxes(Forward forward, const RaggedBatch& batch, const
       !maker.describe_queries(shapes, packings, boxes.queries)) {
     return std::nullopt;
   }
-  boxes.stores_out = maker.describe_out(shapes.size(), boxes.queries);
+  boxes.stores_out = maker.describe_out(forward, shapes.size(), boxes.queries);
   return boxes;
 }
 

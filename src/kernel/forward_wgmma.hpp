@@ -1,8 +1,8 @@
 // Attention by wgmma, for Hopper (sm_90a): blocks of three warpgroups draw items of the plan. One warpgroup, the
-// producer, draws, loads and stores; two consumers of 64 rows each multiply. The division of labour, the order of a
-// consumer's steps and the products from registers are those of FlashAttention-3 (arXiv:2407.08608). All that comes
-// from tensors and most of what goes to them is copied by the tensor memory accelerator, in boxes that end where the
-// request does (KeyBoxes).
+// producer, draws, loads and stores; two consumers of 64 rows each multiply. A fourth one makes fp16 of fp8. The
+// division of labour, the order of a consumer's steps and the products from registers are those of FlashAttention-3
+// (arXiv:2407.08608). All that comes from tensors and most of what goes to them is copied by the tensor memory
+// accelerator, in boxes that end where the request does (KeyBoxes).
 //
 //   warp            does                                                              file
 //   0               loads queries, keys and values                                    box_producer.hpp
@@ -10,22 +10,28 @@
 //   2               stores results                                                    box_producer.hpp
 //   3               nothing
 //   4 … 11          scores, weights and sums of their 16 rows                         wgmma_consumer.hpp
+//   12 … 15         of fp8: what has landed to fp16                                   wgmma_widener.hpp
 //
 // Shared memory (wgmma_memory.hpp): kQueryStages × queries, kStages × keys, kStages × values, kWorkSlots × TileWork,
-// then the barriers. A tile's results take the place of its queries. A stage is full when its copies have landed, and
-// empty when all warps of the consumers are done with it:
+// then the barriers. A tile's results take the place of its queries. A stage is full when its copies have landed (and,
+// of fp8, have been widened), and empty when all warps of the consumers are done with it:
 //
 //   barrier           arrivals                      protects
 //   query_full[q]     loader, and bytes             queries of a tile, before the consumers' first product
+//                     (of fp8: 4 wideners)
 //   result_full[q]    8 consumer warps              queries until nobody needs them; results before they are stored
 //   query_empty[q]    storer                        results until they are stored and queries take their place
 //   key_full[s]       loader, and bytes             one step's keys
+//                     (of fp8: 4 wideners)
 //   key_empty[s]      8 consumer warps              the same memory, from the step's scores on
-//   value_full[s]     loader, and bytes             one step's values
+//   value_full[s]     like key_full                 one step's values
 //   value_empty[s]    8 consumer warps              the same memory, from the step's sums on
+//   query_landed[q],  loader, and bytes             the same memory, before it is widened (fp8 only)
+//   key_landed[s],
+//   value_landed[s]
 //   work_full[w]      scheduler                     what an item is
 //   work_empty[w]     every lane of consumers,      the same memory, until the next but kWorkSlots − 1
-//                     loader and storer
+//                     wideners, loader, storer
 //   work_wanted       loader                        the next item from being drawn too early
 //   turn (1 + c)      256 consumer threads          consumer c's turn to give the tensor cores work
 //   results (3 + c)   128 threads of consumer c     its queries, before results take their place
@@ -36,6 +42,7 @@
 #include "kernel/pipeline.hpp"
 #include "kernel/wgmma_consumer.hpp"
 #include "kernel/wgmma_memory.hpp"
+#include "kernel/wgmma_widener.hpp"
 
 namespace varlen::kernel {
 
@@ -46,12 +53,19 @@ VARLEN_DEVICE void forward_wgmma(const ForwardParameters& parameters) {
   if (gpu::thread_index() == 0) Memory::init_barriers();
   clear_queries<Shape>();
   gpu::sync_block();  // all threads: the barriers are there, queries are clear
-  if (gpu::thread_index() >= gpu::kWarpgroupThreads) {
+  const int warpgroup = gpu::thread_index() / gpu::kWarpgroupThreads;
+  if (1 <= warpgroup && warpgroup <= Shape::kConsumers) {
     gpu::take_registers<Shape::kConsumerRegisters>();
     WgmmaConsumer<Shape>(parameters).run();
     return;
   }
   gpu::give_back_registers<Shape::kProducerRegisters>();
+  if constexpr (Shape::kWidens) {
+    if (warpgroup > Shape::kConsumers) {
+      WgmmaWidener<Shape>(parameters).run();
+      return;
+    }
+  }
   switch (gpu::warp_index()) {
     case 0:
       Loader<Memory>(parameters).run();

@@ -12,12 +12,13 @@ namespace varlen::kernel {
 template <int kRows_, int kColumns_, int kElementBytes_ = 2>
 struct PanelMatrix {
   static constexpr int kRows = kRows_;
+  static constexpr int kColumns = kColumns_;
   static constexpr int kElementBytes = kElementBytes_;
   static constexpr std::uint32_t kRowBytes = 128;
-  static constexpr int kPanels = (kColumns_ * kElementBytes + 127) / 128;
+  static constexpr int kPanels = (kColumns * kElementBytes + 127) / 128;
   static constexpr std::uint32_t kPanelBytes = kRows * kRowBytes;
   static constexpr int kBytes = kPanels * static_cast<int>(kPanelBytes);
-  static_assert(kColumns_ % 64 == 0 && kRows % 16 == 0);
+  static_assert(kColumns % 64 == 0 && kRows % 16 == 0);
 
   gpu::SharedAddress base;
 

@@ -1,6 +1,7 @@
 // Which kernels are compiled, and which of them a batch runs on: the one table of both backends that run them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "batch/ragged_batch.hpp"
@@ -16,12 +17,10 @@ struct HeadDims {
   std::int32_t vo;
 };
 
-/// forward_mma is compiled for these, forward_tcgen05 for the first kTcgen05Shapes of them, both for fp16, bf16 and
-/// e4m3, and forward_wgmma for the first kWgmmaShapes, fp16 and bf16. The first that is large enough runs.
+/// Kernels are compiled for the first compiled_shapes() of these, for fp16, bf16 and e4m3. The first that is large
+/// enough runs.
 inline constexpr HeadDims kHeadDims[] = {{64, 64}, {128, 128}, {192, 128}, {256, 256}, {576, 512}};
 inline constexpr int kShapes = static_cast<int>(sizeof(kHeadDims) / sizeof(HeadDims));
-inline constexpr int kWgmmaShapes = 4;
-inline constexpr int kTcgen05Shapes = 3;
 
 /// Kernels count within pages in 32 bits.
 inline constexpr std::int64_t kMostPageSize = std::int64_t{1} << 30;
@@ -53,6 +52,20 @@ inline int select_shape(const RaggedBatch& batch) {
 /// runs everything.
 enum class Forward : std::uint8_t { kMma, kWgmma, kTcgen05 };
 
+/// With inputs of so many bytes. forward_wgmma's threads are too many for 256 columns of sums where fp8 needs wideners:
+/// each of them begins with 128 registers.
+constexpr int compiled_shapes(Forward forward, std::int64_t element_bytes) {
+  switch (forward) {
+    case Forward::kMma:
+      return kShapes;
+    case Forward::kWgmma:
+      return element_bytes == 1 ? 3 : 4;
+    case Forward::kTcgen05:
+      return 3;
+  }
+  return 0;
+}
+
 /// The best kernel of an architecture.
 inline Forward forward_of(GpuArchitecture architecture) {
   switch (architecture) {
@@ -69,26 +82,46 @@ inline Forward forward_of(GpuArchitecture architecture) {
 
 /// What boxes must know of a kernel that works with them.
 struct BoxShape {
-  int shapes;              // of kHeadDims that it is compiled for
   std::int32_t tile_rows;  // at most
   std::int32_t step_keys;  // in one step
 };
 inline BoxShape box_shape(Forward forward, const HeadDims& dims) {
-  if (forward == Forward::kWgmma) return {kWgmmaShapes, kWgmmaRows, wgmma_keys(dims.vo)};
-  if (forward == Forward::kTcgen05) return {kTcgen05Shapes, kTcgen05Rows, kTcgen05Keys};
-  return {0, 0, 0};
+  if (forward == Forward::kWgmma) return {kWgmmaRows, wgmma_keys(dims.vo)};
+  if (forward == Forward::kTcgen05) return {kTcgen05Rows, kTcgen05Keys};
+  return {0, 0};
 }
 
-/// Boxes hold 64 columns of two bytes of eight rows or more, and none may be empty. They may hold twice as many of one
-/// byte, but forward_wgmma does not multiply those.
-inline bool may_have_boxes(const RaggedBatch& batch, Forward forward) {
+/// No request of a batch is longer: boxes must hold it.
+struct LongestRequest {
+  std::int64_t queries = 0;
+  std::int64_t keys = 0;
+};
+inline LongestRequest longest_request(const RaggedBatch& batch) {
+  LongestRequest longest;
+  for (const RequestExtent& request : batch.requests) {
+    longest.queries = std::max(longest.queries, request.query_length);
+    longest.keys = std::max(longest.keys, request.key_length);
+  }
+  return longest;
+}
+
+/// Where requests have no more rows than this, all a kernel does is read keys and values. Of fp8 forward_mma does that
+/// faster than forward_wgmma, whose keys have one more stop on their way (docs/benchmarks.md#fp8). Not if bits must not
+/// depend on what else the batch has: the kernel must not, either.
+inline constexpr std::int64_t kDecodingRows = 16;
+
+/// Boxes hold 64 columns of two bytes, or twice as many of one byte, of eight rows or more, and none may be empty.
+inline bool may_have_boxes(const RaggedBatch& batch, const LongestRequest& longest, Forward forward) {
   constexpr std::int32_t kBoxColumns = 64;
   constexpr std::int64_t kBoxRows = 8;
   const int shape = select_shape(batch);
-  const std::int64_t chunk = 16 / dtype_size(batch.input_dtype);
+  const std::int64_t element_bytes = dtype_size(batch.input_dtype);
+  const std::int64_t chunk = 16 / element_bytes;
   if (batch.head_dim_qk % chunk != 0 || batch.head_dim_vo % chunk != 0) return false;  // rows end within sixteen bytes
-  return (dtype_size(batch.input_dtype) == 2 || forward == Forward::kTcgen05) &&
-         shape < box_shape(forward, kHeadDims[shape]).shapes && batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
+  const bool decodes = !batch.batch_invariant && longest.queries * batch.group <= kDecodingRows;
+  if (forward == Forward::kWgmma && element_bytes == 1 && decodes) return false;
+  return forward != Forward::kMma && shape < compiled_shapes(forward, element_bytes) &&
+         batch.head_dim_qk > kHeadDims[shape].qk - kBoxColumns &&
          batch.head_dim_vo > kHeadDims[shape].vo - kBoxColumns && batch.page_size % kBoxRows == 0;
 }
 

@@ -78,6 +78,11 @@ struct Tcgen05Memory {
   using Shape = Shape_;
 
   VARLEN_DEVICE static typename Shape::Queries queries(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
+  /// Where the loader puts a tile's queries.
+  VARLEN_DEVICE static Stage<typename Shape::Queries> loaded_queries(const Ring<Shape::kQueryStages>& ring) {
+    const int stage = ring.stage();
+    return {queries(stage), query_full(stage), query_empty(stage), ring.parity()};
+  }
   VARLEN_DEVICE static typename Shape::Results results(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
   /// The states of two rows of a half, the even one and the one after it: reference and sum of each.
   VARLEN_DEVICE static gpu::SharedAddress states(int half, int row) {

@@ -8,6 +8,7 @@
 
 #include "gpu/tensor_operations.hpp"
 #include "kernel/tcgen05_memory.hpp"
+#include "kernel/widen_row.hpp"
 
 namespace varlen::kernel {
 
@@ -27,7 +28,7 @@ class Tcgen05Widener {
       const Stage<Wide> wide = wide_.values();
       wait_together(narrow.full, narrow.parity);
       wait_together(wide.empty, wide.parity ^ 1U);
-      widen_row(narrow.matrix, wide.matrix);
+      widen_row(narrow.matrix, wide.matrix, key());  // of keys that the item does not have, too: products read them
       gpu::fence_shared_for_products();
       arrive_together(wide.full);
       gpu::sync_threads(kBarrier, gpu::kWarpgroupThreads);  // all four warps have read the step's values
@@ -39,23 +40,6 @@ class Tcgen05Widener {
 
  private:
   VARLEN_DEVICE static int key() { return gpu::thread_index() % gpu::kWarpgroupThreads; }
-
-  /// Of keys that the item does not have, too: products read them, though their weights are zeros.
-  VARLEN_DEVICE static void widen_row(const Narrow& from, const Wide& to) {
-    constexpr int kChunks = Shape::kDimVo / 16;
-    VARLEN_UNROLL
-    for (int chunk = 0; chunk < kChunks; ++chunk) {
-      const gpu::Words4 narrow = gpu::load_shared(from.chunk(key(), chunk));
-      gpu::Words4 wide[2];
-      VARLEN_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        std::uint32_t* const pair = wide[i / 2].word + i % 2 * 2;
-        gpu::widen_e4m3(narrow.word[i], pair[0], pair[1]);
-      }
-      gpu::store_shared(to.chunk(key(), 2 * chunk), wide[0]);
-      gpu::store_shared(to.chunk(key(), 2 * chunk + 1), wide[1]);
-    }
-  }
 
   typename Memory::Steps steps_;
   typename Memory::WideSteps wide_;

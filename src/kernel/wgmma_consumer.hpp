@@ -15,6 +15,7 @@ template <class Shape>
 class WgmmaConsumer {
   using Memory = WgmmaMemory<Shape>;
   using Element = typename Shape::Element;
+  using Multiplied = typename kernel::Multiplied<Element>::Type;
   static constexpr int kKeys = Shape::kKeys;
   static constexpr int kKeyTiles = kKeys / 8;
   static constexpr int kColumnTiles = Shape::kDimVo / 8;
@@ -66,6 +67,7 @@ class WgmmaConsumer {
     const BandSeen seen = band_seen(work, band_row());
     const SeenKeys seen_by_all = work.seen_by_all(band_row(), kBandRows);
     const bool in_turns = work.rows > Shape::kConsumerRows;
+    const FactorsOf<Element> factors = factors_of<Element>(parameters_, work.request, work.kv_head);
     float rescale[2];
     Weights weights;
     gpu::wait_for(Memory::query_full(queries_.stage()), queries_.parity());
@@ -73,8 +75,8 @@ class WgmmaConsumer {
       BandSums<kKeyTiles> scores;
       start_scores(scores, 0);
       finish_scores<0>(scores, 0);
-      weigh(seen, seen_by_all, 0, band, scores, rescale);
-      pack_weights<Element, kKeyTiles>(scores, weights);
+      weigh(factors, seen, seen_by_all, 0, band, scores, rescale);
+      pack_weights<Multiplied, kKeyTiles>(scores, weights);
     }
     // The tensor cores work on the next step's scores and this step's values while the next step's weights are found.
     for (std::int32_t begin = kKeys; begin < work.keys; begin += kKeys) {
@@ -84,10 +86,10 @@ class WgmmaConsumer {
       start_values(weights, band.out);
       end_turn(in_turns);
       finish_scores<1>(scores, 1);
-      weigh(seen, seen_by_all, begin, band, scores, rescale);
+      weigh(factors, seen, seen_by_all, begin, band, scores, rescale);
       finish_values(band.out);
       rescale_out<kColumnTiles>(band.out, rescale);
-      pack_weights<Element, kKeyTiles>(scores, weights);
+      pack_weights<Multiplied, kKeyTiles>(scores, weights);
     }
     start_values(weights, band.out);
     finish_values(band.out);
@@ -124,8 +126,8 @@ class WgmmaConsumer {
     gpu::warpgroup_fence();
     VARLEN_UNROLL
     for (int depth = 0; depth < Shape::kDimQk; depth += 16) {
-      gpu::warpgroup_multiply<Element, kKeyTiles>(scores, queries + Shape::Queries::along_rows_bytes(depth),
-                                                  keys + Shape::Keys::along_rows_bytes(depth), depth > 0);
+      gpu::warpgroup_multiply<Multiplied, kKeyTiles>(scores, queries + Shape::Queries::along_rows_bytes(depth),
+                                                     keys + Shape::Keys::along_rows_bytes(depth), depth > 0);
     }
     gpu::warpgroup_commit();
   }
@@ -136,11 +138,12 @@ class WgmmaConsumer {
     release(Memory::key_empty(steps_.stage(ahead)));
   }
 
-  VARLEN_DEVICE void weigh(const BandSeen& seen, const SeenKeys& seen_by_all, std::int32_t begin,
-                           Band<kColumnTiles>& band, BandSums<kKeyTiles>& scores, float (&rescale)[2]) const {
-    turn<kKeyTiles>(parameters_, scores);
+  VARLEN_DEVICE void weigh(const ScoreFactors& factors, const BandSeen& seen, const SeenKeys& seen_by_all,
+                           std::int32_t begin, Band<kColumnTiles>& band, BandSums<kKeyTiles>& scores,
+                           float (&rescale)[2]) const {
+    turn<kKeyTiles>(factors, scores);
     if (begin < seen_by_all.begin || begin + kKeys > seen_by_all.end) mask<kKeyTiles>(seen, begin, scores);
-    softmax<kKeyTiles>(parameters_, band.row, scores, rescale);
+    softmax<kKeyTiles>(factors, band.row, scores, rescale);
     // Or the compiler would have all this wait until the values have been added.
     gpu::compute_first(band.row[0].sum + band.row[1].sum, parameters_.head_dim_vo);
   }
@@ -153,8 +156,8 @@ class WgmmaConsumer {
     gpu::warpgroup_fence();
     VARLEN_UNROLL
     for (int depth = 0; depth < kKeys; depth += 16) {
-      gpu::warpgroup_multiply_add<Element, kColumnTiles>(out, weights[depth / 16],
-                                                         values + Shape::Values::across_rows_bytes(depth));
+      gpu::warpgroup_multiply_add<Multiplied, kColumnTiles>(out, weights[depth / 16],
+                                                            values + Shape::Values::across_rows_bytes(depth));
     }
     gpu::warpgroup_commit();
   }

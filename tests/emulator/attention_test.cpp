@@ -34,13 +34,7 @@ std::string name_of(const testing::TestParamInfo<std::tuple<GpuArchitecture, Dty
 INSTANTIATE_TEST_SUITE_P(All, Attention,
                          testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a,
                                                           GpuArchitecture::kSm100a),
-                                          testing::Values(Dtype::kFloat16, Dtype::kBFloat16)),
-                         name_of);
-
-/// On sm_90a fp8 runs on forward_mma.
-INSTANTIATE_TEST_SUITE_P(Fp8, Attention,
-                         testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm100a),
-                                          testing::Values(Dtype::kFloat8E4M3)),
+                                          testing::Values(Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3)),
                          name_of);
 
 TEST_P(Attention, Causal) { EXPECT_EQ(run_case(with({{1, 1}, {70, 70}, {17, 129}, {140, 140}})), ""); }
@@ -149,7 +143,8 @@ TEST_P(Attention, WithoutLse) {
 }
 
 class AttentionFp8 : public testing::TestWithParam<GpuArchitecture> {};
-INSTANTIATE_TEST_SUITE_P(All, AttentionFp8, testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm100a),
+INSTANTIATE_TEST_SUITE_P(All, AttentionFp8,
+                         testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a, GpuArchitecture::kSm100a),
                          [](const auto& name) { return architecture_name(name.param); });
 
 /// Scales of either sign, of requests and heads; split and merged rows have them, too.
@@ -175,7 +170,7 @@ TEST_P(AttentionFp8, ScalesOfEachRequestAndHead) {
   EXPECT_EQ(run_case(test), "");
 }
 
-/// Which forward_tcgen05 loads in boxes that are wider than the rows.
+/// Which boxes hold that are wider than the rows.
 TEST_P(AttentionFp8, RowsOfWholeChunks) {
   for (const auto& [qk, vo] : {std::pair{16, 16}, {48, 32}, {112, 80}, {144, 80}, {176, 112}}) {
     AttentionCase test;
@@ -198,7 +193,8 @@ TEST(AttentionFp8, ScalesOfNothingAndAlmostNothing) {
   test.input_dtype = Dtype::kFloat8E4M3;
   test.fp8_scales = true;
   test.target.workers = 16;
-  for (const GpuArchitecture architecture : {GpuArchitecture::kSm80, GpuArchitecture::kSm100a}) {
+  for (const GpuArchitecture architecture :
+       {GpuArchitecture::kSm80, GpuArchitecture::kSm90a, GpuArchitecture::kSm100a}) {
     for (const float soft_cap : {0.0F, 3.0F}) {
       test.architecture = architecture;
       test.soft_cap = soft_cap;

@@ -194,8 +194,9 @@ class Pair {
     const KernelCase& test = data.test();
     const bool integers = test.inputs == Inputs::kIntegers;
     ++(integers ? figures.integers : figures.normal);
+    const RaggedBatch& batch = data.plan().data().batch;
     figures.wgmma += test.architecture == GpuArchitecture::kSm90a &&
-                     kernel::may_have_boxes(data.plan().data().batch, kernel::Forward::kWgmma);
+                     kernel::may_have_boxes(batch, kernel::longest_request(batch), kernel::Forward::kWgmma);
     figures.paged += test.page_size > 0;
     figures.split += !data.plan().merges().empty();
     const auto named = [&](const std::string& finding) {

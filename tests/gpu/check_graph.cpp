@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,13 +25,16 @@ struct GraphCase {
   Limits limits;
   std::int64_t page_size = 0;
   bool batch_invariant = false;
+  bool fp8 = false;
 };
 
 std::vector<GraphCase> graph_cases(std::int64_t shrink_by) {
   const std::int64_t tokens = 64 * std::max<std::int64_t>(1, 100 / shrink_by);
   return {{"lengths of any size", {40, tokens, 2 * tokens, 0, 0}},
           {"limited lengths, on pages", {40, tokens, 2 * tokens, tokens / 4, tokens / 2}, 16},
-          {"batch-invariant", {40, tokens, 2 * tokens, 0, 0}, 0, true}};
+          {"batch-invariant", {40, tokens, 2 * tokens, 0, 0}, 0, true},
+          // Or the host's plans of short requests would run on another kernel than the graph (kDecodingRows).
+          {"fp8 with scales, batch-invariant", {40, tokens, 2 * tokens, 0, 0}, 0, true, true}};
 }
 
 /// The tensors of a graph, as those of one request that is as long as the limits allow.
@@ -43,7 +47,8 @@ check::Case tensors_case(const GraphCase& graph) {
   test.query_heads = 8;
   test.kv_heads = 2;
   test.head_dim_qk = test.head_dim_vo = 128;
-  test.input_dtype = test.output_dtype = Dtype::kBFloat16;
+  test.input_dtype = graph.fp8 ? Dtype::kFloat8E4M3 : Dtype::kBFloat16;
+  test.output_dtype = Dtype::kBFloat16;
   test.mask = Mask::causal();
   test.batch_invariant = graph.batch_invariant;
   test.layout.spare_pages = 0;
@@ -100,6 +105,7 @@ class GraphCheck {
     plan_.emplace(shape_, graph.limits, target_, machine.backend(), machine.device());
     placed_.write_inputs(oracle::Pattern::kPoison);
     place_block_table();
+    if (graph.fp8) place_scales();
     const std::int64_t requests = graph.limits.requests;
     query_ = place<std::int32_t>(requests + 1);
     key_ = place<std::int32_t>(requests + 1);
@@ -143,9 +149,26 @@ class GraphCheck {
     machine_.upload(there, table.data(), std::ssize(table) * 4);
     table_ = machine_.here(TensorView::dense(there, Dtype::kInt32, {graph_.limits.requests, pages}));
   }
-  Tensors tensors(int output) const {
+  /// Of as many requests as the limits allow.
+  void place_scales() {
+    for (TensorView& scale : scales_) {
+      const std::int64_t heads = shape_.kv_heads;
+      std::vector<float> values(static_cast<std::size_t>(graph_.limits.requests * heads));
+      for (float& value : values) value = static_cast<float>((0.25 + random_.unit()) * (random_.one_in(4) ? -1 : 1));
+      auto* const there = place<float>(std::ssize(values));
+      machine_.upload(there, values.data(), std::ssize(values) * 4);
+      scale = machine_.here(TensorView::dense(there, Dtype::kFloat32, {graph_.limits.requests, heads}));
+    }
+  }
+  /// For a batch of so many requests.
+  Tensors tensors(int output, std::int64_t requests) const {
     Tensors tensors = placed_.tensors(output);
     if (table_.present()) tensors.block_table = table_;
+    TensorView* const scales[] = {&tensors.query_scale, &tensors.key_scale, &tensors.value_scale};
+    for (std::size_t i = 0; i < scales_.size(); ++i) *scales[i] = scales_[i];
+    for (TensorView* view : {&tensors.block_table, scales[0], scales[1], scales[2]}) {
+      if (view->present()) view->shape[0] = requests;
+    }
     return tensors;
   }
   RunOptions options(void* stream = nullptr) const {
@@ -158,7 +181,7 @@ class GraphCheck {
     (graph_.page_size > 0 ? lengths.key_lengths : lengths.key_indptr) = key_;
     lengths.request_count = count_;
     plan_on_device(*plan_, lengths, stream);
-    varlen::run(*plan_, tensors(0), workspace_, options(stream));
+    varlen::run(*plan_, tensors(0, graph_.limits.requests), workspace_, options(stream));
   }
 
   /// The next batch for launch(). `spoiled`: with an offset that is wrong.
@@ -202,9 +225,7 @@ class GraphCheck {
     const Plan plan = machine_.prepared(host);
     const std::int64_t bytes = workspace_bytes(plan, machine_.backend());
     if (bytes > workspace_.bytes) throw std::runtime_error("the workspace of the limits is too small");
-    Tensors tensors = this->tensors(1);
-    if (table_.present()) tensors.block_table.shape[0] = std::ssize(lengths_.query) - 1;
-    varlen::run(plan, tensors, workspace_, options());
+    varlen::run(plan, tensors(1, std::ssize(lengths_.query) - 1), workspace_, options());
     machine_.wait();
   }
 
@@ -218,6 +239,7 @@ class GraphCheck {
   check::RandomBits random_;
   std::optional<DevicePlan> plan_;
   TensorView table_;
+  std::array<TensorView, 3> scales_;  // of queries, keys, values; of fp8 only
   std::int32_t* query_ = nullptr;
   std::int32_t* key_ = nullptr;
   std::int32_t* count_ = nullptr;

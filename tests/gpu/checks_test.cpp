@@ -78,7 +78,7 @@ TEST(GpuChecks, Graph) {
   Options options = options_for(*emulator, 6);
   options.shrink_by = 20;
   const Outcome outcome = check_graph(*emulator, options);
-  EXPECT_EQ(outcome.passed, 6);
+  EXPECT_EQ(outcome.passed, 8);
   EXPECT_EQ(outcome.failed, 0);
 }
 

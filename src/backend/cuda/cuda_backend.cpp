@@ -48,10 +48,12 @@ Kernels tcgen05_kernels(std::index_sequence<kShape...> /*shapes*/) {
 /// By kernel::Forward.
 template <Dtype kInput>
 std::array<Kernels, 3> all_kernels() {
-  constexpr int kWgmmaShapes = kInput == Dtype::kFloat8E4M3 ? 0 : kernel::kWgmmaShapes;
-  return {mma_kernels<kInput>(std::make_index_sequence<kernel::kShapes>()),
-          wgmma_kernels<kInput>(std::make_index_sequence<kWgmmaShapes>()),
-          tcgen05_kernels<kInput>(std::make_index_sequence<kernel::kTcgen05Shapes>())};
+  constexpr auto kShapes = [](kernel::Forward forward) {
+    return kernel::compiled_shapes(forward, kInput == Dtype::kFloat8E4M3 ? 1 : 2);
+  };
+  return {mma_kernels<kInput>(std::make_index_sequence<kShapes(kernel::Forward::kMma)>()),
+          wgmma_kernels<kInput>(std::make_index_sequence<kShapes(kernel::Forward::kWgmma)>()),
+          tcgen05_kernels<kInput>(std::make_index_sequence<kShapes(kernel::Forward::kTcgen05)>())};
 }
 
 Kernel select_kernel(const RaggedBatch& batch, kernel::Forward forward) {
@@ -176,7 +178,7 @@ PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitec
   check_device(device);
   const CurrentDevice current(device);
   kernel::Forward forward = forward_of(architecture_of(device), architecture);
-  if (!kernel::may_have_boxes(batch, forward)) forward = kernel::Forward::kMma;
+  if (!kernel::may_have_boxes(batch, kernel::longest_request(batch), forward)) forward = kernel::Forward::kMma;
   const bool boxed = forward != kernel::Forward::kMma;
   const kernel::HeadDims dims = kernel::kHeadDims[kernel::select_shape(batch)];
   PlanTarget target;
@@ -232,7 +234,7 @@ void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int6
   };
   plan.mma = launch_of(kernel::Forward::kMma);
   const kernel::Forward boxed = forward_of(plan.architecture, plan.architecture);
-  if (kernel::may_have_boxes(batch, boxed)) plan.boxed = launch_of(boxed);
+  if (kernel::may_have_boxes(batch, plan.longest, boxed)) plan.boxed = launch_of(boxed);
   constexpr std::int64_t kMergeBlocks = 2048;  // about as many as run at once on the largest devices
   plan.merge_blocks = static_cast<int>(std::min(kMergeBlocks, most_merges * kernel::kMergeShares));
 }

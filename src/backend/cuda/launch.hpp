@@ -23,8 +23,8 @@ struct Kernel {
   cudaError_t (*resident_blocks)(int* blocks);
 };
 
-/// For fp16, bf16 or (all but forward_wgmma) e4m3 and head dims of kernel::kHeadDims. Defined in instances/;
-/// forward_wgmma is compiled for sm_90a only, forward_tcgen05 for sm_100a and sm_103a.
+/// For fp16, bf16 or e4m3 and the head dims that kernel::compiled_shapes() counts. Defined in instances/; forward_wgmma
+/// is compiled for sm_90a only, forward_tcgen05 for sm_100a and sm_103a.
 template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_mma_instance();
 template <Dtype kInput, int kDimQk, int kDimVo>

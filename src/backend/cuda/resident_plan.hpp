@@ -37,7 +37,8 @@ struct ResidentPlan {
 
 namespace cuda {
 
-/// Chooses the kernels for plans of at most so many items and merges on the plan's device, which is the current one.
+/// Chooses the kernels for plans of at most so many items and merges, of requests no longer than plan.longest, on the
+/// plan's device, which is the current one.
 void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int64_t most_merges, ResidentPlan& plan);
 
 /// Launches them.

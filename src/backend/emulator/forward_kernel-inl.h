@@ -10,18 +10,20 @@
 
 namespace varlen::emulator {
 
-/// Whether these head dims are among the first `shapes` of kHeadDims.
-constexpr bool is_compiled(int shapes, int dim_qk) { return dim_qk <= kernel::kHeadDims[shapes - 1].qk; }
+template <class Element>
+constexpr bool is_compiled(kernel::Forward forward, int dim_qk) {
+  return dim_qk <= kernel::kHeadDims[kernel::compiled_shapes(forward, gpu::kElementBytes<Element>) - 1].qk;
+}
 
 template <class Element, int kDimQk, int kDimVo>
 Kernel forward_kernel_for(kernel::Forward forward) {
-  if constexpr (gpu::kElementBytes<Element> == 2 && is_compiled(kernel::kWgmmaShapes, kDimQk)) {
+  if constexpr (is_compiled<Element>(kernel::Forward::kWgmma, kDimQk)) {
     if (forward == kernel::Forward::kWgmma) {
       using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
       return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes};
     }
   }
-  if constexpr (is_compiled(kernel::kTcgen05Shapes, kDimQk)) {
+  if constexpr (is_compiled<Element>(kernel::Forward::kTcgen05, kDimQk)) {
     if (forward == kernel::Forward::kTcgen05) {
       using Shape = kernel::ForwardTcgen05Shape<Element, kDimQk, kDimVo>;
       return {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes};
