@@ -81,7 +81,7 @@ class Tcgen05Softmax {
     turn(factors, score);
     const std::int32_t first = begin + part * kPart;
     if (first < seen_by_all.begin || first + kPart > seen_by_all.end) {
-      mask(seen.begin - first, seen.end - first, score);
+      mask(seen, first, score);
     }
   }
 
@@ -97,10 +97,16 @@ class Tcgen05Softmax {
     }
   }
 
-  VARLEN_DEVICE static void mask(std::int32_t seen_begin, std::int32_t seen_end, float (&score)[kPart]) {
+  /// Seven bits at a time become predicates (R2P), so that a score costs one choice instead of two comparisons and two
+  /// choices.
+  VARLEN_DEVICE static void mask(const SeenKeys& seen, std::int32_t first, float (&score)[kPart]) {
     VARLEN_UNROLL
-    for (int key = 0; key < kPart; ++key) {
-      if (key < seen_begin || key >= seen_end) score[key] = minus_infinity();
+    for (int word = 0; word < kPart; word += 32) {
+      const std::uint32_t bits = seen.bits(first + word);
+      VARLEN_UNROLL
+      for (int bit = 0; bit < 32; ++bit) {
+        if ((bits & 1U << bit) == 0) score[word + bit] = minus_infinity();
+      }
     }
   }
 
@@ -154,9 +160,11 @@ class Tcgen05Softmax {
   }
   VARLEN_DEVICE static float weight(const ScoreFactors& factors, const float (&score)[kPart], int key,
                                     float reference) {
-    constexpr int kPolynomialOf = 4;  // one of so many goes to the units that multiply and add
+    // Three of sixteen go to the units that multiply and add: then a warp issues instructions for as long as the unit
+    // for exponentials is busy (docs/model.md).
+    const bool by_polynomial = key % 16 % 5 == 4;
     const float exponent = (score[key] - reference) * factors.log2_per_one;
-    return key % kPolynomialOf == kPolynomialOf - 1 ? exp2_polynomial(exponent) : gpu::exp2_fast(exponent);
+    return by_polynomial ? exp2_polynomial(exponent) : gpu::exp2_fast(exponent);
   }
 
   /// What is known of the row in the end, for the finishers. Two lanes write sixteen bytes.

@@ -12,6 +12,14 @@ namespace varlen::kernel {
 struct SeenKeys {
   std::int32_t begin;
   std::int32_t end;
+
+  /// Bit i: key first + i is one of them.
+  VARLEN_DEVICE std::uint32_t bits(std::int32_t first) const {
+    return bits_from(begin - first) & ~bits_from(end - first);
+  }
+
+ private:
+  VARLEN_DEVICE static std::uint32_t bits_from(std::int32_t bit) { return bit >= 32 ? 0U : ~0U << (bit > 0 ? bit : 0); }
 };
 
 /// Rows are token-major: row → (token of the tile, query head of those that the tile has).
