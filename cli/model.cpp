@@ -31,6 +31,7 @@ struct ModelOptions {
   double matmul_tflops = 0;
   double copy_tbps = 0;
   double launch_us = -1;
+  double polynomial_share = -1;
   bool as_json = false;
   bool as_markdown = false;
 };
@@ -55,6 +56,15 @@ GpuRates rates_of(const ModelOptions& options, const Measured& measured) {
   if (options.matmul_tflops > 0) rates.matmul_flops = options.matmul_tflops * 1e12;
   if (options.copy_tbps > 0) rates.copy_bytes = options.copy_tbps * 1e12;
   if (options.launch_us >= 0) rates.launch = options.launch_us * 1e-6;
+  if (options.polynomial_share >= 0) {
+    if (rates.order == KernelOrder::kHopper) {
+      throw Error(ErrorCode::kInvalidArgument, "polynomial-share", Error::kNoIndex,
+                  fmt::to_string(options.polynomial_share),
+                  fmt::format("--polynomial-share {}: forward_wgmma has no polynomials; only --target b200 has",
+                              options.polynomial_share));
+    }
+    rates.polynomial_share = options.polynomial_share;
+  }
   return rates;
 }
 
@@ -104,7 +114,7 @@ std::string rates_line(const GpuRates& rates) {
 }
 
 std::string about(KernelOrder order) {
-  return order == KernelOrder::kHopper ? "forward_wgmma, bf16" : "a blueprint for Blackwell, not varlen's kernel; bf16";
+  return order == KernelOrder::kHopper ? "forward_wgmma, bf16" : "forward_tcgen05, bf16, which no GPU has run";
 }
 
 std::vector<std::string> cells_of(const Row& row, bool with_measured) {
@@ -236,6 +246,10 @@ void add_model(CLI::App& app, Action& action) {
   rate("--copy-tbps", options->copy_tbps, "What a large copy reaches, read and written; default: docs/model.md");
   command->add_option("--launch-us", options->launch_us, "What each launch adds; default: docs/model.md")
       ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option("--polynomial-share", options->polynomial_share,
+                   "b200: of all exponentials, those that are polynomials; default: the kernel's, 3/16")
+      ->check(CLI::Range(0.0, 1.0));
   CLI::Option* json = command->add_flag("--json", options->as_json, "Print one JSON object");
   command->add_flag("--markdown", options->as_markdown, "Print the table as Markdown")->excludes(json);
   command->callback([options, &action] { action = [options] { return model(*options); }; });

@@ -33,7 +33,7 @@ GpuRates GpuRates::b200() {
   rates.matmul_flops = 2250e12 * 793 / 989.4;
   rates.copy_bytes = 8.0e12 * 3.00 / 3.35;
   rates.device_l2_bytes = 2 * 5120;
-  rates.polynomial_share = 0.25;
+  rates.polynomial_share = 3.0 / 16;
   rates.latency.tensor_mem = 30;
   return rates;
 }

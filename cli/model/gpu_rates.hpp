@@ -9,7 +9,7 @@ namespace varlen::cli {
 /// Which kernel the model times: the order of its operations differs, not only the rates.
 enum class KernelOrder : std::uint8_t {
   kHopper,     ///< forward_wgmma
-  kBlackwell,  ///< a blueprint: no such kernel exists in varlen
+  kBlackwell,  ///< forward_tcgen05
 };
 
 /// Clocks from an operation's start until one that depends on it may start.
@@ -33,12 +33,13 @@ struct GpuRates {
   double launch = 3.3e-6;   ///< seconds that each launch adds
   // Each multiprocessor, in a clock:
   double exp = 16;
-  double fma = 128;  ///< additions, multiplications
-  double half = 64;  ///< comparisons, minima and maxima, conversions
+  double fma = 128;    ///< additions, multiplications
+  double half = 64;    ///< comparisons, choices, minima and maxima, conversions
+  double issue = 128;  ///< instructions of threads, whichever
   double shared_bytes = 128;
   double l2_bytes = 64;         ///< its own port; the device's share may be less
   double device_l2_bytes = 0;   ///< the whole device, in a clock
-  double polynomial_share = 0;  ///< of exponentials, that are polynomials on the FMA units
+  double polynomial_share = 0;  ///< of exponentials, that are polynomials on the FMA units: the kernel's choice
   Latencies latency;
 
   /// Bytes/s that one of all multiprocessors gets from the L2 cache at once.

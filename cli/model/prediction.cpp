@@ -103,6 +103,7 @@ const std::pair<const char*, std::function<void(GpuRates&)>> kFaster[] = {
        rates.fma *= 2;
        rates.half *= 2;
      }},
+    {"instruction issue", [](GpuRates& rates) { rates.issue *= 2; }},
     {"shared memory", [](GpuRates& rates) { rates.shared_bytes *= 2; }},
     {"L2",
      [](GpuRates& rates) {

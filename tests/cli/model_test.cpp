@@ -63,7 +63,8 @@ TEST_F(ModelCommand, RatesCanBeGiven) {
 
 TEST_F(ModelCommand, HoldsPredictionsAgainstMeasuredTimes) {
   // The model's promise: docs/model.md.
-  const std::pair<const char*, double> cases[] = {{"h100_sustained", 0.10}, {"h100_gpu_pass", 0.12}};
+  const std::pair<const char*, double> cases[] = {
+      {"h100_sustained", 0.10}, {"h100_gpu_pass", 0.12}, {"h200_steady", 0.10}};
   for (const auto& [name, most] : cases) {
     const auto json = varlen_json({"model", "--trace", source_path("bench/traces"), "--measured",
                                    source_path(std::string("bench/measured/") + name + ".json"), "--json"});
@@ -91,6 +92,9 @@ TEST_F(ModelCommand, RefusesWhatIsWrong) {
   expect_refused({"model", "--trace", write("empty.json", "{}")}, "key 'name' is missing");
   expect_refused({"model", "--trace", trace("decode_128"), "--target", "cpu"}, "--target");
   expect_refused({"model", "--trace", trace("decode_128"), "--clock-ghz", "0"}, "--clock-ghz");
+  expect_refused({"model", "--trace", trace("decode_128"), "--polynomial-share", "0.2"}, "--polynomial-share 0.2");
+  expect_refused({"model", "--trace", trace("decode_128"), "--target", "b200", "--polynomial-share", "2"},
+                 "--polynomial-share");
   const auto with = [&](const std::string& measured) {
     return std::vector<std::string>{"model", "--trace", trace("decode_128"), "--measured", write("m.json", measured)};
   };

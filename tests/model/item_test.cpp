@@ -58,13 +58,43 @@ TEST(HopperStep, OfOneWarpgroupIsHalfUnlessLoadsTakeLonger) {
   EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 1), 512 + (128 + 512) + 64);
 }
 
-TEST(BlackwellStep, IsTheBusiestUnitOrOneTilesChain) {
+TEST(BlackwellStep, IsTheBusiestUnitOrOneHalfsChain) {
   GpuRates rates = blackwell();
-  // Both tiles' products, 4 × 512; one tile's chain is shorter: 2 × 512 + 128 + 768 + 128.
+  // Both halves' products, 4 × 512; one half's chain is 2 × 512 for products, 128 for maxima, 832 for exponentials.
   EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 2), 2048);
-  EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 1), 2048);
-  rates.polynomial_share = 0;
-  EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 2), 2 * 512 + 128 + 1024 + 128);
+  EXPECT_DOUBLE_EQ(step_time(rates, {128, 128, 128}, 1), 1024 + 128 + 832);
+  // At head dim 64 products take half of that; both halves' instructions are 256 × (112 + 656 + 7.25 × 24) / 128.
+  EXPECT_DOUBLE_EQ(step_time(rates, {64, 64, 128}, 2), 1884);
+  EXPECT_DOUBLE_EQ(step_time(rates, {64, 64, 128}, 1), 512 + 128 + 832);
+}
+
+TEST(BlackwellStep, ThePolynomialsShareIsBestWhereInstructionsTakeAsLongAsExponentials) {
+  GpuRates rates = blackwell();
+  const auto chain_with = [&](double share) {
+    rates.polynomial_share = share;
+    return step_time(rates, {128, 128, 128}, 1) - 1024 - 128;
+  };
+  EXPECT_DOUBLE_EQ(chain_with(0), 1024);                // exponentials alone
+  EXPECT_DOUBLE_EQ(chain_with(0.125), 896);             // likewise
+  EXPECT_DOUBLE_EQ(chain_with(3.0 / 16), 832);          // the kernel's; its instructions take 830
+  EXPECT_DOUBLE_EQ(chain_with(0.25), 656 + 7.25 * 32);  // instructions
+}
+
+TEST(BlackwellStep, AMaskedStepIsLongerByItsChoices) {
+  ItemShape shape{.rows = 256, .groups = 2, .steps = 4};
+  const double without = item_time(blackwell(), {128, 128, 128}, shape);
+  shape.masked_steps = 3;
+  EXPECT_DOUBLE_EQ(item_time(blackwell(), {128, 128, 128}, shape) - without, 3 * 1.5 * 128 * 128 / 64);
+}
+
+TEST(BlackwellStep, RowsAreFinishedBesideTheNextItemUnlessItsQueriesHaveNoPlace) {
+  const ItemShape shape{.rows = 256, .groups = 2, .steps = 1};
+  // Scores of both halves, then maxima and exponentials of both, values of both.
+  EXPECT_DOUBLE_EQ(item_time(blackwell(), {128, 128, 128}, shape), 1024 + (256 + 1664) + 1024);
+  // Results, 256 × 128, are scaled, packed and left; they leave shared memory; queries and 128 keys of 192 come.
+  const double out = 256 + 256 + 512;
+  const double in = 512 + (256 + 128) * 192 * 2 / 64.0;
+  EXPECT_DOUBLE_EQ(item_time(blackwell(), {192, 128, 128}, shape), in + 1536 + (256 + 1664) + 1024 + out);
 }
 
 TEST(ItemTime, OfOneStepIsOneAfterAnother) {
