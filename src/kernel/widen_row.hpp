@@ -14,7 +14,8 @@ VARLEN_DEVICE void widen_row(const Narrow& from, const Wide& to, int row) {
   static_assert(Narrow::kElementBytes == 1 && Wide::kElementBytes == 2 && Narrow::kColumns == Wide::kColumns);
   constexpr int kChunks = Narrow::kColumns / 16;
   constexpr int kAtOnce = kChunks % 3 == 0 ? 3 : 4;  // wideners have registers for that at most
-  VARLEN_UNROLL_BY(1)                                // or addresses of all chunks would be kept in registers
+  // Unrolled, addresses of all chunks would be kept in registers.
+  VARLEN_UNROLL_BY(1)
   for (int first = kChunks - kAtOnce; first >= 0; first -= kAtOnce) {
     gpu::Words4 narrow[kAtOnce];
     VARLEN_UNROLL
