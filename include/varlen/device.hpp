@@ -105,7 +105,9 @@ VARLEN_API std::int64_t workspace_bytes(const DevicePlan& plan);
 VARLEN_API std::int64_t workspace_bytes(const Batch& batch, const Limits& limits, const PlanTarget& target);
 
 /// Computes the batch that the plan was last made for. Tensors must hold as many tokens as the limits allow, block
-/// tables as many requests; page numbers are not validated. options.backend is the plan's own.
+/// tables as many requests; page numbers are not validated. options.backend is the plan's own. Which kernel runs is
+/// decided by the limits: on Hopper fp8 requests of few rows may have another one, and so other bits, with a plan of
+/// their own lengths, unless batch_invariant.
 VARLEN_API void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace,
                     const RunOptions& options = {});
 
