@@ -47,17 +47,24 @@ def milliseconds(function, samples=SAMPLES):
     return statistics.median(sample(calls) for _ in range(samples))
 
 
-def machine_rates():
-    """FLOP/s of a matrix product and bytes/s of a copy."""
+def matmul_rate(samples=SAMPLES):
+    """FLOP/s of a matrix product."""
     size = 8192
     a, b, c = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(3))
-    matmul = 2 * size**3 / milliseconds(lambda: torch.matmul(a, b, out=c)) * 1e3
-    del a, b, c
+    return 2 * size**3 / milliseconds(lambda: torch.matmul(a, b, out=c), samples) * 1e3
+
+
+def copy_rate():
+    """Bytes/s of a copy, read and written."""
     source = torch.empty(1 << 30, device="cuda", dtype=torch.int8).random_()
     target = torch.empty_like(source)
-    copy = 2 * source.numel() / milliseconds(lambda: target.copy_(source)) * 1e3
+    return 2 * source.numel() / milliseconds(lambda: target.copy_(source)) * 1e3
+
+
+def machine_rates():
+    rates = matmul_rate(), copy_rate()
     torch.cuda.empty_cache()
-    return matmul, copy
+    return rates
 
 
 def ragged(lengths, heads, dim):
@@ -108,10 +115,10 @@ def attempt(function, *arguments):
             torch.cuda.empty_cache()
 
 
-def varlen(program, path):
+def varlen(program, path, architectures=ARCHITECTURES, repeat=SAMPLES):
     """FLOP, bytes and milliseconds by architecture; raises RuntimeError with the program's words."""
-    command = [program, "bench", "--backend", "cuda", "--arch", ",".join(ARCHITECTURES), "--trace", path, "--dtype", "bf16",
-               "--repeat", str(SAMPLES), "--max-gflop", "20000", "--json"]
+    command = [program, "bench", "--backend", "cuda", "--arch", ",".join(architectures), "--trace", path, "--dtype", "bf16",
+               "--repeat", str(repeat), "--max-gflop", "20000", "--json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired:

@@ -10,32 +10,32 @@ the device draws more than 500 W. bf16; needs PyTorch.
 """
 import argparse
 import json
+import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
-import torch
-
-from gpu import machine_line, machine_rates, milliseconds
+import gpu
 
 REPEAT = 50
 LOADED_WATTS = 500
+WATCH = ["nvidia-smi", "--query-gpu=clocks.sm,power.draw", "--format=csv,noheader,nounits", "-lms", "20"]
 
 
-def steady_matmul():
-    size = 8192
-    a, b, c = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(3))
-    return 2 * size**3 / statistics.median(milliseconds(lambda: torch.matmul(a, b, out=c), 60) for _ in range(3)) * 1e3
-
-
-def time_trace(program, path):
-    command = [program, "bench", "--backend", "cuda", "--trace", path, "--dtype", "bf16", "--repeat", str(REPEAT), "--max-gflop",
-               "20000", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        sys.exit(f"{path}: {done.stderr.strip()}")
-    row = json.loads(done.stdout)["traces"][0]
-    return None if "skipped" in row else {"trace": row["name"], "ms": round(row["run_ms"], 5)}
+def time_traces(program, paths):
+    """Rows of traces, and the clocks in MHz that nvidia-smi said meanwhile under load."""
+    with tempfile.TemporaryFile("w+") as said:
+        watch = subprocess.Popen(WATCH, stdout=said)
+        try:
+            rows = [{"trace": json.loads(pathlib.Path(path).read_text())["name"],
+                     "ms": round(gpu.varlen(program, path, ("newest",), REPEAT)[2]["newest"], 5)} for path in paths]
+        finally:
+            watch.terminate()
+            watch.wait()
+        said.seek(0)
+        samples = [line.split(",") for line in said if line.endswith("\n")]  # the last one may be cut off
+    return rows, [float(clock) for clock, watts in samples if float(watts) > LOADED_WATTS]
 
 
 def main():
@@ -44,22 +44,15 @@ def main():
     parser.add_argument("--varlen", required=True)
     parser.add_argument("--json", required=True)
     options = parser.parse_args()
-    copy = machine_rates()[1]
-    matmul = steady_matmul()
-    watch = subprocess.Popen(["nvidia-smi", "--query-gpu=clocks.sm,power.draw", "--format=csv,noheader,nounits", "-lms", "20"],
-                             stdout=subprocess.PIPE, text=True)
-    try:
-        rows = [row for path in options.traces if (row := time_trace(options.varlen, path))]
-    finally:
-        watch.terminate()
-    samples = [line.split(",") for line in watch.stdout.read().splitlines()]
-    clocks = [float(clock) for clock, watts in (sample for sample in samples if len(sample) == 2) if float(watts) > LOADED_WATTS]
+    rates = statistics.median(gpu.matmul_rate(60) for _ in range(3)), gpu.copy_rate()
+    gpu.torch.cuda.empty_cache()
+    rows, clocks = time_traces(options.varlen, options.traces)
     if not clocks:
         sys.exit(f"no sample of nvidia-smi above {LOADED_WATTS} W: the clock is not known")
-    machine = f"{machine_line((matmul, copy))} Clock: median of {len(clocks)} samples above {LOADED_WATTS} W."
+    machine = f"{gpu.machine_line(rates)} Clock: median of {len(clocks)} samples above {LOADED_WATTS} W."
     with open(options.json, "w") as file:
         lines = ",\n  ".join(json.dumps(row) for row in rows)
-        file.write(f'{{\n"machine": {json.dumps(machine)},\n"rates": {json.dumps([matmul, copy])},\n'
+        file.write(f'{{\n"machine": {json.dumps(machine)},\n"rates": {json.dumps(rates)},\n'
                    f'"clock_hz": {statistics.median(clocks) * 1e6},\n"rows": [\n  {lines}\n]\n}}\n')
     print(machine)
 

@@ -80,13 +80,6 @@ TEST(BlackwellStep, ThePolynomialsShareIsBestWhereInstructionsTakeAsLongAsExpone
   EXPECT_DOUBLE_EQ(chain_with(0.25), 656 + 7.25 * 32);  // instructions
 }
 
-TEST(BlackwellStep, AMaskedStepIsLongerByItsChoices) {
-  ItemShape shape{.rows = 256, .groups = 2, .steps = 4};
-  const double without = item_time(blackwell(), {128, 128, 128}, shape);
-  shape.masked_steps = 3;
-  EXPECT_DOUBLE_EQ(item_time(blackwell(), {128, 128, 128}, shape) - without, 3 * 1.5 * 128 * 128 / 64);
-}
-
 TEST(BlackwellStep, RowsAreFinishedBesideTheNextItemUnlessItsQueriesHaveNoPlace) {
   const ItemShape shape{.rows = 256, .groups = 2, .steps = 1};
   // Scores of both halves, then maxima and exponentials of both, values of both.
@@ -114,11 +107,15 @@ TEST(ItemTime, EveryFurtherStepAddsTheSame) {
   }
 }
 
-TEST(ItemTime, MasksCostThreeComparisonsAScore) {
-  ItemShape shape{.rows = 128, .groups = 2, .steps = 4};
-  const double without = item_time(hopper(), {128, 128, 128}, shape);
-  shape.masked_steps = 3;
-  EXPECT_DOUBLE_EQ(item_time(hopper(), {128, 128, 128}, shape) - without, 3.0 * 3 * 64 * 128 / 64);
+TEST(ItemTime, MaskedStepsAreLonger) {
+  const auto longer = [](const GpuRates& rates, ItemShape shape) {
+    const double without = item_time(rates, {128, 128, 128}, shape);
+    shape.masked_steps = 3;
+    return item_time(rates, {128, 128, 128}, shape) - without;
+  };
+  // Three comparisons or choices a score of 64 rows; a choice for each of 128 rows, two for half of the keys.
+  EXPECT_DOUBLE_EQ(longer(hopper(), {.rows = 128, .groups = 2, .steps = 4}), 3.0 * 3 * 64 * 128 / 64);
+  EXPECT_DOUBLE_EQ(longer(blackwell(), {.rows = 256, .groups = 2, .steps = 4}), 3 * 1.5 * 128 * 128 / 64);
 }
 
 TEST(ItemShape, MaskedStepsAreThoseThatRowsDoNotSeeWhole) {
