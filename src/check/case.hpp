@@ -1,6 +1,8 @@
 // A case: everything that describes one check. Its data follow from it, so a case is small and can be made again.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -90,6 +92,31 @@ inline Batch batch_without_lengths(const Case& test) {
   batch.soft_cap = test.soft_cap;
   batch.batch_invariant = test.batch_invariant;
   return batch;
+}
+
+/// Keys [begin, end) of a request.
+struct ShownKeys {
+  std::int64_t begin;
+  std::int64_t end;
+};
+/// Those that the query tokens [query_begin, query_end) of a request see together; all others are hidden from them.
+inline ShownKeys shown_keys(const Case& test, std::size_t request, std::int64_t query_begin, std::int64_t query_end) {
+  const std::int64_t keys = test.key_lengths[request];
+  const std::int64_t shift = keys - test.query_lengths[request];  // bottom-right alignment
+  const auto limited = [](std::int64_t limit) { return limit != Mask::kUnlimited; };
+  const std::int64_t begin = limited(test.mask.left) ? query_begin + shift - test.mask.left : 0;
+  const std::int64_t end = limited(test.mask.right) ? query_end + shift + test.mask.right : keys;
+  if (query_begin >= query_end || end <= 0) return {0, 0};
+  return {std::clamp<std::int64_t>(begin, 0, keys), std::min(end, keys)};
+}
+
+/// Of each request, those that any of its query tokens sees.
+inline std::vector<ShownKeys> shown_keys(const Case& test) {
+  std::vector<ShownKeys> shown;
+  for (std::size_t r = 0; r < test.key_lengths.size(); ++r) {
+    shown.push_back(shown_keys(test, r, 0, test.query_lengths[r]));
+  }
+  return shown;
 }
 
 /// Normally distributed data, rounded to the case's dtypes, then adjusted.

@@ -12,7 +12,6 @@ namespace varlen::check {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kLseTolerance = 1e-5;  // times max(1, max |score|)
 
 double ratio(double error, double allowed) {
   if (error == 0) return 0;
@@ -85,8 +84,13 @@ class RowComparer {
     // Below its smallest normal number a format is as coarse as it is there: half a unit per element is rounding to
     // nearest.
     const double subnormal = 0.5 * reference::unit_in_last_place(format_, 0) * std::sqrt(batch_.head_dim_vo);
-    const double magnitude = expected_.magnitude[row];
-    const double allowed = magnitude == 0 ? 0 : tolerance(row) * magnitude + subnormal;
+    const RowMagnitudes magnitudes{expected_.magnitude[row], expected_.score_magnitude[row],
+                                   expected_.value_magnitude[row]};
+    const double small_weights = rounded_weights_ ? small_weight_error(weights_dtype(batch_.input_dtype)) : 0;
+    const double allowed = magnitudes.out == 0 ? 0
+                                               : allowed_error(magnitudes, tolerance(row), rounded_weights_,
+                                                               small_weights, expected_.visible[row]) +
+                                                     subnormal;
     // With one visible key and no sink the output is that key's value, to one unit in the last place per element.
     const bool one_key = expected_.visible[row] == 1 && !tensors_.sinks.present();
     double squares = 0;
@@ -116,7 +120,7 @@ class RowComparer {
     const double wanted = expected_.lse[row];
     const double computed = computed_lse(token, head);
     if (computed == wanted) return 0;  // infinities as well
-    return ratio(std::fabs(computed - wanted), kLseTolerance * std::max(1.0, expected_.max_score[row]));
+    return ratio(std::fabs(computed - wanted), lse_tolerance(expected_.max_score[row], expected_.score_magnitude[row]));
   }
 
   void describe(const RowPosition& position, std::size_t row, const double* out, double out_ratio, double lse_ratio) {

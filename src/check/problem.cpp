@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "reference/element.hpp"
 
@@ -38,9 +39,9 @@ template <typename Visit>
 void Problem::visit_query_rows(const TensorView& view, Visit visit) const {
   std::int64_t row = 0;
   for (std::size_t r = 0; r < test_.query_lengths.size(); ++r) {
-    for (std::int64_t token = queries_.starts[r]; token < queries_.starts[r] + test_.query_lengths[r]; ++token) {
+    for (std::int64_t i = 0; i < test_.query_lengths[r]; ++i) {
       for (std::int64_t head = 0; head < test_.query_heads; ++head) {
-        visit(r, token * view.strides[0] + head * view.strides[1], row++);
+        visit(r, i, (queries_.starts[r] + i) * view.strides[0] + head * view.strides[1], row++);
       }
     }
   }
@@ -53,19 +54,22 @@ void Problem::visit_key_rows(const TensorView& view, Visit visit) const {
     for (std::int64_t j = 0; j < test_.key_lengths[r]; ++j) {
       for (std::int64_t head = 0; head < test_.kv_heads; ++head) {
         if (test_.page_size == 0) {
-          visit(r, (keys_.starts[r] + j) * view.strides[0] + head * view.strides[1], row++);
+          visit(r, j, (keys_.starts[r] + j) * view.strides[0] + head * view.strides[1], row++);
           continue;
         }
         const std::int64_t page = pages_[r][static_cast<std::size_t>(j / test_.page_size)];
         const std::int64_t slot = j % test_.page_size;
-        visit(r, page * view.strides[0] + slot * view.strides[1] + head * view.strides[2], row++);
+        visit(r, j, page * view.strides[0] + slot * view.strides[1] + head * view.strides[2], row++);
       }
     }
   }
 }
 
-Problem::Problem(const Case& test, const CaseData& data, Surroundings surroundings)
-    : test_(test), poisoned_(surroundings == Surroundings::kPoisoned), random_(test.seed ^ kLayoutSeed) {
+Problem::Problem(const Case& test, const CaseData& data, Surroundings surroundings, std::vector<ShownKeys> shown)
+    : test_(test),
+      poisoned_(surroundings == Surroundings::kPoisoned),
+      shown_(std::move(shown)),
+      random_(test.seed ^ kLayoutSeed) {
   batch_ = batch_without_lengths(test);
   const CaseLayout& layout = test.layout;
   queries_ = place_requests(layout.query_form, "query", test.query_lengths, layout.wide_query_indices,
@@ -251,6 +255,7 @@ void Problem::place_block_table() {
   auto* const table = reinterpret_cast<std::int32_t*>(memory.bytes.data());
   // Entries past a request's last page name no page at all.
   std::fill_n(table, requests * max_pages, poisoned_ ? std::numeric_limits<std::int32_t>::max() : -1);
+  const std::vector<ShownKeys> seen = shown_keys(test_);
   for (std::int64_t r = 0; r < requests; ++r) {
     const std::int64_t length = test_.key_lengths[static_cast<std::size_t>(r)];
     std::vector<std::int64_t> pages;
@@ -265,7 +270,10 @@ void Problem::place_block_table() {
         pages.push_back(free_pages.back());
         free_pages.pop_back();
       }
-      table[r * max_pages + p] = static_cast<std::int32_t>(pages.back());
+      // A page that no query of the request sees may have been freed, and marked so.
+      const ShownKeys& shown = seen[static_cast<std::size_t>(r)];
+      const bool hidden = poisoned_ && ((p + 1) * test_.page_size <= shown.begin || p * test_.page_size >= shown.end);
+      if (!hidden) table[r * max_pages + p] = static_cast<std::int32_t>(pages.back());
     }
     pages_.push_back(std::move(pages));
   }
@@ -285,24 +293,30 @@ TensorView Problem::place_floats(const std::string& name, const std::vector<doub
   return TensorView::dense(memory.bytes.data(), Dtype::kFloat32, {rows, columns});
 }
 
-void Problem::write_row(const TensorView& view, std::size_t request, std::int64_t offset, const double* values) {
-  const bool spoiled = poisoned_ && static_cast<std::int64_t>(request) == test_.spoiled_request;
+void Problem::write_row(const TensorView& view, bool is_surroundings, std::int64_t offset, const double* values) {
   const reference::FloatFormat format = reference::float_format(view.dtype);
   for (std::int64_t d = 0; d < row_size(view); ++d) {
-    reference::store(view.dtype, view.data, offset + d, spoiled ? surrounding_value(format, poisoned_, d) : values[d]);
+    const double value = is_surroundings ? surrounding_value(format, poisoned_, d) : values[d];
+    reference::store(view.dtype, view.data, offset + d, value);
   }
 }
 
 void Problem::write_inputs(const CaseData& data) {
-  visit_query_rows(tensors_.query, [&](std::size_t request, std::int64_t offset, std::int64_t row) {
-    write_row(tensors_.query, request, offset, data.query.data() + row * test_.head_dim_qk);
-  });
-  visit_key_rows(tensors_.key, [&](std::size_t request, std::int64_t offset, std::int64_t row) {
-    write_row(tensors_.key, request, offset, data.key.data() + row * test_.head_dim_qk);
-  });
-  visit_key_rows(tensors_.value, [&](std::size_t request, std::int64_t offset, std::int64_t row) {
-    write_row(tensors_.value, request, offset, data.value.data() + row * test_.head_dim_vo);
-  });
+  visit_query_rows(
+      tensors_.query, [&](std::size_t request, std::int64_t /*token*/, std::int64_t offset, std::int64_t row) {
+        write_row(tensors_.query, is_spoiled(request), offset, data.query.data() + row * test_.head_dim_qk);
+      });
+  const auto write_keys = [&](const TensorView& view, const std::vector<double>& values) {
+    // A page may be of several requests: it is hidden only where none of them sees it, so those that do write last.
+    for (const bool hidden : {true, false}) {
+      visit_key_rows(view, [&](std::size_t request, std::int64_t key, std::int64_t offset, std::int64_t row) {
+        if (is_hidden(request, key) != hidden) return;
+        write_row(view, hidden || is_spoiled(request), offset, values.data() + row * row_size(view));
+      });
+    }
+  };
+  write_keys(tensors_.key, data.key);
+  write_keys(tensors_.value, data.value);
 }
 
 /// Forbids all bytes of the large tensors but those of the requests' rows.
@@ -323,7 +337,7 @@ void Problem::forbid_surroundings() {
     const Memory* const memory = memory_of(*view);
     if (memory == nullptr) continue;
     const std::int64_t size = dtype_size(view->dtype);
-    const auto allow = [&](std::size_t, std::int64_t offset, std::int64_t) {
+    const auto allow = [&](std::size_t, std::int64_t, std::int64_t offset, std::int64_t) {
       memory->bytes.allow(static_cast<const std::byte*>(view->data) + offset * size,
                           static_cast<std::size_t>(row_size(*view) * size));
     };
@@ -336,13 +350,17 @@ void Problem::forbid_surroundings() {
 }
 
 std::vector<std::byte> Problem::output_bytes(std::int64_t request) const {
+  return output_bytes({request, 0, test_.query_lengths[static_cast<std::size_t>(request)], 0, test_.query_heads});
+}
+
+std::vector<std::byte> Problem::output_bytes(const RowBlock& rows) const {
   std::vector<std::byte> bytes;
-  const auto r = static_cast<std::size_t>(request);
+  const std::int64_t first = queries_.starts[static_cast<std::size_t>(rows.request)] + rows.token_begin;
   for (const TensorView* view : {&tensors_.out, &tensors_.lse}) {
     if (!view->present()) continue;
     const std::int64_t size = dtype_size(view->dtype);
-    for (std::int64_t token = queries_.starts[r]; token < queries_.starts[r] + test_.query_lengths[r]; ++token) {
-      for (std::int64_t head = 0; head < test_.query_heads; ++head) {
+    for (std::int64_t token = first; token < first + rows.token_count; ++token) {
+      for (std::int64_t head = rows.head_begin; head < rows.head_begin + rows.head_count; ++head) {
         const std::int64_t offset = token * view->strides[0] + head * view->strides[1];
         const auto* const begin = static_cast<const std::byte*>(view->data) + offset * size;
         bytes.insert(bytes.end(), begin, begin + row_size(*view) * size);
@@ -358,7 +376,7 @@ std::string Problem::stray_writes() {
     if (memory->name == "out" || memory->name == "lse") {
       const TensorView& view = memory->name == "out" ? tensors_.out : tensors_.lse;
       const std::int64_t size = dtype_size(view.dtype);
-      visit_query_rows(view, [&](std::size_t, std::int64_t offset, std::int64_t) {
+      visit_query_rows(view, [&](std::size_t, std::int64_t, std::int64_t offset, std::int64_t) {
         memory->bytes.accept(static_cast<const std::byte*>(view.data) + offset * size,
                              static_cast<std::size_t>(row_size(view) * size));
       });

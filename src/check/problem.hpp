@@ -14,19 +14,32 @@
 
 namespace varlen::check {
 
-/// What lies in gaps, tails, unused pages and unused parts of pages, and in the spoiled request. Outputs are filled
-/// with one of two byte patterns, so that a row that stays unwritten differs between two runs.
+/// What lies in gaps, tails, unused pages and unused parts of pages, in the spoiled request, and in the keys that the
+/// mask hides. Outputs are filled with one of two byte patterns, so that a row that stays unwritten differs between two
+/// runs.
 enum class Surroundings { kClean, kPoisoned };
 
 class Problem {
  public:
-  /// `test` must outlive the problem.
-  Problem(const Case& test, const CaseData& data, Surroundings surroundings);
+  /// `test` must outlive the problem. `shown` keys of each request have the case's data. If surroundings are poison,
+  /// all others are, too, and pages that no query of their request sees have no number in the block table.
+  Problem(const Case& test, const CaseData& data, Surroundings surroundings, std::vector<ShownKeys> shown);
+  Problem(const Case& test, const CaseData& data, Surroundings surroundings)
+      : Problem(test, data, surroundings, shown_keys(test)) {}
 
   const Batch& batch() const noexcept { return batch_; }
   const Tensors& tensors() const noexcept { return tensors_; }
 
-  /// The bytes of one request's rows of out and lse.
+  /// Rows of out and lse: query tokens of one request × query heads.
+  struct RowBlock {
+    std::int64_t request;
+    std::int64_t token_begin;
+    std::int64_t token_count;
+    std::int64_t head_begin;
+    std::int64_t head_count;
+  };
+  std::vector<std::byte> output_bytes(const RowBlock& rows) const;
+  /// Of all rows of a request.
   std::vector<std::byte> output_bytes(std::int64_t request) const;
   /// After computing, and last of all: what changed besides the requests' rows of out and lse. Empty if nothing did.
   std::string stray_writes();
@@ -62,11 +75,18 @@ class Problem {
   TensorView place_floats(const std::string& name, const std::vector<double>& values, std::int64_t rows,
                           std::int64_t columns);
   void write_inputs(const CaseData& data);
-  void write_row(const TensorView& view, std::size_t request, std::int64_t offset, const double* values);
+  void write_row(const TensorView& view, bool is_surroundings, std::int64_t offset, const double* values);
+  /// Whether a request's data are to be poison.
+  bool is_spoiled(std::size_t request) const {
+    return poisoned_ && static_cast<std::int64_t>(request) == test_.spoiled_request;
+  }
+  bool is_hidden(std::size_t request, std::int64_t key) const {
+    return poisoned_ && (key < shown_[request].begin || key >= shown_[request].end);
+  }
   void forbid_surroundings();
 
-  /// Calls visit(request, offset, row) for the rows of all requests in order: `offset` in elements, `row` counted from
-  /// 0.
+  /// Calls visit(request, token, offset, row) for the rows of all requests in order: `token` of the request, `offset`
+  /// in elements, `row` counted from 0.
   template <typename Visit>
   void visit_query_rows(const TensorView& view, Visit visit) const;  // query, out or lse
   template <typename Visit>
@@ -75,7 +95,8 @@ class Problem {
 
   const Case& test_;
   const bool poisoned_;
-  RandomBits random_;  // of the layout
+  const std::vector<ShownKeys> shown_;  // of each request
+  RandomBits random_;                   // of the layout
   std::vector<std::unique_ptr<Memory>> memories_;
   Extents queries_;
   Extents keys_;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <optional>
+#include <utility>
 
 #include "check/compare.hpp"
 #include "check/device_tensors.hpp"
@@ -99,6 +101,40 @@ std::string check_solo(const Case& test, const CaseData& data, const Compute& co
   return fmt::format("batch_invariant: request {} has other bits when it is computed alone", test.solo_request);
 }
 
+/// Of the items whose rows do not see all keys of their request, one that the seed chooses; null if there are none.
+std::optional<WorkItem> item_with_hidden_keys(const Case& test, const Plan& plan) {
+  const std::int64_t items = plan.item_count();
+  for (std::int64_t i = 0; i < items; ++i) {
+    const WorkItem item = plan.item((static_cast<std::int64_t>(test.seed % 1024) + i) % items);
+    const auto request = static_cast<std::size_t>(item.request);
+    const ShownKeys shown = shown_keys(test, request, item.query_begin, item.query_begin + item.query_count);
+    if (shown.begin > 0 || shown.end < test.key_lengths[request]) return item;
+  }
+  return std::nullopt;
+}
+
+/// Keys that no row of a tile sees must not count for it, even if other rows of the request see them.
+std::string check_hidden_from_tile(const Case& test, const CaseData& data, const Compute& compute,
+                                   const Problem& clean) {
+  if (test.one_call) return {};  // whose tiles are not known here
+  const std::optional<WorkItem> item = item_with_hidden_keys(test, make_plan(clean.batch(), test.target));
+  if (!item) return {};
+  std::vector<ShownKeys> shown = shown_keys(test);
+  shown[static_cast<std::size_t>(item->request)] = shown_keys(test, static_cast<std::size_t>(item->request),
+                                                              item->query_begin, item->query_begin + item->query_count);
+  Case spared = test;
+  spared.spoiled_request = -1;
+  const Problem hidden(spared, data, Surroundings::kPoisoned, std::move(shown));
+  if (std::string failure = compute(test, hidden.batch(), hidden.tensors()); !failure.empty()) return failure;
+  const Problem::RowBlock rows{item->request, item->query_begin, item->query_count, item->query_head_begin,
+                               item->query_head_count};
+  if (hidden.output_bytes(rows) == clean.output_bytes(rows)) return {};
+  return fmt::format(
+      "request {}, query rows {} to {}, heads {} to {}: other bits when keys that none of them sees are poison",
+      item->request, rows.token_begin, rows.token_begin + rows.token_count - 1, rows.head_begin,
+      rows.head_begin + rows.head_count - 1);
+}
+
 std::string check(const Case& test, const Expectation& expected, const Compute& compute, bool rounded_weights,
                   Comparison& comparison) {
   Problem clean(test, expected.data, Surroundings::kClean);
@@ -113,9 +149,14 @@ std::string check(const Case& test, const Expectation& expected, const Compute& 
   Problem poisoned(test, expected.data, Surroundings::kPoisoned);
   if (std::string failure = compute(test, poisoned.batch(), poisoned.tensors()); !failure.empty()) return failure;
   if (const std::int64_t request = first_difference(test, clean, poisoned); request >= 0) {
-    return fmt::format("request {} has other bits when NaN, Inf and huge values lie around its data", request);
+    return fmt::format(
+        "request {} has other bits when NaN, Inf and huge values lie around its data and in keys that it does not see",
+        request);
   }
   if (std::string failure = poisoned.stray_writes(); !failure.empty()) return failure + " (among poison)";
+  if (std::string failure = check_hidden_from_tile(test, expected.data, compute, clean); !failure.empty()) {
+    return failure;
+  }
   if (test.solo_request >= 0) return check_solo(test, expected.data, compute, clean);
   return {};
 }

@@ -1,4 +1,5 @@
-// How far a row of the output may be off: t of the numerics contract, times ‖Σ pⱼ |vⱼ|‖.
+// How far a row of the output may be off: the numerics contract, which docs/numerics.md derives. The oracle on GPUs
+// (tests/gpu/oracle/row.hpp) asks here, too.
 #pragma once
 
 #include <algorithm>
@@ -49,6 +50,45 @@ inline constexpr std::int64_t kFewKeys = 8;
 inline double out_tolerance(Dtype output, Dtype weights, std::int64_t visible_keys) {
   const double tolerance = std::max(out_tolerance(output), out_tolerance(weights));
   return visible_keys < kFewKeys ? std::max(tolerance, unit_roundoff(weights) + unit_roundoff(output)) : tolerance;
+}
+
+/// What a score may be off, if the largest Σ_d |q_d k_d| of the row is `score_magnitude`: fp32 sums of head_dim_qk
+/// products.
+constexpr double score_error(double score_magnitude) { return 0x1p-22 * score_magnitude; }
+
+/// What an LSE may be off.
+constexpr double lse_tolerance(double max_score, double score_magnitude) {
+  return 1e-5 * (max_score > 1 ? max_score : 1) + score_error(score_magnitude);
+}
+
+/// Tensor cores drop what a product has below 2^-24 of the accumulator that it is added to. Kernels begin with new
+/// accumulators after so many keys.
+inline constexpr std::int64_t kAccumulatedKeys = 8192;
+/// What the sums of a row may have lost so, of ‖Σ pⱼ |vⱼ|‖: once for each key of an accumulator, and for each
+/// accumulator.
+constexpr double accumulation_error(std::int64_t visible_keys) {
+  const std::int64_t keys = visible_keys < kAccumulatedKeys ? visible_keys : kAccumulatedKeys;
+  return 0x1p-24 * static_cast<double>(keys + visible_keys / kAccumulatedKeys);
+}
+
+/// Weights of 16 bits below which fp16 has less than eleven bits are off by up to this, of the largest weight: half of
+/// the least number 2^-24 of fp16, whose weights are 2^7 times larger. bf16 reaches as far as fp32.
+inline double small_weight_error(Dtype weights) { return weights == Dtype::kFloat16 ? 0x1p-32 : 0; }
+
+/// What is known of a row that its bound depends on (reference::Result).
+struct RowMagnitudes {
+  double out;    // ‖Σ pⱼ |vⱼ|‖
+  double score;  // max |scale| Σ_d |q_d k_d|
+  double value;  // max pⱼ · ‖Σ |vⱼ|‖
+};
+
+/// What the output of a row may be off: `tolerance` is out_tolerance(). `small_weights` is small_weight_error() if the
+/// backend rounds weights, and then it also sums as tensor cores do.
+constexpr double allowed_error(const RowMagnitudes& row, double tolerance, bool rounded_weights, double small_weights,
+                               std::int64_t visible_keys) {
+  const double relative =
+      tolerance + 2 * score_error(row.score) + (rounded_weights ? accumulation_error(visible_keys) : 0);
+  return relative * row.out + small_weights * row.value;
 }
 
 }  // namespace varlen::check

@@ -88,8 +88,8 @@ VARLEN_DEVICE void mask(const BandSeen& seen, std::int32_t begin, BandSums<kKeyT
   }
 }
 
-/// Scores become probabilities relative to each row's reference. `rescale` are the factors for what was summed before.
-template <int kKeyTiles>
+/// Scores become weights relative to each row's reference. `rescale` are the factors for what was summed before.
+template <class Weight, int kKeyTiles>
 VARLEN_DEVICE void softmax(const ScoreFactors& factors, RowState (&row)[2], BandSums<kKeyTiles>& scores,
                            float (&rescale)[2]) {
   VARLEN_UNROLL
@@ -107,7 +107,7 @@ VARLEN_DEVICE void softmax(const ScoreFactors& factors, RowState (&row)[2], Band
     for (int tile = 0; tile < kKeyTiles; ++tile) {
       VARLEN_UNROLL
       for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        scores[tile][i] = gpu::exp2_fast((scores[tile][i] - reference) * factors.log2_per_one);
+        scores[tile][i] = gpu::exp2_fast(weight_exponent<Weight>(scores[tile][i], reference, factors.log2_per_one));
         sum += scores[tile][i];
       }
     }
@@ -169,10 +169,10 @@ VARLEN_DEVICE void pack_weights(const BandSums<kKeyTiles>& probabilities, Weight
   }
 }
 
-/// A row's state with the sums of its four lanes together.
-template <int kColumnTiles>
+/// A row's state, of probabilities, with the sums of its four lanes together.
+template <class Weight, int kColumnTiles>
 VARLEN_DEVICE RowState whole_row(const Band<kColumnTiles>& band, int half) {
-  return {band.row[half].reference, sum_of_four_lanes(band.row[half].sum)};
+  return {band.row[half].reference, sum_of_four_lanes(band.row[half].sum) * weight_unit<Weight>()};
 }
 
 /// What becomes of a row of the tile; its LSE is stored, by the warp that has its first column.
@@ -189,11 +189,13 @@ VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const Sc
 }
 
 /// A finished row to out and LSE, if it `exists`. By the whole warp.
-template <int kColumnTiles>
+template <class Weight, int kColumnTiles>
 VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const ScoreFactors& factors,
                                    const TileWork& work, const Band<kColumnTiles>& band, int half, std::int32_t row,
                                    bool exists, std::int32_t first_column, const RowState& state) {
-  const float factor = exists ? finish_row(parameters, factors, work, row, first_column, state).out_factor : 0.0F;
+  const float factor =
+      exists ? finish_row(parameters, factors, work, row, first_column, state).out_factor * weight_unit<Weight>()
+             : 0.0F;
   const std::int64_t offset = work.query_offset(parameters.out, row) + first_column;
   const std::int32_t columns = exists ? parameters.head_dim_vo - first_column : 0;
   const int lane = gpu::fresh_thread_index() % 4;
@@ -224,7 +226,7 @@ VARLEN_DEVICE void write_whole_row(const ForwardParameters& parameters, const Sc
 }
 
 /// A row of a part of a split tile to the workspace.
-template <int kColumnTiles>
+template <class Weight, int kColumnTiles>
 VARLEN_DEVICE void write_partial_row(const ForwardParameters& parameters, const TileWork& work,
                                      const Band<kColumnTiles>& band, int half, std::int32_t row,
                                      std::int32_t first_column, const RowState& state) {
@@ -236,7 +238,7 @@ VARLEN_DEVICE void write_partial_row(const ForwardParameters& parameters, const 
     const std::int32_t column = first_column + tile * 8;
     if (column >= head_dim) break;
     const float* const pair = &band.out[tile][2 * half];
-    store_pair(to + column + lane * 2, pair[0], pair[1]);
+    store_pair(to + column + lane * 2, pair[0] * weight_unit<Weight>(), pair[1] * weight_unit<Weight>());
   }
   if (lane == 0 && first_column == 0) {
     gpu::store_global(to + head_dim, state.reference);
@@ -246,18 +248,18 @@ VARLEN_DEVICE void write_partial_row(const ForwardParameters& parameters, const 
 
 /// What has become of the band's rows that exist. The band begins at row `first_row` of the tile and at `first_column`
 /// of the values.
-template <int kColumnTiles>
+template <class Weight, int kColumnTiles>
 VARLEN_DEVICE void write_rows(const ForwardParameters& parameters, const ScoreFactors& factors, const TileWork& work,
                               const Band<kColumnTiles>& band, std::int32_t first_row, std::int32_t first_column = 0) {
   VARLEN_UNROLL
   for (int half = 0; half < 2; ++half) {
-    const RowState state = whole_row(band, half);
+    const RowState state = whole_row<Weight>(band, half);
     const std::int32_t row = first_row + half * 8 + gpu::fresh_thread_index() % gpu::kWarpThreads / 4;
     const bool exists = row < work.rows;
     if (work.partial_row < 0) {
-      write_whole_row(parameters, factors, work, band, half, row, exists, first_column, state);
+      write_whole_row<Weight>(parameters, factors, work, band, half, row, exists, first_column, state);
     } else if (exists) {
-      write_partial_row(parameters, work, band, half, row, first_column, state);
+      write_partial_row<Weight>(parameters, work, band, half, row, first_column, state);
     }
   }
 }

@@ -85,9 +85,12 @@ class Loader {
   VARLEN_DEVICE void load_step(const TileWork& work, std::int32_t begin) {
     const std::int32_t row = gpu::lane_index() * keys_.rows;  // of the step
     const bool has_box = row < Shape::kKeys;
-    // Boxes past the item's end would be empty, which no box may be. They are the last one again, and masked.
+    // Boxes past the item's end would be empty, which no box may be: they are the last one again, and masked. Those of
+    // hidden keys alone may have no page: they are the first of the others.
     std::int32_t key = begin + row;
     if (key >= work.keys) key = (work.keys - 1) / keys_.rows * keys_.rows;
+    const std::int32_t hidden = work.hidden_keys();
+    if (key + keys_.rows <= hidden) key = hidden / keys_.rows * keys_.rows;
     gpu::BoxPlace place = {0, work.kv_head, 0, 0, 0};
     if (!parameters_.is_paged) {
       // As if the request ended with the item's keys.
@@ -99,21 +102,29 @@ class Loader {
       place[3] = at.slots;
       place[4] = static_cast<std::int32_t>(at.page);
     }
-    load_matrix(steps_.keys(), keys_.key, has_box, row, place);
-    load_matrix(steps_.values(), keys_.value, has_box, row, place);
+    const auto keys = steps_.keys();
+    load_matrix(keys, keys.full, keys_.key, has_box, row, place);
+    const auto values = steps_.values();
+    const bool to_clear = Shape::kClearsValues && begin < hidden;
+    load_matrix(values, to_clear ? Memory::value_landed(steps_.value_stage()) : values.full, keys_.value, has_box, row,
+                place);
     steps_.advance();
   }
 
+  /// The copies arrive at `landed`.
   template <class Matrix>
-  VARLEN_DEVICE static void load_matrix(const Stage<Matrix>& stage, const gpu::TensorMap& map, bool has_box,
-                                        std::int32_t row, gpu::BoxPlace& place) {
+  VARLEN_DEVICE static void load_matrix(const Stage<Matrix>& stage, gpu::SharedAddress landed,
+                                        const gpu::TensorMap& map, bool has_box, std::int32_t row,
+                                        gpu::BoxPlace& place) {
     wait_together(stage.empty, stage.parity ^ 1U);
-    if (gpu::lane_index() == 0) gpu::arrive_expecting(stage.full, Matrix::kBytes);
+    // A commit of products tells of their end, but not of a warp that has cleared what they read: the last phase does.
+    if constexpr (Shape::kClearsValues && Memory::kEmptiedByCommits) wait_together(stage.full, stage.parity ^ 1U);
+    if (gpu::lane_index() == 0) gpu::arrive_expecting(landed, Matrix::kBytes);
     if (!has_box) return;
     VARLEN_UNROLL
     for (int panel = 0; panel < Matrix::kPanels; ++panel) {
       place[0] = panel * 64;
-      gpu::load_box(stage.matrix.panel(panel) + static_cast<std::uint32_t>(row) * kRowBytes, map, place, stage.full);
+      gpu::load_box(stage.matrix.panel(panel) + static_cast<std::uint32_t>(row) * kRowBytes, map, place, landed);
     }
   }
 

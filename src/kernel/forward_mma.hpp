@@ -4,10 +4,10 @@
 // Warp 0 looks an item up and leaves what it is in shared memory, where all warps read it again and again: registers
 // are for sums. An item goes through in slices of at most kSliceRows rows. Warps share keys and values and divide the
 // rows: each has one or two bands of 16. If there are no more than 16 rows, as in decoding, all have the same band and
-// divide each step's keys; what they have found is merged in the end. Queries stay in shared memory; keys and values
-// come in steps of kKeys tokens by cp.async, each kStepsAhead steps before they are needed. Scores and probabilities
-// never leave registers (FlashAttention-2, arXiv:2307.08691). fp8 stays fp8 in shared memory, and is multiplied as fp16
-// (operands.hpp).
+// divide each step's keys; what they have found is merged in the end. Not if bits must not depend on the number of
+// rows. Queries stay in shared memory; keys and values come in steps of kKeys tokens by cp.async, each kStepsAhead
+// steps before they are needed. Scores and probabilities never leave registers (FlashAttention-2, arXiv:2307.08691).
+// fp8 stays fp8 in shared memory, and is multiplied as fp16 (operands.hpp).
 //
 // Shared memory: queries [kSliceRows][kDimQk], kBuffers of [kKeys][the larger head dim], two TileWork. Keys and
 // values of step after step take the buffers in turn; in the end of a slice whose warps divide the keys, what they have
@@ -24,6 +24,7 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
+#include "kernel/flushed_sums.hpp"
 #include "kernel/operands.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/score_factors.hpp"
@@ -58,6 +59,9 @@ struct ForwardMmaShape {
   static constexpr int kBuffers = 2 * kStepsAhead + 1;
   // Warps that divide the keys of a step where there are rows for one of them only, sixteen keys or more each.
   static constexpr int kKeyWarps = kColumnWarps == 1 && kKeys >= 16 * kRowWarps ? kRowWarps : 1;
+  static_assert(kSliceRows <= kMostSliceRows);
+  static constexpr int kFlushedBytes = kMaxBands * flushed_bytes(kThreads, kColumns / 8);
+  static_assert(kFlushedBytes <= most_flushed_bytes(kSliceRows, kDimVo));
   static constexpr int kBufferBytes = Keys::kBytes > Values::kBytes ? Keys::kBytes : Values::kBytes;
   static constexpr int kWorkAt = Queries::kBytes + kBuffers * kBufferBytes;
   static constexpr int kSharedBytes = kWorkAt + 2 * static_cast<int>(sizeof(TileWork));
@@ -107,6 +111,15 @@ class ForwardMmaSlice {
       if (kWidened) load_queries(load_work(work_));  // waits for the queries, while keys and values are on their way
       for (std::int32_t begin = 0; begin < keys; begin += kKeys) {
         add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
+        const std::int32_t end = begin + kKeys;
+        if (end % kFlushKeys == 0 && end < keys && !idle_) {
+          VARLEN_UNROLL
+          for (int b = 0; b < kBands; ++b) flushed(b).flush(factors_, end > kFlushKeys, bands_[b]);
+        }
+      }
+      if (keys > kFlushKeys && !idle_) {
+        VARLEN_UNROLL
+        for (int b = 0; b < kBands; ++b) flushed(b).add_to(factors_, bands_[b]);
       }
     }
     if constexpr (kKeyWarps > 1) {
@@ -120,11 +133,16 @@ class ForwardMmaSlice {
     VARLEN_UNROLL
     for (int b = 0; b < kBands; ++b) {
       if constexpr (kWidened) put_columns_in_order<kColumnTiles>(bands_[b].out);
-      write_rows(parameters_, factors, work, bands_[b], first_row() + b * kBandRows, first_column());
+      write_rows<Multiplied>(parameters_, factors, work, bands_[b], first_row() + b * kBandRows, first_column());
     }
   }
 
  private:
+  using Flushed = FlushedSums<kThreads, kColumnTiles>;
+  VARLEN_DEVICE Flushed flushed(int band) const {
+    return Flushed(parameters_.flushed, gpu::fresh_thread_index(), band, Shape::kMaxBands);
+  }
+
   VARLEN_DEVICE static typename Shape::Queries queries() { return {gpu::shared_memory()}; }
   /// The buffer `ahead` of the one whose turn it is.
   VARLEN_DEVICE gpu::SharedAddress buffer(int ahead) const {
@@ -168,11 +186,11 @@ class ForwardMmaSlice {
       if constexpr (kThreads % Shape::Queries::kChunks == 0) {
         if (tensor.in_chunks && work.heads == 1) {
           load_strided_rows<kThreads>(queries(), static_cast<const Bits*>(tensor.data) + offset_of(0),
-                                      tensor.token_stride, rows, parameters_.head_dim_qk);
+                                      tensor.token_stride, {0, rows}, parameters_.head_dim_qk);
           return;
         }
       }
-      load_rows<kThreads>(queries(), tensor, rows, parameters_.head_dim_qk, offset_of);
+      load_rows<kThreads>(queries(), tensor, {0, rows}, parameters_.head_dim_qk, offset_of);
     }
   }
   VARLEN_DEVICE void load_keys(std::int32_t begin, gpu::SharedAddress to) {
@@ -181,10 +199,12 @@ class ForwardMmaSlice {
   VARLEN_DEVICE void load_values(std::int32_t begin, gpu::SharedAddress to) {
     load_key_rows(typename Shape::Values{to}, parameters_.value, parameters_.head_dim_vo, begin);
   }
+  /// Keys that no row sees are not read, neither those past the item's end nor those before the first window.
   template <class Matrix>
   VARLEN_DEVICE void load_key_rows(const Matrix& matrix, const RowAddresses& tensor, int head_dim, std::int32_t begin) {
     const TileWork work = load_work(work_);
-    const int rows = work.keys - begin;
+    const int hidden = work.hidden_keys() - begin;
+    const RowRange rows = {hidden > 0 ? hidden : 0, work.keys - begin};
     if constexpr (kThreads % Matrix::kChunks == 0) {
       if (tensor.in_chunks && !parameters_.is_paged) {
         load_strided_rows<kThreads>(matrix,
@@ -222,7 +242,7 @@ class ForwardMmaSlice {
           mask<kKeyTiles>(band_seen(load_work(work_), first_row() + b * kBandRows), begin + first_key(), scores[b]);
         }
         float rescale[2];
-        softmax<kKeyTiles>(factors_, bands_[b].row, scores[b], rescale);
+        softmax<Multiplied, kKeyTiles>(factors_, bands_[b].row, scores[b], rescale);
         rescale_out<kColumnTiles>(bands_[b].out, rescale);
         pack_weights<Multiplied, kKeyTiles>(scores[b], weights[b]);
       }
@@ -372,7 +392,7 @@ class ForwardMmaSlice {
       }
     }
     if constexpr (kWidened) put_columns_in_order<kShareTiles>(merged.out);
-    write_rows(parameters_, factors, work, merged, first_row(), first_tile * 8);
+    write_rows<Multiplied>(parameters_, factors, work, merged, first_row(), first_tile * 8);
   }
   VARLEN_DEVICE static gpu::Words4 words_of(float a, float b, float c, float d) {
     return {{gpu::float_as_word(a), gpu::float_as_word(b), gpu::float_as_word(c), gpu::float_as_word(d)}};
@@ -411,7 +431,7 @@ VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
       if (begin > 0) gpu::sync_block();  // all threads: nobody needs the values of the slice before any more
       if (Shape::kMaxBands == 2 && rows - begin > Shape::kSliceRows / 2) {
         ForwardMmaSlice<Shape, Shape::kMaxBands>(parameters, factors, place, begin).run();
-      } else if (Shape::kKeyWarps > 1 && rows - begin <= kBandRows) {
+      } else if (Shape::kKeyWarps > 1 && rows - begin <= kBandRows && !parameters.batch_invariant) {
         ForwardMmaSlice<Shape, 1, Shape::kKeyWarps>(parameters, factors, place, begin).run();
       } else {
         ForwardMmaSlice<Shape, 1>(parameters, factors, place, begin).run();

@@ -10,7 +10,8 @@
 //   0 … 3           weights of half 0                                                 tcgen05_softmax.hpp
 //   4 … 7           weights of half 1                                                 tcgen05_softmax.hpp
 //   8 … 11          results of half 0, then of half 1                                 tcgen05_finisher.hpp
-//                   of fp8: values to fp16 before                                     tcgen05_widener.hpp
+//                   before, one of them clears values that no row sees                hidden_values.hpp
+//                   of fp8: all of them bring values to fp16                          tcgen05_widener.hpp
 //   12              issues products; allocates tensor memory                          tcgen05_products.hpp
 //   13              loads queries, keys and values                                    box_producer.hpp
 //   14              draws items and looks them up                                     box_producer.hpp
@@ -29,7 +30,9 @@
 //                                                   are written over them
 //   result_full[q]    4 finisher warps              queries until nobody needs them; results before they are stored
 //   query_empty[q]    storer                        results until they are stored and queries take their place
-//   stage_full[s]     loader, and bytes             keys or values of one step
+//   stage_full[s]     loader, and bytes; where      keys or values of one step
+//                     keys are hidden, a finisher
+//   value_landed[s]   loader, and bytes             values of hidden keys, before they are cleared (not of fp8)
 //   stage_empty[s]    products of the last half     the same memory, until it is loaded again
 //                     (values of fp8: a finisher)
 //   wide_full[p]      4 finisher warps              widened values of one step, before they are multiplied (fp8 only)

@@ -8,7 +8,7 @@
 //   0               loads queries, keys and values                                    box_producer.hpp
 //   1               draws items and looks them up                                     box_producer.hpp
 //   2               stores results                                                    box_producer.hpp
-//   3               nothing
+//   3               clears values that no row of the tile sees (not of fp8)           hidden_values.hpp
 //   4 … 11          scores, weights and sums of their 16 rows                         wgmma_consumer.hpp
 //   12 … 15         of fp8: what has landed to fp16                                   wgmma_widener.hpp
 //
@@ -24,14 +24,16 @@
 //   key_full[s]       loader, and bytes             one step's keys
 //                     (of fp8: 4 wideners)
 //   key_empty[s]      8 consumer warps              the same memory, from the step's scores on
-//   value_full[s]     like key_full                 one step's values
+//   value_full[s]     like key_full; where keys     one step's values
+//                     are hidden, warp 3
 //   value_empty[s]    8 consumer warps              the same memory, from the step's sums on
 //   query_landed[q],  loader, and bytes             the same memory, before it is widened (fp8 only)
-//   key_landed[s],
-//   value_landed[s]
+//   key_landed[s]
+//   value_landed[s]   loader, and bytes             values of hidden keys, before they are cleared; of fp8, all values
 //   work_full[w]      scheduler                     what an item is
 //   work_empty[w]     every lane of consumers,      the same memory, until the next but kWorkSlots − 1
-//                     wideners, loader, storer
+//                     wideners or warp 3, loader,
+//                     storer
 //   work_wanted       loader                        the next item from being drawn too early
 //   turn (1 + c)      256 consumer threads          consumer c's turn to give the tensor cores work
 //   results (3 + c)   128 threads of consumer c     its queries, before results take their place
@@ -39,6 +41,7 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/box_producer.hpp"
+#include "kernel/hidden_values.hpp"
 #include "kernel/pipeline.hpp"
 #include "kernel/wgmma_consumer.hpp"
 #include "kernel/wgmma_memory.hpp"
@@ -77,6 +80,7 @@ VARLEN_DEVICE void forward_wgmma(const ForwardParameters& parameters) {
       Storer<Memory>::run(parameters);
       break;
     default:
+      if constexpr (!Shape::kWidens) HiddenValues<Memory>::run();
       break;
   }
 }

@@ -48,6 +48,11 @@ struct PanelMatrix {
                    static_cast<std::uint32_t>((chunk % 8 ^ row % 8) * 16));
   }
 
+  VARLEN_DEVICE void clear_row(int row) const {
+    VARLEN_UNROLL_BY(1)
+    for (int c = 0; c < kColumns * kElementBytes / 16; ++c) gpu::store_shared(chunk(row, c), {});
+  }
+
   /// Chunks of 16 bytes of one row, from chunk `first` (0 or 1) on.
   class Lane {
    public:

@@ -1,6 +1,8 @@
 // One row of online softmax, spread over the four lanes that hold it.
 #pragma once
 
+#include <type_traits>
+
 #include "gpu/operations.hpp"
 #include "kernel/parameters.hpp"
 
@@ -28,17 +30,35 @@ VARLEN_DEVICE float capped(const ScoreFactors& factors, float score) {
   return factors.soft_cap * (magnitude < 0.25F ? x + x * square * series : __builtin_copysignf(large, x));
 }
 
-/// What is known of a row so far: Σ pⱼ with pⱼ = exp2((scoreⱼ − reference) · log2_per_one). Before lanes are added up,
-/// `sum` is of the lane's own columns. The difference is taken before scaling, so that it is exact for close scores,
-/// however large they are.
+/// What is known of a row so far: Σ pⱼ with pⱼ = exp2((scoreⱼ − reference) · log2_per_one). While keys are added, `sum`
+/// is a sum of weights, 2^offset · pⱼ; and before lanes are added up, it is of the lane's own columns. The difference
+/// is taken before scaling, so that it is exact for close scores, however large they are.
 struct RowState {
   float reference;  // a score; −inf: nothing seen
   float sum;
 };
 
 /// pⱼ may exceed 1 by this power of two before a new reference is chosen: most blocks of keys then need no rescaling of
-/// what was summed before (the conditional rescaling of FlashAttention-4). fp16 holds 2^8 · pⱼ as well as pⱼ.
+/// what was summed before (the conditional rescaling of FlashAttention-4).
 VARLEN_DEVICE constexpr float slack() { return 8.0F; }
+
+/// Tensor cores multiply values by 2^offset · pⱼ, rounded to `Weight`. Small pⱼ need the offset where Weight is fp16:
+/// below 2^-14 it has fewer than eleven bits and below 2^-24 none. 2^(slack + 7) is the largest power of two that fits.
+template <class Weight>
+VARLEN_DEVICE constexpr float weight_offset() {
+  return std::is_same_v<Weight, gpu::Float16> ? 7.0F : 0.0F;
+}
+/// 2^-offset: sums of weights times this are sums of pⱼ.
+template <class Weight>
+VARLEN_DEVICE constexpr float weight_unit() {
+  return std::is_same_v<Weight, gpu::Float16> ? 0x1p-7F : 1.0F;
+}
+/// What 2 is raised to for the weight of a score.
+template <class Weight>
+VARLEN_DEVICE float weight_exponent(float score, float reference, float log2_per_one) {
+  if constexpr (weight_offset<Weight>() == 0.0F) return (score - reference) * log2_per_one;
+  return __builtin_fmaf(score - reference, log2_per_one, weight_offset<Weight>());
+}
 
 /// Takes in the largest score of more keys. Returns the factor for everything summed before: mostly 1.
 VARLEN_DEVICE float raise_reference(RowState& row, float max, float log2_per_one) {

@@ -1,13 +1,15 @@
 // The finishers of forward_tcgen05: sums in tensor memory become results. Each thread has one row of either half. Until
-// an item has its sums they have nothing to do, unless values are to be widened (tcgen05_widener.hpp).
+// an item has its sums they clear values of hidden keys (hidden_values.hpp), or widen all values (tcgen05_widener.hpp).
 #pragma once
 
 #include <cstdint>
 
 #include "gpu/tensor_operations.hpp"
+#include "kernel/hidden_values.hpp"
 #include "kernel/rows_out.hpp"
 #include "kernel/score_factors.hpp"
 #include "kernel/softmax.hpp"
+#include "kernel/tcgen05_flushed_sums.hpp"
 #include "kernel/tcgen05_memory.hpp"
 #include "kernel/tcgen05_widener.hpp"
 
@@ -17,6 +19,7 @@ template <class Shape>
 class Tcgen05Finisher {
   using Memory = Tcgen05Memory<Shape>;
   using Element = typename Shape::Element;
+  using Weight = typename Multiplied<Element>::Type;
   static constexpr int kColumns = 32;  // at a time
 
  public:
@@ -26,7 +29,11 @@ class Tcgen05Finisher {
   VARLEN_DEVICE void run() {
     for_each_work<Memory>([&](const TileWork& work, gpu::SharedAddress) {
       if (work.keys > 0) {
-        if constexpr (Shape::kWidensValues) widener_.widen(work);
+        if constexpr (Shape::kWidensValues) {
+          widener_.widen(work);
+        } else if (half_row() < gpu::kWarpThreads) {
+          hidden_values_.clear(work);
+        }
         finish(work);
       } else {
         for (int half = 0; half * Shape::kHalfRows < work.rows; ++half) {
@@ -66,17 +73,28 @@ class Tcgen05Finisher {
             gpu::word_as_float(odd ? pair.word[3] : pair.word[1])};
   }
 
-  /// By the whole warp, rows that do not exist included.
-  VARLEN_DEVICE void write_row(const TileWork& work, int half, const RowState& state) const {
+  /// By the whole warp, rows that do not exist included. `state` is of weights.
+  VARLEN_DEVICE void write_row(const TileWork& work, int half, RowState state) const {
     const std::int32_t row = half * Shape::kHalfRows + half_row();
     const bool exists = row < work.rows;
     const bool partial = work.partial_row >= 0;
-    const float factor = partial ? 1.0F : exists ? finish_row(work, row, state) : 0.0F;
+    const Tcgen05FlushedSums<Shape> flushed(parameters_.flushed, row);
+    float flushed_weight = 0.0F;
+    if (work.keys > kFlushKeys) {
+      const FactorsOf<Element> factors = factors_of<Element>(parameters_, work.request, work.kv_head);
+      flushed_weight = flushed.weight(state.reference, factors);
+      state.sum += flushed_weight * flushed.sum();
+    }
+    state.sum *= weight_unit<Weight>();
+    const float factor = (partial ? 1.0F : exists ? finish_row(work, row, state) : 0.0F) * weight_unit<Weight>();
     if (partial && exists) store_state(work, row, state);
     VARLEN_UNROLL
     for (int column = 0; column < Shape::kDimVo; column += kColumns) {
       float out[kColumns];
-      load_out(work, half, column, factor, out);
+      load_out(work, half, column, out);
+      if (work.keys > kFlushKeys) flushed.add_to(flushed_weight, column, out);
+      VARLEN_UNROLL
+      for (int i = 0; i < kColumns; ++i) out[i] *= factor;
       if (work.boxed_out != 0 && work.keys > 0) {
         leave_results(row, column, out);
       } else if (exists) {
@@ -100,7 +118,7 @@ class Tcgen05Finisher {
   }
 
   /// Zeros if the item has no keys: nothing was summed then.
-  VARLEN_DEVICE void load_out(const TileWork& work, int half, int column, float factor, float (&out)[kColumns]) const {
+  VARLEN_DEVICE void load_out(const TileWork& work, int half, int column, float (&out)[kColumns]) const {
     if (work.keys == 0) {
       VARLEN_UNROLL
       for (int i = 0; i < kColumns; ++i) out[i] = 0.0F;
@@ -110,7 +128,7 @@ class Tcgen05Finisher {
     gpu::load_tensor(words, tensor_ + (Shape::out(half) + static_cast<std::uint32_t>(column)));
     gpu::wait_tensor_loads(words);
     VARLEN_UNROLL
-    for (int i = 0; i < kColumns; ++i) out[i] = gpu::word_as_float(words[i]) * factor;
+    for (int i = 0; i < kColumns; ++i) out[i] = gpu::word_as_float(words[i]);
   }
 
   VARLEN_DEVICE gpu::Words4 pack_chunk(const float* out) const {
@@ -162,6 +180,7 @@ class Tcgen05Finisher {
   const ForwardParameters& parameters_;
   const gpu::TensorAddress tensor_;  // of the warp's first row
   Tcgen05Widener<Shape> widener_;
+  HiddenValues<Memory> hidden_values_;
   Ring<1> halves_[Shape::kHalves];
   Ring<Shape::kQueryStages> queries_;
 };

@@ -20,6 +20,7 @@ template <class Element_, int kDimQk_, int kDimVo_>
 struct ForwardTcgen05Shape {
   using Element = Element_;
   static constexpr bool kWidensValues = gpu::kElementBytes<Element> == 1;  // tcgen05_widener.hpp
+  static constexpr bool kClearsValues = !kWidensValues;  // hidden_values.hpp; wideners clear what they widen
   static constexpr int kDimQk = kDimQk_;
   static constexpr int kDimVo = kDimVo_;
   static constexpr int kHalves = 2;
@@ -46,6 +47,9 @@ struct ForwardTcgen05Shape {
   using Results = PanelMatrix<kRows, kDimVo>;  // in place of the queries that they answer, if those have two bytes, too
   static_assert(kDimVo <= 128 && kDimVo <= kDimQk);
 
+  static constexpr int kFlushedBytes = flushed_bytes(kRows, kDimVo / 4);  // of each row: its state, then its sums
+  static_assert(kFlushedBytes <= most_flushed_bytes(kRows, kDimVo));
+
   static constexpr int kStagesAt = kQueryStages * Queries::kBytes;
   // Any stage may have keys, unless keys and values have stages of their own.
   static constexpr int kTwoStagesBytes = Keys::kBytes + (kWidensValues ? Values::kBytes : Keys::kBytes);
@@ -54,7 +58,9 @@ struct ForwardTcgen05Shape {
   static constexpr int kWorkAt = kStatesAt + kRows * 8;
   static constexpr int kTensorAddressAt = kWorkAt + kWorkSlots * static_cast<int>(sizeof(TileWork));
   static constexpr int kBarriersAt = kTensorAddressAt + 16;
-  static constexpr int kBarriers = 3 * kQueryStages + 2 * kStages + 6 * kHalves + 2 * kWorkSlots + 1 + 2 * kWideStages;
+  static constexpr int kLandedBarriers = kClearsValues ? kStages : 0;
+  static constexpr int kBarriers =
+      3 * kQueryStages + 2 * kStages + 6 * kHalves + 2 * kWorkSlots + 1 + 2 * kWideStages + kLandedBarriers;
   static constexpr int kSharedBytes = kBarriersAt + 8 * kBarriers;
   static_assert(kSharedBytes <= 232448);
 
@@ -76,6 +82,7 @@ VARLEN_DEVICE gpu::TensorMatrix tensor_matrix(const Matrix& matrix, int row) {
 template <class Shape_>
 struct Tcgen05Memory {
   using Shape = Shape_;
+  static constexpr bool kEmptiedByCommits = true;
 
   VARLEN_DEVICE static typename Shape::Queries queries(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
   /// Where the loader puts a tile's queries.
@@ -116,6 +123,9 @@ struct Tcgen05Memory {
   VARLEN_DEVICE static gpu::SharedAddress wide_empty(int place) {
     return barrier(kWideBarriers + Shape::kWideStages + place);
   }
+  VARLEN_DEVICE static gpu::SharedAddress value_landed(int stage) {
+    return barrier(kWideBarriers + 2 * Shape::kWideStages + stage);
+  }
 
   /// By one thread.
   VARLEN_DEVICE static void init_barriers() {
@@ -129,6 +139,7 @@ struct Tcgen05Memory {
     for (int stage = 0; stage < Shape::kStages; ++stage) {
       gpu::init_barrier(stage_full(stage), 1);
       gpu::init_barrier(stage_empty(stage), 1);
+      if constexpr (Shape::kClearsValues) gpu::init_barrier(value_landed(stage), 1);
     }
     for (int half = 0; half < Shape::kHalves; ++half) {
       gpu::init_barrier(score_full(half), 1);
@@ -154,11 +165,8 @@ struct Tcgen05Memory {
   class Steps {
    public:
     VARLEN_DEVICE Stage<typename Shape::Keys> keys() const { return stage<typename Shape::Keys>(ring_); }
-    VARLEN_DEVICE Stage<typename Shape::Values> values() const {
-      Cycle<Shape::kStages> next = ring_;
-      next.advance();
-      return stage<typename Shape::Values>(next);
-    }
+    VARLEN_DEVICE Stage<typename Shape::Values> values() const { return stage<typename Shape::Values>(value_ring()); }
+    VARLEN_DEVICE int value_stage() const { return value_ring().stage(); }
     VARLEN_DEVICE void advance() {
       ring_.advance();
       ring_.advance();
@@ -173,6 +181,11 @@ struct Tcgen05Memory {
     }
 
    private:
+    VARLEN_DEVICE Cycle<Shape::kStages> value_ring() const {
+      Cycle<Shape::kStages> next = ring_;
+      next.advance();
+      return next;
+    }
     template <class Matrix>
     VARLEN_DEVICE static Stage<Matrix> stage(const Cycle<Shape::kStages>& ring) {
       const int stage = ring.stage();

@@ -8,6 +8,7 @@
 #include "kernel/operands.hpp"
 #include "kernel/score_factors.hpp"
 #include "kernel/softmax.hpp"
+#include "kernel/tcgen05_flushed_sums.hpp"
 #include "kernel/tcgen05_memory.hpp"
 
 namespace varlen::kernel {
@@ -16,6 +17,7 @@ template <class Shape>
 class Tcgen05Softmax {
   using Memory = Tcgen05Memory<Shape>;
   using Element = typename Shape::Element;
+  using Weight = typename Multiplied<Element>::Type;
   static constexpr int kKeys = Shape::kKeys;
   // Scores are in registers in two parts, keys 0 to 63 and the others: all at once, the compiler spills them. The first
   // part is loaded twice, for the largest score and for the weights. The weights of the second part are stored first:
@@ -59,7 +61,11 @@ class Tcgen05Softmax {
       }
       const float factor = raise_reference(state, max, factors.log2_per_one);
       // The scores say that the sums of the steps before are done; those of this one wait for its weights.
-      if (begin > 0 && gpu::count_votes(factor != 1.0F) > 0) rescale_out(factor);
+      if (begin > 0 && begin % kFlushKeys == 0) {
+        flush(factors, factor, begin > kFlushKeys, state);
+      } else if (begin > 0 && gpu::count_votes(factor != 1.0F) > 0) {
+        rescale_out(factor);
+      }
       store_weights(factors, 1, state, score);
       load_scores(factors, 0, begin, seen, seen_by_all, score);
       store_weights(factors, 0, state, score);
@@ -134,6 +140,28 @@ class Tcgen05Softmax {
     }
   }
 
+  /// Moves the row's sums, times `factor`, to memory, to those that are there already if there are `any`. The step's
+  /// own product does not add to what is left of them (Tcgen05Products).
+  VARLEN_DEVICE void flush(const ScoreFactors& factors, float factor, bool any, RowState& state) const {
+    constexpr int kColumns = 32;
+    const Tcgen05FlushedSums<Shape> flushed(parameters_.flushed, half() * Shape::kHalfRows + row());
+    const float weight = any ? flushed.weight(state.reference, factors) : 0.0F;
+    if (any) state.sum += weight * flushed.sum();
+    flushed.store_state(state);
+    state.sum = 0.0F;
+    VARLEN_UNROLL
+    for (int column = 0; column < Shape::kDimVo; column += kColumns) {
+      gpu::TensorWords<kColumns> words;
+      gpu::load_tensor(words, tensor_ + (Shape::out(half()) + static_cast<std::uint32_t>(column)));
+      gpu::wait_tensor_loads(words);
+      float out[kColumns];
+      VARLEN_UNROLL
+      for (int i = 0; i < kColumns; ++i) out[i] = gpu::word_as_float(words[i]) * factor;
+      if (any) flushed.add_to(weight, column, out);
+      flushed.store(column, out);
+    }
+  }
+
   /// One part's scores to weights relative to the row's reference, which are summed and stored.
   VARLEN_DEVICE void store_weights(const ScoreFactors& factors, int part, RowState& state,
                                    const float (&score)[kPart]) const {
@@ -151,7 +179,7 @@ class Tcgen05Softmax {
         const float high = weight(factors, score, key + 1, reference);
         sum[key % kChains] += low;
         sum[(key + 1) % kChains] += high;
-        words[i] = gpu::pack<typename Multiplied<Element>::Type>(low, high);
+        words[i] = gpu::pack<Weight>(low, high);
       }
       gpu::store_tensor(tensor_ + (Shape::weights(half()) + static_cast<std::uint32_t>((part * kPart + first) / 2)),
                         words);
@@ -163,7 +191,7 @@ class Tcgen05Softmax {
     // Three of sixteen go to the units that multiply and add: then a warp issues instructions for as long as the unit
     // for exponentials is busy (docs/model.md).
     const bool by_polynomial = key % 16 % 5 == 4;
-    const float exponent = (score[key] - reference) * factors.log2_per_one;
+    const float exponent = weight_exponent<Weight>(score[key], reference, factors.log2_per_one);
     return by_polynomial ? exp2_polynomial(exponent) : gpu::exp2_fast(exponent);
   }
 

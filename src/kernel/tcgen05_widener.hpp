@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "gpu/tensor_operations.hpp"
+#include "kernel/hidden_values.hpp"
 #include "kernel/tcgen05_memory.hpp"
 #include "kernel/widen_row.hpp"
 
@@ -28,6 +29,7 @@ class Tcgen05Widener {
       const Stage<Wide> wide = wide_.values();
       wait_together(narrow.full, narrow.parity);
       wait_together(wide.empty, wide.parity ^ 1U);
+      if (!shown_values<Shape>(work, begin).contain(key())) narrow.matrix.clear_row(key());
       widen_row(narrow.matrix, wide.matrix, key());  // of keys that the item does not have, too: products read them
       gpu::fence_shared_for_products();
       arrive_together(wide.full);

@@ -6,6 +6,7 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/parameters.hpp"
+#include "kernel/row_range.hpp"
 
 namespace varlen::kernel {
 
@@ -67,11 +68,11 @@ VARLEN_DEVICE gpu::Words4 load_elements(const Bits* from, int count) {
   return value;
 }
 
-/// Starts to bring rows into a matrix, by kThreads threads together. `offset_of(row)` is the element offset of a row's
-/// data, called for the first `rows` rows only; rows after them and columns from head_dim on become zeros without
-/// anything being read.
+/// Starts to bring `rows` into a matrix, by kThreads threads together. `offset_of(row)` is the element offset of a
+/// row's data, called for these rows only; other rows and columns from head_dim on become zeros without anything being
+/// read.
 template <int kThreads, class Matrix, class Offset>
-VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, int rows, int head_dim,
+VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, const RowRange& rows, int head_dim,
                              const Offset& offset_of) {
   constexpr int kAll = Matrix::kRows * Matrix::kChunks;
   using Bits = typename Matrix::Bits;
@@ -84,7 +85,7 @@ VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, i
     if (kAll % kThreads != 0 && index >= kAll) break;
     const int row = index / Matrix::kChunks;
     const int chunk = index % Matrix::kChunks;
-    const bool present = row < rows && chunk * kChunkElements < head_dim;
+    const bool present = rows.contain(row) && chunk * kChunkElements < head_dim;
     const Bits* const from = present ? data + offset_of(row) + chunk * kChunkElements : data;
     if (tensor.in_chunks) {
       gpu::copy_async_16(matrix.chunk(row, chunk), from, present);
@@ -94,11 +95,11 @@ VARLEN_DEVICE void load_rows(const Matrix& matrix, const RowAddresses& tensor, i
   }
 }
 
-/// The same for rows that lie `row_stride` elements apart from `first` on, each 16-byte aligned: the usual case,
-/// without an address to work out for each chunk.
+/// The same for rows that lie `row_stride` elements apart from row 0, `first`, on, each 16-byte aligned: the usual
+/// case, without an address to work out for each chunk.
 template <int kThreads, class Matrix>
 VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const typename Matrix::Bits* first, std::int64_t row_stride,
-                                     int rows, int head_dim) {
+                                     const RowRange& rows, int head_dim) {
   constexpr int kChunkElements = Matrix::kChunkElements;
   static_assert(kThreads % Matrix::kChunks == 0, "a thread copies the same chunk of every row that it copies of");
   constexpr int kStepRows = kThreads / Matrix::kChunks;
@@ -107,13 +108,13 @@ VARLEN_DEVICE void load_strided_rows(const Matrix& matrix, const typename Matrix
   const int chunk = thread % Matrix::kChunks;
   const int first_row = thread / Matrix::kChunks;
   const typename Matrix::Bits* from = first + first_row * row_stride + chunk * kChunkElements;
-  const int present_rows = chunk * kChunkElements < head_dim ? rows : 0;
+  const RowRange present_rows = {rows.begin, chunk * kChunkElements < head_dim ? rows.end : rows.begin};
   const std::int64_t step_elements = kStepRows * row_stride;
   const typename Matrix::Lane lane(matrix, first_row, chunk);
   VARLEN_UNROLL
   for (int step = 0; step < Matrix::kRows / kStepRows; ++step) {
     const int row = first_row + step * kStepRows;
-    const bool present = row < present_rows;
+    const bool present = present_rows.contain(row);
     const gpu::SharedAddress to = kStepRows % 8 == 0 ? lane.chunk(step * kStepRows, 0) : matrix.chunk(row, chunk);
     gpu::copy_async_16(to, present ? from : first, present);
     from += step_elements;

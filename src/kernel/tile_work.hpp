@@ -69,6 +69,9 @@ struct TileWork {
     const std::int32_t end = first_seen_end + token;
     return {begin < 0 ? 0 : begin, end < 0 ? 0 : end > keys ? keys : end};
   }
+  /// Keys before this one are hidden from every row of the tile: they come before the first row's window, and other
+  /// rows' windows begin later. They may be anything, NaN included, and their pages need not exist.
+  VARLEN_DEVICE std::int32_t hidden_keys() const { return least(keys, first_seen_begin < 0 ? 0 : first_seen_begin); }
   /// Keys that all of the rows [first, first + count) see, of those that exist: what rows see only moves on from row to
   /// row.
   VARLEN_DEVICE SeenKeys seen_by_all(std::int32_t first, std::int32_t count) const {

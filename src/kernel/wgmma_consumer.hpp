@@ -5,6 +5,7 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
+#include "kernel/flushed_sums.hpp"
 #include "kernel/pipeline.hpp"
 #include "kernel/score_factors.hpp"
 #include "kernel/wgmma_memory.hpp"
@@ -40,6 +41,12 @@ class WgmmaConsumer {
   VARLEN_DEVICE static int group_row() { return consumer() * Shape::kConsumerRows; }
   VARLEN_DEVICE static int band_row() { return group_row() + gpu::warp_index() % 4 * kBandRows; }
 
+  using Flushed = FlushedSums<Shape::kConsumerThreads, kColumnTiles>;
+  static_assert(Flushed::kBytes == Shape::kFlushedBytes);
+  VARLEN_DEVICE Flushed flushed() const {
+    return Flushed(parameters_.flushed, gpu::fresh_thread_index() - gpu::kWarpgroupThreads);
+  }
+
   /// By one lane of each warp, so that no warp runs ahead of another's products.
   VARLEN_DEVICE static void release(gpu::SharedAddress barrier) {
     if (gpu::lane_index() == 0) gpu::arrive(barrier);
@@ -61,7 +68,8 @@ class WgmmaConsumer {
     Band<kColumnTiles> band;
     clear(band);
     if (work.keys == 0) {
-      write_rows(parameters_, factors_of<Element>(parameters_, work.request, work.kv_head), work, band, band_row());
+      write_rows<Multiplied>(parameters_, factors_of<Element>(parameters_, work.request, work.kv_head), work, band,
+                             band_row());
       return;
     }
     const BandSeen seen = band_seen(work, band_row());
@@ -90,14 +98,17 @@ class WgmmaConsumer {
       finish_values(band.out);
       rescale_out<kColumnTiles>(band.out, rescale);
       pack_weights<Multiplied, kKeyTiles>(scores, weights);
+      if (begin % kFlushKeys == 0) flushed().flush(factors, begin > kFlushKeys, band);
     }
     start_values(weights, band.out);
     finish_values(band.out);
     const TileWork same = load_work(place);  // rather than in registers all the while
+    if (same.keys > kFlushKeys) flushed().add_to(factors, band);
     if (same.boxed_out != 0) {
       leave_results(same, band);
     } else {
-      write_rows(parameters_, factors_of<Element>(parameters_, same.request, same.kv_head), same, band, band_row());
+      write_rows<Multiplied>(parameters_, factors_of<Element>(parameters_, same.request, same.kv_head), same, band,
+                             band_row());
     }
     release(Memory::result_full(queries_.stage()));
     queries_.advance();
@@ -143,7 +154,7 @@ class WgmmaConsumer {
                            float (&rescale)[2]) const {
     turn<kKeyTiles>(factors, scores);
     if (begin < seen_by_all.begin || begin + kKeys > seen_by_all.end) mask<kKeyTiles>(seen, begin, scores);
-    softmax<kKeyTiles>(factors, band.row, scores, rescale);
+    softmax<Multiplied, kKeyTiles>(factors, band.row, scores, rescale);
     // Or the compiler would have all this wait until the values have been added.
     gpu::compute_first(band.row[0].sum + band.row[1].sum, parameters_.head_dim_vo);
   }
@@ -172,12 +183,13 @@ class WgmmaConsumer {
   VARLEN_DEVICE void leave_results(const TileWork& work, Band<kColumnTiles>& band) {
     VARLEN_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const RowState state = whole_row(band, half);
+      const RowState state = whole_row<Multiplied>(band, half);
       const std::int32_t row = band_row() + half * 8 + gpu::lane_index() / 4;
       const float factor = row < work.rows
                                ? finish_row(parameters_, factors_of<Element>(parameters_, work.request, work.kv_head),
                                             work, row, 0, state)
-                                     .out_factor
+                                         .out_factor *
+                                     weight_unit<Multiplied>()
                                : 0.0F;
       VARLEN_UNROLL
       for (int tile = 0; tile < kColumnTiles; ++tile) {

@@ -27,6 +27,7 @@ struct ForwardWgmmaShape {
   static constexpr int kConsumerThreads = kConsumers * gpu::kWarpgroupThreads;
   static constexpr int kConsumerWarps = kConsumerThreads / gpu::kWarpThreads;
   static constexpr int kWidenerThreads = kWidens ? gpu::kWarpgroupThreads : 0;
+  static constexpr bool kClearsValues = !kWidens;  // hidden_values.hpp; wideners clear what they widen
   static constexpr int kThreads = gpu::kWarpgroupThreads + kConsumerThreads + kWidenerThreads;
   static constexpr int kKeys = wgmma_keys(kDimVo);  // in one step
   static constexpr int kStages = kDimQk <= 64 ? 4 : 2;
@@ -45,11 +46,14 @@ struct ForwardWgmmaShape {
   using Results = PanelMatrix<kRows, kDimVo>;  // of two bytes, in place of the queries that they answer
   static_assert(kDimVo <= kDimQk);
 
+  static constexpr int kFlushedBytes = flushed_bytes(kConsumerThreads, kDimVo / 8);
+  static_assert(kFlushedBytes <= most_flushed_bytes(kRows, kDimVo));
+
   static constexpr int kKeysAt = kQueryStages * Queries::kBytes;
   static constexpr int kValuesAt = kKeysAt + kStages * Keys::kBytes;
   static constexpr int kWorkAt = kValuesAt + kStages * Values::kBytes;
   static constexpr int kBarriersAt = kWorkAt + kWorkSlots * static_cast<int>(sizeof(TileWork));
-  static constexpr int kLandedBarriers = kWidens ? kQueryStages + 2 * kStages : 0;
+  static constexpr int kLandedBarriers = kWidens ? kQueryStages + 2 * kStages : kStages;
   static constexpr int kBarriers = 3 * kQueryStages + 4 * kStages + 2 * kWorkSlots + 1 + kLandedBarriers;
   static constexpr int kSharedBytes = kBarriersAt + 8 * kBarriers;
   static_assert(kSharedBytes <= 232448);
@@ -58,6 +62,7 @@ struct ForwardWgmmaShape {
 template <class Shape_>
 struct WgmmaMemory {
   using Shape = Shape_;
+  static constexpr bool kEmptiedByCommits = false;
 
   VARLEN_DEVICE static typename Shape::Queries queries(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
   VARLEN_DEVICE static typename Shape::Results results(int stage) { return {at(stage * Shape::Queries::kBytes)}; }
@@ -84,7 +89,8 @@ struct WgmmaMemory {
     return barrier(kWorkBarriers + Shape::kWorkSlots + slot);
   }
   VARLEN_DEVICE static gpu::SharedAddress work_wanted() { return barrier(kWorkBarriers + 2 * Shape::kWorkSlots); }
-  // Copies have landed. Unless they are to be widened, that is all: they are full.
+  // Copies have landed. Unless they are to be widened, that is all: they are full. Values of hidden keys are to be
+  // cleared first (hidden_values.hpp): only then does a step use value_landed without wideners.
   VARLEN_DEVICE static gpu::SharedAddress query_landed(int stage) {
     return Shape::kWidens ? barrier(kLandedBarriers + stage) : query_full(stage);
   }
@@ -92,7 +98,7 @@ struct WgmmaMemory {
     return Shape::kWidens ? barrier(kLandedBarriers + Shape::kQueryStages + stage) : key_full(stage);
   }
   VARLEN_DEVICE static gpu::SharedAddress value_landed(int stage) {
-    return Shape::kWidens ? barrier(kLandedBarriers + Shape::kQueryStages + Shape::kStages + stage) : value_full(stage);
+    return barrier(kLandedBarriers + (Shape::kWidens ? Shape::kQueryStages + Shape::kStages : 0) + stage);
   }
 
   /// By one thread.
@@ -106,10 +112,8 @@ struct WgmmaMemory {
       gpu::init_barrier(result_full(stage), Shape::kConsumerWarps);
     }
     for (int stage = 0; stage < Shape::kStages; ++stage) {
-      if constexpr (Shape::kWidens) {
-        gpu::init_barrier(key_landed(stage), 1);
-        gpu::init_barrier(value_landed(stage), 1);
-      }
+      if constexpr (Shape::kWidens) gpu::init_barrier(key_landed(stage), 1);
+      gpu::init_barrier(value_landed(stage), 1);
       gpu::init_barrier(key_full(stage), kFillers);
       gpu::init_barrier(key_empty(stage), Shape::kConsumerWarps);
       gpu::init_barrier(value_full(stage), kFillers);
@@ -117,7 +121,8 @@ struct WgmmaMemory {
     }
     for (int slot = 0; slot < Shape::kWorkSlots; ++slot) {
       gpu::init_barrier(work_full(slot), 1);
-      gpu::init_barrier(work_empty(slot), (2 + Shape::kConsumerWarps + kWideners) * gpu::kWarpThreads);
+      constexpr int kReaders = 2 + Shape::kConsumerWarps + kWideners + (Shape::kClearsValues ? 1 : 0);
+      gpu::init_barrier(work_empty(slot), kReaders * gpu::kWarpThreads);
     }
     gpu::init_barrier(work_wanted(), 1);
     gpu::fence_barriers();
@@ -136,8 +141,10 @@ struct WgmmaMemory {
       return {{WgmmaMemory::keys(stage()).base}, key_landed(stage()), key_empty(stage()), ring_.parity()};
     }
     VARLEN_DEVICE Stage<typename Shape::LoadedValues> values() const {
-      return {{WgmmaMemory::values(stage()).base}, value_landed(stage()), value_empty(stage()), ring_.parity()};
+      const gpu::SharedAddress full = Shape::kWidens ? value_landed(stage()) : value_full(stage());
+      return {{WgmmaMemory::values(stage()).base}, full, value_empty(stage()), ring_.parity()};
     }
+    VARLEN_DEVICE int value_stage() const { return stage(); }
     VARLEN_DEVICE void advance() { ring_.advance(); }
 
    private:

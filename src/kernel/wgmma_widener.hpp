@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "gpu/operations.hpp"
+#include "kernel/hidden_values.hpp"
 #include "kernel/pipeline.hpp"
 #include "kernel/wgmma_memory.hpp"
 #include "kernel/widen_row.hpp"
@@ -29,6 +30,7 @@ class WgmmaWidener {
       for (std::int32_t begin = 0; begin < work.keys; begin += Shape::kKeys) {
         const int stage = steps_.stage();
         widen(steps_.keys(), Memory::keys(stage), Memory::key_full(stage), Shape::kKeys);
+        if (begin < work.hidden_keys()) clear_hidden_values(work, begin);
         widen(steps_.values(), Memory::values(stage), Memory::value_full(stage), Shape::kKeys);
         steps_.advance();
       }
@@ -36,14 +38,22 @@ class WgmmaWidener {
   }
 
  private:
+  VARLEN_DEVICE static int row() { return gpu::thread_index() % gpu::kWarpgroupThreads; }
+
+  /// Before they are widened. By the whole warp, each thread one row.
+  VARLEN_DEVICE void clear_hidden_values(const TileWork& work, std::int32_t begin) const {
+    const auto values = steps_.values();
+    wait_together(values.full, values.parity);
+    if (!shown_values<Shape>(work, begin).contain(row())) values.matrix.clear_row(row());
+  }
+
   /// By the whole warp, each thread one row. Rows that were not loaded are not widened: they are zeros, or what was
   /// there before.
   template <class Narrow, class Wide>
   VARLEN_DEVICE static void widen(const Stage<Narrow>& landed, const Wide& wide, gpu::SharedAddress full,
                                   std::int32_t loaded_rows) {
-    const int row = gpu::thread_index() % gpu::kWarpgroupThreads;
     wait_together(landed.full, landed.parity);
-    if (row < loaded_rows) widen_row(landed.matrix, wide, row);
+    if (row() < loaded_rows) widen_row(landed.matrix, wide, row());
     gpu::fence_shared_for_products();
     arrive_together(full);
   }

@@ -36,6 +36,13 @@ void load_row(const TensorView& view, std::int64_t offset, double scale, double*
   for (std::int64_t d = 0; d < count; ++d) row[d] = scale * load(view.dtype, view.data, offset + d);
 }
 
+double absolute_dot(const double* a, const double* b, std::int64_t count) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t d = 0; d < count; ++d) sum += std::fabs(a[d] * b[d]);
+  return sum;
+}
+
 double dot(const double* a, const double* b, std::int64_t count) {
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -81,6 +88,11 @@ class GroupAttention {
     return cap > 0 ? cap * std::tanh(product / cap) : product;
   }
 
+  double score_magnitude(std::int64_t key) const {
+    return std::fabs(static_cast<double>(batch_.scale)) *
+           absolute_dot(query_.data(), keys_.data() + key * batch_.head_dim_qk, batch_.head_dim_qk);
+  }
+
   void compute_row(std::int64_t i, std::int64_t head, std::int64_t row, Result& result) {
     const std::int64_t position = extent_.key_length - extent_.query_length + i;
     const std::int64_t first =
@@ -94,6 +106,7 @@ class GroupAttention {
 
     double max = sink;
     bool spoiled = std::isnan(sink);
+    double score_magnitude = 0;
     double max_magnitude = tensors_.sinks.present() && std::isfinite(sink) ? std::fabs(sink) : 0;
     for (std::int64_t j = first; j <= last; ++j) {
       const double s = score(j);
@@ -101,12 +114,15 @@ class GroupAttention {
       max = std::max(max, s);
       spoiled |= std::isnan(s);
       max_magnitude = std::max(max_magnitude, std::fabs(s));
+      score_magnitude = std::max(score_magnitude, this->score_magnitude(j));
     }
 
     double* const out = result.out.data() + row * batch_.head_dim_vo;
     std::fill_n(out, batch_.head_dim_vo, 0.0);
     const auto r = static_cast<std::size_t>(row);
     result.max_score[r] = max_magnitude;
+    result.score_magnitude[r] = score_magnitude;
+    result.value_magnitude[r] = 0;
     result.visible[r] = std::max<std::int64_t>(0, last - first + 1);
     result.magnitude[r] = 0;
     result.lse[r] = -kInfinity;
@@ -126,15 +142,21 @@ class GroupAttention {
     result.lse[r] = max + std::log(sum);
 
     absolute_.assign(static_cast<std::size_t>(batch_.head_dim_vo), 0.0);
+    unweighted_.assign(static_cast<std::size_t>(batch_.head_dim_vo), 0.0);
+    double largest_weight = 0;
     for (std::int64_t j = first; j <= last; ++j) {
       const double p = weights[static_cast<std::size_t>(j)] / sum;
+      largest_weight = std::max(largest_weight, p);
       const double* const value = values_.data() + j * batch_.head_dim_vo;
       for (std::int64_t d = 0; d < batch_.head_dim_vo; ++d) {
         out[d] += p * value[d];
         absolute_[static_cast<std::size_t>(d)] += p * std::fabs(value[d]);
+        unweighted_[static_cast<std::size_t>(d)] += std::fabs(value[d]);
       }
     }
     result.magnitude[r] = std::sqrt(dot(absolute_.data(), absolute_.data(), batch_.head_dim_vo));
+    result.value_magnitude[r] =
+        largest_weight * std::sqrt(dot(unweighted_.data(), unweighted_.data(), batch_.head_dim_vo));
   }
 
   const RaggedBatch& batch_;
@@ -142,11 +164,12 @@ class GroupAttention {
   const RequestExtent extent_;
   const std::int64_t kv_head_;
   double query_factor_ = 1;
-  std::vector<double> keys_;      // [key length, head_dim_qk]
-  std::vector<double> values_;    // [key length, head_dim_vo]
-  std::vector<double> scores_;    // [key length], of one row
-  std::vector<double> query_;     // [head_dim_qk], one row
-  std::vector<double> absolute_;  // [head_dim_vo], Σ p |v| of one row
+  std::vector<double> keys_;        // [key length, head_dim_qk]
+  std::vector<double> values_;      // [key length, head_dim_vo]
+  std::vector<double> scores_;      // [key length], of one row
+  std::vector<double> query_;       // [head_dim_qk], one row
+  std::vector<double> absolute_;    // [head_dim_vo], Σ p |v| of one row
+  std::vector<double> unweighted_;  // [head_dim_vo], Σ |v| of one row
 };
 
 }  // namespace
@@ -163,6 +186,8 @@ Result attention(const RaggedBatch& batch, const Tensors& tensors) {
   result.lse.resize(rows);
   result.magnitude.resize(rows);
   result.max_score.resize(rows);
+  result.score_magnitude.resize(rows);
+  result.value_magnitude.resize(rows);
   result.visible.resize(rows);
   for (std::size_t request = 0; request < batch.requests.size(); ++request) {
     if (batch.requests[request].query_length == 0) continue;

@@ -9,14 +9,16 @@
 
 namespace varlen::reference {
 
-/// What §6 of the numerics contract compares with. Rows of all requests lie end to end, without the gaps that the
-/// tensors may have: row (request r, query token i, head h) is number first_row[r] + i · query_heads + h.
+/// What the numerics contract (docs/numerics.md) compares with. Rows of all requests lie end to end, without the gaps
+/// that the tensors may have: row (request r, query token i, head h) is number first_row[r] + i · query_heads + h.
 struct Result {
   std::vector<std::int64_t> first_row;  ///< [requests]
   std::vector<double> out;              ///< [rows, head_dim_vo]
   std::vector<double> lse;              ///< [rows], natural log, sink included
   std::vector<double> magnitude;        ///< [rows]: ‖Σ pⱼ |vⱼ|‖₂, the scale of the error bound
   std::vector<double> max_score;        ///< [rows]: max |score| over visible keys and the sink; 0 if none
+  std::vector<double> score_magnitude;  ///< [rows]: max over visible keys of |scale| · Σ_d |q_d k_d|
+  std::vector<double> value_magnitude;  ///< [rows]: max pⱼ · ‖Σ |vⱼ|‖₂, both over visible keys
   std::vector<std::int64_t> visible;    ///< [rows]: keys that the row sees
 };
 

@@ -15,8 +15,6 @@ namespace {
 constexpr std::uint64_t kLayoutSeed = 0x6C61796F75740000U;  // apart from the values' random numbers
 constexpr std::uint64_t kSinksSeed = 0x73696E6B73000000U;
 
-static_assert(oracle::kFewKeys == check::kFewKeys);
-
 }  // namespace
 
 IndexView PlacedCase::Indices::view(bool is_wide) const {
@@ -43,6 +41,7 @@ PlacedCase::PlacedCase(const check::Case& test, Machine& machine, Memory& memory
   const Dtype weights = check::weights_dtype(test.input_dtype);
   problem_.out_tolerance = check::out_tolerance(test.output_dtype, weights, check::kFewKeys);
   problem_.few_keys_tolerance = check::out_tolerance(test.output_dtype, weights, 1);
+  problem_.small_weight_error = check::small_weight_error(weights);
 
   // Where rows are not aligned, neither is the first of a tensor.
   const bool aligned = test.layout.token_gap % 8 == 0 && test.layout.head_gap % 8 == 0;
@@ -225,7 +224,8 @@ void PlacedCase::place_block_table() {
     }
   }
   table_memory_ = memory_.place(static_cast<std::int64_t>(table_.size()) * 4, 4).data;
-  problem_.block_table = static_cast<const std::int32_t*>(table_memory_);
+  oracle_table_ = memory_.place(static_cast<std::int64_t>(table_.size()) * 4, 4).data;
+  problem_.block_table = static_cast<const std::int32_t*>(oracle_table_);
   tensors_.block_table =
       machine_.here(TensorView::dense(table_memory_, Dtype::kInt32, {problem_.requests, problem_.max_pages}));
 }
@@ -327,20 +327,20 @@ Tensors PlacedCase::tensors(int output) const {
 // What they hold
 
 oracle::RowSet PlacedCase::set_of(const Part& part, const oracle::Region& region) const {
-  return {problem_, part.rows, part.of_keys, region, part.seed, any_spoiled_ ? spoiled_ : nullptr};
+  return {problem_,
+          part.rows,
+          part.of_keys,
+          region,
+          part.seed,
+          any_spoiled_ ? spoiled_ : nullptr,
+          surroundings_ == oracle::Pattern::kPoison};
 }
 
 void PlacedCase::write_inputs(oracle::Pattern surroundings, const std::vector<std::uint8_t>& spoiled) {
   surroundings_ = surroundings;
   any_spoiled_ = !spoiled.empty();
   if (any_spoiled_) machine_.upload(spoiled_, spoiled.data(), problem_.requests);
-  if (!table_.empty()) {  // first: it says where rows are
-    std::vector<std::int32_t> table = table_;
-    if (surroundings == oracle::Pattern::kPoison) {
-      std::replace(table.begin(), table.end(), -1, std::numeric_limits<std::int32_t>::max());
-    }
-    machine_.upload(table_memory_, table.data(), static_cast<std::int64_t>(table.size()) * 4);
-  }
+  if (!table_.empty()) write_block_tables();  // first: they say where rows are
   for (const Input& input : inputs_) {
     machine_.fill(input.region, surroundings);
     for (const Part& part : input.parts) machine_.write_rows(set_of(part, input.region));
@@ -350,6 +350,23 @@ void PlacedCase::write_inputs(oracle::Pattern surroundings, const std::vector<st
     machine_.fill(sinks_region_, surroundings);
     machine_.upload(tensors_.sinks.data, sinks_.data(), static_cast<std::int64_t>(sinks_.size()) * 4);
   }
+}
+
+/// The oracle's, which has all pages, and the one that is computed with. Where surroundings are poison, this one lacks
+/// pages that no query of their request sees.
+void PlacedCase::write_block_tables() {
+  const auto bytes = static_cast<std::int64_t>(table_.size()) * 4;
+  machine_.upload(oracle_table_, table_.data(), bytes);
+  std::vector<std::int32_t> table = table_;
+  if (surroundings_ == oracle::Pattern::kPoison) {
+    std::replace(table.begin(), table.end(), -1, std::numeric_limits<std::int32_t>::max());
+    const auto shown = check::shown_keys(test_);
+    for (std::int64_t r = 0; r < problem_.requests; ++r) {
+      const std::int64_t hidden_pages = shown[static_cast<std::size_t>(r)].begin / test_.page_size;
+      std::fill_n(table.begin() + r * problem_.max_pages, hidden_pages, -1);
+    }
+  }
+  machine_.upload(table_memory_, table.data(), bytes);
 }
 
 void PlacedCase::clear_output(int output) {
@@ -376,7 +393,8 @@ std::string PlacedCase::changed_inputs() {
 oracle::RowSet PlacedCase::output_rows(int output, bool lse) const {
   return {problem_, lse ? problem_.lse[output] : problem_.out[output],
           false,    output_region(output, lse),
-          0,        any_spoiled_ ? spoiled_ : nullptr};
+          0,        any_spoiled_ ? spoiled_ : nullptr,
+          false};
 }
 
 const oracle::Region& PlacedCase::output_region(int output, bool lse) const {

@@ -63,6 +63,7 @@ class PlacedCase {
   void place_packed();
   void place_keys();
   void place_block_table();
+  void write_block_tables();
   void place_scales();
   void write_scales(oracle::Pattern surroundings, const std::vector<std::uint8_t>& spoiled);
   void place_sinks();
@@ -108,6 +109,7 @@ class PlacedCase {
   std::int64_t pool_pages_ = 0;
   std::vector<std::int32_t> table_;  // the block table; −1: names no page
   void* table_memory_ = nullptr;
+  void* oracle_table_ = nullptr;
   /// Scales of fp8 inputs: rows with gaps.
   struct Spaced {
     oracle::Region region;

@@ -241,9 +241,7 @@ void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int6
 
 std::int32_t device_of(const Plan& plan) { return plan.data().on_device->device; }
 
-std::int64_t workspace_bytes(const Plan& plan) {
-  return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
-}
+std::int64_t workspace_bytes(const Plan& plan) { return kernel::workspace_layout(plan.data()).bytes(); }
 
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
              void* stream) {
@@ -251,18 +249,20 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
   if (cuda::workspace_bytes(plan) == 0) workspace = {};
   check_device_memory(tensors, workspace, resident.device);
   if (item_count(resident.view) == 0) return;
-  run_kernels(resident, plan.data().batch, plan.data().target, tensors, workspace, architecture, stream);
+  run_kernels(resident, plan.data().batch, plan.data().target, tensors, kernel::workspace_layout(plan.data()),
+              workspace, architecture, stream);
 }
 
 void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
-                 Workspace workspace, GpuArchitecture architecture, void* stream) {
+                 const kernel::WorkspaceLayout& layout, Workspace workspace, GpuArchitecture architecture,
+                 void* stream) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
   parameters.plan = plan.view;
   parameters.requests = plan.view.requests;
   parameters.merges = plan.merges;
   parameters.merge_count = plan.merge_count;
   parameters.counts = plan.counts;
-  kernel::place_workspace(workspace, parameters);
+  layout.place(workspace, parameters);
   const CurrentDevice current(plan.device);
   auto* const on_stream = static_cast<cudaStream_t>(stream);
   std::optional<kernel::Boxes> boxes;
@@ -272,12 +272,13 @@ void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanT
   }
   if (boxes) parameters.boxes = *boxes;
   const ResidentPlan::Forward& forward = boxes ? plan.boxed : plan.mma;
-  if (plan.counts != nullptr || forward.blocks < item_count(plan.view)) {
+  const auto blocks = static_cast<int>(layout.blocks_with_room(forward.blocks, forward.kernel.flushed_bytes));
+  if (plan.counts != nullptr || blocks < item_count(plan.view)) {
     check(cudaMemsetAsync(parameters.counter, 0, sizeof(*parameters.counter), on_stream), "clearing the workspace");
   } else {
     parameters.counter = nullptr;
   }
-  check(forward.kernel.launch(parameters, forward.blocks, on_stream), "launching attention");
+  check(forward.kernel.launch(parameters, blocks, on_stream), "launching attention");
   if (plan.merge_blocks > 0) {
     check(launch_merge_partials(parameters, plan.merge_blocks, on_stream), "launching merge_partials");
   }

@@ -44,7 +44,7 @@ Kernel launcher() {
         kKernel<<<blocks, Shape::kThreads, Shape::kSharedBytes, stream>>>(parameters);
         return cudaGetLastError();
       },
-      Shape::kSharedBytes,
+      Shape::kSharedBytes, Shape::kFlushedBytes,
       [](int* blocks) {
         return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, kKernel, Shape::kThreads, Shape::kSharedBytes);
       }};

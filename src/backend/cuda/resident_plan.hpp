@@ -6,6 +6,7 @@
 #include "backend/cuda/cuda_backend.hpp"
 #include "backend/cuda/launch.hpp"
 #include "kernel/boxes.hpp"
+#include "kernel/launch_parameters.hpp"
 #include "plan/cursor.hpp"
 #include "varlen/attention.hpp"
 
@@ -43,7 +44,8 @@ void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int6
 
 /// Launches them.
 void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
-                 Workspace workspace, GpuArchitecture architecture, void* stream);
+                 const kernel::WorkspaceLayout& layout, Workspace workspace, GpuArchitecture architecture,
+                 void* stream);
 
 }  // namespace cuda
 }  // namespace varlen

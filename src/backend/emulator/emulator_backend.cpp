@@ -13,9 +13,7 @@
 
 namespace varlen::emulator {
 
-std::int64_t workspace_bytes(const Plan& plan) {
-  return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
-}
+std::int64_t workspace_bytes(const Plan& plan) { return kernel::workspace_layout(plan.data()).bytes(); }
 
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
              const EmulatorOptions& options) {
@@ -30,7 +28,8 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
   const std::int64_t workers = data.target.workers;
   const PlacedPlan placed{data.view(), data.merges.data(), nullptr, std::min(plan.item_count(), workers),
                           std::min(std::ssize(data.merges), workers)};
-  run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, workspace, architecture, options);
+  run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, kernel::workspace_layout(data),
+              workspace, architecture, options);
 }
 
 }  // namespace varlen::emulator

@@ -20,17 +20,17 @@ Kernel forward_kernel_for(kernel::Forward forward) {
   if constexpr (is_compiled<Element>(kernel::Forward::kWgmma, kDimQk)) {
     if (forward == kernel::Forward::kWgmma) {
       using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
-      return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes};
+      return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes, Shape::kFlushedBytes};
     }
   }
   if constexpr (is_compiled<Element>(kernel::Forward::kTcgen05, kDimQk)) {
     if (forward == kernel::Forward::kTcgen05) {
       using Shape = kernel::ForwardTcgen05Shape<Element, kDimQk, kDimVo>;
-      return {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes};
+      return {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes, Shape::kFlushedBytes};
     }
   }
   using Shape = kernel::ForwardMmaShape<Element, kDimQk, kDimVo>;
-  return {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes};
+  return {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes, Shape::kFlushedBytes};
 }
 
 template <int kDimQk, int kDimVo>

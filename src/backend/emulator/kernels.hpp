@@ -14,6 +14,7 @@ struct Kernel {
   void (*run)(const kernel::ForwardParameters&);
   int threads;
   std::int64_t shared_bytes;
+  std::int64_t flushed_bytes;  // of a block (kernel::kFlushKeys)
 };
 
 template <int kDimQk, int kDimVo>

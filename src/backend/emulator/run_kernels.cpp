@@ -78,8 +78,8 @@ void expect_written(const GlobalMemory& memory, Role role) {
 }  // namespace
 
 void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
-                 const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
-                 GpuArchitecture architecture, const EmulatorOptions& options) {
+                 const kernel::LongestRequest& longest, const Tensors& tensors, const kernel::WorkspaceLayout& layout,
+                 Workspace workspace, GpuArchitecture architecture, const EmulatorOptions& options) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
   kernel::Forward forward = kernel::forward_of(architecture);
   const auto boxes = kernel::make_boxes(forward, batch, data.target, tensors, parameters, longest, encode_tensor_map);
@@ -93,15 +93,16 @@ void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch
   parameters.merges = plan.merges;
   parameters.merge_count = std::ssize(data.merges);
   parameters.counts = plan.counts;
-  kernel::place_workspace(workspace, parameters);
+  layout.place(workspace, parameters);
 
   WrittenTrace written(options, forward);
-  GlobalMemory memory = describe_memory(data, tensors, parameters);
+  const Kernel forward_kernel = select_forward_kernel(batch, forward);
+  GlobalMemory memory = describe_memory(data, tensors, parameters, plan.blocks * forward_kernel.flushed_bytes);
   Machine machine(memory);
   const std::int64_t items = item_count(data.view());
   *parameters.counter = 0;
-  launch(machine, select_forward_kernel(batch, forward), plan.blocks, std::max<std::int64_t>(0, items - plan.blocks),
-         parameters, options.schedule, written.trace());
+  launch(machine, forward_kernel, plan.blocks, std::max<std::int64_t>(0, items - plan.blocks), parameters,
+         options.schedule, written.trace());
   if (plan.merge_blocks > 0) {
     expect_written(memory, Role::kPartials);
     launch(machine, merge_kernel(), plan.merge_blocks, 0, parameters, options.schedule, written.trace());

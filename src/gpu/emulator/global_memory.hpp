@@ -27,6 +27,7 @@ enum class Role : std::uint8_t {
   kBlockTable,
   kPartials,
   kCounter,
+  kFlushed,
   kLengths,
   kPlan
 };

@@ -39,12 +39,14 @@ struct RowSet {
   Region region;               // that the tensor lies in
   std::uint64_t seed;          // of the values of its rows
   const std::uint8_t* chosen;  // [requests]; null: all false. What it means, each function tells
+  bool hides_keys;             // keys that no query of their request sees hold poison
 };
 
 struct Element {
   std::int64_t request;
   std::int64_t number;  // among all requests' elements, wherever they lie
   std::int64_t index;   // from the region's first element
+  bool hidden;          // of a key that no query of its request sees
 };
 
 ORACLE_HOST_DEVICE inline std::int64_t elements_of(const RowSet& set) {
@@ -60,16 +62,19 @@ ORACLE_HOST_DEVICE inline Element element_of(const RowSet& set, std::int64_t num
   const std::int64_t first = set.of_keys ? key_row(set.problem, set.rows, request, token - extent.first_key, head)
                                          : query_row(set.problem, set.rows, request, token - extent.first_token, head);
   const std::int64_t before = static_cast<const char*>(set.rows.data) - static_cast<const char*>(set.region.data);
-  return {request, number, before / size_of(set.rows.dtype) + first + (number - row * set.rows.width)};
+  const bool hidden = set.of_keys && (extent.query_length == 0 ||
+                                      token - extent.first_key < visible_keys(set.problem, extent, 0).first);
+  return {request, number, before / size_of(set.rows.dtype) + first + (number - row * set.rows.width), hidden};
 }
 
 ORACLE_HOST_DEVICE inline bool is_chosen(const RowSet& set, std::int64_t request) {
   return set.chosen != nullptr && set.chosen[request] != 0;
 }
 
-/// What a row's element holds: a normal number, or, in a chosen request, poison.
+/// What a row's element holds: a normal number, or, in a chosen request or where keys are hidden, poison.
 ORACLE_HOST_DEVICE inline std::uint32_t value_bits(const RowSet& set, const Element& element) {
-  if (is_chosen(set, element.request)) return pattern_bits(set.rows.dtype, Pattern::kPoison, element.number);
+  if (is_chosen(set, element.request) || (set.hides_keys && element.hidden))
+    return pattern_bits(set.rows.dtype, Pattern::kPoison, element.number);
   return encode(set.rows.dtype, normal_number(set.seed, static_cast<std::uint64_t>(element.number)));
 }
 

@@ -61,12 +61,11 @@ struct Problem {
   double soft_cap;  // 0: none
   std::int64_t left;
   std::int64_t right;
-  // Times ‖Σ pⱼ |vⱼ|‖, the second for rows that see fewer keys than kFewKeys. They follow src/check/tolerance.hpp.
+  // Of src/check/tolerance.hpp; the second is for rows that see fewer keys than kFewKeys.
   double out_tolerance;
   double few_keys_tolerance;
+  double small_weight_error;
 };
-
-constexpr std::int64_t kFewKeys = 8;
 
 /// One (query token, head) of the batch.
 struct Position {

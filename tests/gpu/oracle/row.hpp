@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "check/tolerance.hpp"
 #include "oracle/problem.hpp"
 
 namespace varlen::oracle {
@@ -14,7 +15,8 @@ inline constexpr int kKeysAtATime = 128;  // whose weights are kept
 struct Scratch {
   double query[kLongestRow];
   double out[kLongestRow];
-  double absolute[kLongestRow];  // Σ pⱼ |vⱼ|
+  double absolute[kLongestRow];    // Σ pⱼ |vⱼ|
+  double unweighted[kLongestRow];  // Σ |vⱼ|
   double weights[kKeysAtATime];
 };
 
@@ -66,7 +68,7 @@ class RowJudge {
 
   ORACLE_HOST_DEVICE Verdict judge() {
     compute();
-    Verdict worst{0, 0, spoiled_ || !is_finite(magnitude_), 0};
+    Verdict worst{0, 0, spoiled_ || !is_finite(magnitudes_.out), 0};
     if (worst.spoiled) return worst;
     for (std::int32_t result = 0; result < problem_.outputs; ++result) {
       const double out = compare_out(problem_.out[result]);
@@ -79,15 +81,24 @@ class RowJudge {
   }
 
  private:
+  /// A score and its magnitude, |scale| · Σ_d |q_d k_d|.
+  struct Score {
+    double value;
+    double magnitude;
+  };
   /// The same for all lanes of a warp, which must all call it.
-  ORACLE_HOST_DEVICE double score(std::int64_t key) const {
+  ORACLE_HOST_DEVICE Score score(std::int64_t key) const {
     const std::int64_t first = key_row(problem_, problem_.key, position_.request, key, kv_head_);
     double sum = 0;
+    double magnitude = 0;
     for (std::int32_t d = team_.lane(); d < problem_.key.width; d += team_.lanes()) {
-      sum += scratch_.query[d] * load(problem_.key.dtype, problem_.key.data, first + d);
+      const double product = scratch_.query[d] * load(problem_.key.dtype, problem_.key.data, first + d);
+      sum += product;
+      magnitude += fabs(product);
     }
     const double product = scale_ * team_.warp_sum(sum);
-    return problem_.soft_cap > 0 ? problem_.soft_cap * tanh(product / problem_.soft_cap) : product;
+    return {problem_.soft_cap > 0 ? problem_.soft_cap * tanh(product / problem_.soft_cap) : product,
+            fabs(scale_) * team_.warp_sum(magnitude)};
   }
 
   ORACLE_HOST_DEVICE void compute() {
@@ -98,6 +109,7 @@ class RowJudge {
     for (std::int32_t d = team_.thread(); d < problem_.value.width; d += team_.threads()) {
       scratch_.out[d] = 0;
       scratch_.absolute[d] = 0;
+      scratch_.unweighted[d] = 0;
     }
     team_.wait();
 
@@ -106,16 +118,24 @@ class RowJudge {
     double max = sink;
     double largest_score = has_sink && is_finite(sink) ? fabs(sink) : 0;
     double nans = sink != sink ? 1 : 0;
+    double score_magnitude = 0;
+    double max_of_keys = -infinity();
     for (std::int64_t key = range_.first + team_.warp(); key <= range_.last; key += team_.warps()) {
-      const double s = score(key);
+      const Score found = score(key);
+      const double s = found.value;
+      score_magnitude = larger(score_magnitude, found.magnitude);
       max = larger(max, s);
+      max_of_keys = larger(max_of_keys, s);
       largest_score = larger(largest_score, fabs(s));
       if (s != s) nans = 1;
     }
     max = team_.max(max);
     largest_score_ = team_.max(largest_score);
+    max_of_keys = team_.max(max_of_keys);
+    magnitudes_.score = team_.max(score_magnitude);
     spoiled_ = team_.max(nans) > 0;
-    magnitude_ = 0;
+    magnitudes_.out = 0;
+    magnitudes_.value = 0;
     lse_ = -infinity();
     if (spoiled_ || max == -infinity()) return;  // NaN, or an empty sum: zeros, and its logarithm
 
@@ -124,7 +144,7 @@ class RowJudge {
       const std::int64_t left = range_.last - begin + 1;
       const int keys = left < kKeysAtATime ? static_cast<int>(left) : kKeysAtATime;
       for (int j = team_.warp(); j < keys; j += team_.warps()) {
-        const double s = score(begin + j);
+        const double s = score(begin + j).value;
         if (team_.lane() == 0) scratch_.weights[j] = exp(s - max);
       }
       team_.wait();
@@ -134,12 +154,15 @@ class RowJudge {
     }
     lse_ = max + log(sum);
     double squares = 0;
+    double unweighted_squares = 0;
     for (std::int32_t d = team_.thread(); d < problem_.value.width; d += team_.threads()) {
       scratch_.out[d] /= sum;
       scratch_.absolute[d] /= sum;
       squares += scratch_.absolute[d] * scratch_.absolute[d];
+      unweighted_squares += scratch_.unweighted[d] * scratch_.unweighted[d];
     }
-    magnitude_ = sqrt(team_.sum(squares));
+    magnitudes_.out = sqrt(team_.sum(squares));
+    magnitudes_.value = exp(max_of_keys - max) / sum * sqrt(team_.sum(unweighted_squares));
   }
 
   /// Each thread adds to elements of its own.
@@ -150,6 +173,7 @@ class RowJudge {
         const double value = value_scale_ * load(problem_.value.dtype, problem_.value.data, first + d);
         scratch_.out[d] += scratch_.weights[j] * value;
         scratch_.absolute[d] += scratch_.weights[j] * fabs(value);
+        scratch_.unweighted[d] += fabs(value);
       }
     }
   }
@@ -157,9 +181,12 @@ class RowJudge {
   ORACLE_HOST_DEVICE double compare_out(const Rows& rows) const {
     // Below its smallest normal number a format is as coarse as it is there: half a unit an element.
     const double subnormal = 0.5 * unit_in_last_place(rows.dtype, 0) * sqrt(static_cast<double>(problem_.value.width));
-    const bool few_keys = range_.last - range_.first + 1 < kFewKeys;
-    const double tolerance = few_keys ? problem_.few_keys_tolerance : problem_.out_tolerance;
-    const double allowed = magnitude_ == 0 ? 0 : tolerance * magnitude_ + subnormal;
+    const std::int64_t visible = range_.last - range_.first + 1;
+    const double tolerance = visible < check::kFewKeys ? problem_.few_keys_tolerance : problem_.out_tolerance;
+    const double allowed =
+        magnitudes_.out == 0
+            ? 0
+            : check::allowed_error(magnitudes_, tolerance, true, problem_.small_weight_error, visible) + subnormal;
     // With one visible key and no sink the output is that key's value, to one unit in the last place.
     const bool one_key = range_.first == range_.last && problem_.sinks == nullptr;
     const std::int64_t first = query_row(problem_, rows, position_.request, position_.token, position_.head);
@@ -182,7 +209,7 @@ class RowJudge {
     const std::int64_t first = query_row(problem_, rows, position_.request, position_.token, 0);
     const double computed = load(rows.dtype, rows.data, first + position_.head);
     if (computed == lse_) return 0;  // infinities as well
-    return fraction(fabs(computed - lse_), 1e-5 * larger(1, largest_score_));
+    return fraction(fabs(computed - lse_), check::lse_tolerance(largest_score_, magnitudes_.score));
   }
 
   const Problem& problem_;
@@ -196,7 +223,7 @@ class RowJudge {
   const double value_scale_;  // of values
   double largest_score_ = 0;
   bool spoiled_ = false;
-  double magnitude_ = 0;  // ‖Σ pⱼ |vⱼ|‖
+  check::RowMagnitudes magnitudes_{0, 0, 0};
   double lse_ = 0;
 };
 
