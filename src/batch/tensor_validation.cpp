@@ -198,19 +198,24 @@ void check_apart(const Checked& output, const Checked& other, const char* rule) 
          output.memory.bytes, other.name, other.memory.bytes, rule);
 }
 
-/// Page numbers of every request, and that its keys fit its pages. Reads the entries of seen_pages() and no others.
+/// That the keys of every request with queries fit its pages.
+void check_table_width(const RaggedBatch& batch, const TensorView& table) {
+  const std::int64_t max_pages = table.present() ? table.shape[1] : 0;
+  for (const RequestExtent& request : batch.requests) {
+    if (seen_pages(batch, request).end <= max_pages) continue;
+    refuse("key_lengths", &request - batch.requests.data(), request.key_length,
+           "exceeds the request's {} pages of {} keys", max_pages, batch.page_size);
+  }
+}
+
+/// Page numbers of every request. Reads the entries of seen_pages() and no others.
 void check_pages(const RaggedBatch& batch, const Tensors& tensors) {
   const TensorView& table = tensors.block_table;
   const std::int64_t max_pages = table.present() ? table.shape[1] : 0;
   const std::int64_t pool_pages = tensors.key.present() ? tensors.key.shape[0] : 0;
   const auto requests = static_cast<std::int64_t>(batch.requests.size());
   for (std::int64_t r = 0; r < requests; ++r) {
-    const RequestExtent& request = batch.requests[static_cast<std::size_t>(r)];
-    const SeenPages seen = seen_pages(batch, request);
-    if (seen.end > max_pages) {
-      refuse("key_lengths", r, request.key_length, "exceeds the request's {} pages of {} keys", max_pages,
-             batch.page_size);
-    }
+    const SeenPages seen = seen_pages(batch, batch.requests[static_cast<std::size_t>(r)]);
     for (std::int64_t p = seen.begin; p < seen.end; ++p) {
       const std::int64_t page = page_number(table, r, p);
       if (page < 0 || page >= pool_pages) {
@@ -278,6 +283,7 @@ void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
     inputs[2] =
         check_view("value", tensors.value, batch.input_dtype, input, keys, {pages, page_size, kv_heads, dim_vo});
     inputs[3] = check_block_table(batch, tensors.block_table, requests);
+    check_table_width(batch, tensors.block_table);
     if (tensors.block_table.device == DeviceKind::kCpu) check_pages(batch, tensors);
   } else {
     const Dimension key_tokens{batch.key_tokens, "the last key offset", true};
