@@ -28,6 +28,7 @@ Format format_of(Dtype dtype) {
     case Dtype::kFloat8E5M2:
       return {5, 2};
     case Dtype::kInt32:
+    case Dtype::kInt64:
       break;
   }
   fail("{} is not a floating-point type", dtype_name(dtype));

@@ -83,6 +83,9 @@ void print_table(const Plan& plan, const Workload& workload, const PlanReport& r
                    (real > 0 ? fmt::format("; padding would cost {:.2f} x", padded_flop(workload) / real) : ""));
   line("makespan / mean",
        fmt::format("{:.4f} ({:.1f} / {:.1f} key blocks)", report.makespan_over_mean, report.makespan, report.mean));
+  if (report.simulated_items < report.items) {
+    line("", fmt::format("the last {} items simulated, those before them spread evenly", report.simulated_items));
+  }
   line("L2 in flight", fmt::format("{} on average, {} at most", show_scaled(report.l2_footprint_mean, "B"),
                                    show_scaled(static_cast<double>(report.l2_footprint_max), "B")));
   line("planned in", show_seconds(report.plan_us * 1e-6));

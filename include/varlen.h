@@ -41,7 +41,8 @@ enum {
   VARLEN_BFLOAT16 = 2,
   VARLEN_FLOAT8_E4M3 = 3,
   VARLEN_FLOAT8_E5M2 = 4,
-  VARLEN_INT32 = 5
+  VARLEN_INT32 = 5,
+  VARLEN_INT64 = 6
 };
 
 /* Devices. */
@@ -112,9 +113,9 @@ typedef struct varlen_tensors {
   const varlen_tensor* value; /* as key, with head_dim_vo */
   const varlen_tensor* out;   /* [query tokens, query_heads, head_dim_vo], output_dtype; written */
   const varlen_tensor* lse;   /* optional: [query tokens, query_heads], fp32; written */
-  const varlen_tensor* block_table; /* paged keys: [requests, max_pages], int32 */
+  const varlen_tensor* block_table; /* paged keys: [requests, max_pages], int32 or int64 */
   const varlen_tensor* sinks;       /* optional: [query_heads], fp32 */
-  const varlen_tensor* query_scale; /* optional, fp8 inputs: [requests, kv_heads], fp32 */
+  const varlen_tensor* query_scale; /* optional, fp8 inputs: [requests, kv_heads] or [1], fp32 */
   const varlen_tensor* key_scale;
   const varlen_tensor* value_scale;
 } varlen_tensors;
@@ -182,6 +183,7 @@ typedef struct varlen_report {
   int64_t l2_footprint_max;
   int64_t plan_bytes;
   double plan_us;
+  int64_t simulated_items; /* the last ones; fewer than `items` if these are more than 2^20 */
 } varlen_report;
 
 /* Who computes what. Immutable: any number of threads may use one at once. */
@@ -214,8 +216,8 @@ VARLEN_API int varlen_plan_report(const varlen_plan* plan, varlen_report* report
 
 /* Bytes of scratch memory that one running call needs; exact. */
 VARLEN_API int varlen_workspace_bytes(const varlen_plan* plan, int64_t* bytes);
-/* Computes the plan's batch on the CPU. `workspace` is 64-byte aligned and holds `workspace_bytes` bytes; two calls at
- * once need two. May be null if none are needed. */
+/* Computes the plan's batch on the CPU. `workspace` is 64-byte aligned, holds `workspace_bytes` bytes and shares none
+ * with a tensor; two calls at once need two. May be null if none are needed. */
 VARLEN_API int varlen_run(const varlen_plan* plan, const varlen_tensors* tensors, void* workspace,
                           int64_t workspace_bytes);
 
@@ -250,7 +252,8 @@ static inline varlen_indices varlen_indices_64(const int64_t* values, int64_t si
   return view;
 }
 
-/* A dense row-major view; `shape` has `rank` entries, at most VARLEN_MAX_RANK. */
+/* A dense row-major view; `shape` has `rank` entries, at most VARLEN_MAX_RANK. Strides that would exceed INT64_MAX are
+ * INT64_MAX: every call refuses such a tensor, unless it has no elements. */
 static inline varlen_tensor varlen_tensor_dense(void* data, int32_t dtype, int32_t rank, const int64_t* shape) {
   varlen_tensor tensor;
   int64_t stride = 1;
@@ -261,9 +264,10 @@ static inline varlen_tensor varlen_tensor_dense(void* data, int32_t dtype, int32
   tensor.dtype = dtype;
   tensor.rank = rank;
   for (dimension = (rank < VARLEN_MAX_RANK ? rank : VARLEN_MAX_RANK) - 1; dimension >= 0; --dimension) {
-    tensor.shape[dimension] = shape[dimension];
+    const int64_t size = shape[dimension];
+    tensor.shape[dimension] = size;
     tensor.strides[dimension] = stride;
-    stride *= shape[dimension];
+    if (size > 1) stride = stride <= INT64_MAX / size ? stride * size : INT64_MAX;
   }
   return tensor;
 }

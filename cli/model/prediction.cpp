@@ -1,5 +1,7 @@
 #include "cli/model/prediction.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <unordered_map>
@@ -15,6 +17,7 @@ namespace {
 
 constexpr double kElementBytes = 2;
 constexpr double kLseBytes = 4;
+constexpr std::int64_t kMostItems = std::int64_t{1} << 22;
 
 /// An item, whatever the rates.
 struct Item {
@@ -40,6 +43,10 @@ Asked ask(const Workload& workload, const Plan& plan, const GpuRates& rates) {
   asked.dims = KernelDims::of(workload, rates.order);
   asked.workers = plan.target().workers;
   const std::int64_t count = plan.item_count();
+  if (count > kMostItems) {
+    throw Error(ErrorCode::kUnsupported, "items", Error::kNoIndex, fmt::to_string(count),
+                fmt::format("items = {} are more than the {} that the model looks at", count, kMostItems));
+  }
   asked.items.reserve(static_cast<std::size_t>(count));
   std::unordered_map<std::int64_t, KeyCoverage> read;
   const double key_bytes = (workload.head_dim_qk + workload.head_dim_vo) * kElementBytes;

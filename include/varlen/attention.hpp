@@ -13,7 +13,7 @@
 
 namespace varlen {
 
-/// Scratch memory of one running call; two calls at once need two. 64-byte aligned.
+/// Scratch memory of one running call; two calls at once need two. 64-byte aligned, apart from all tensors.
 struct Workspace {
   void* data = nullptr;
   std::int64_t bytes = 0;

@@ -82,8 +82,12 @@ struct Batch {
 
 inline constexpr std::int32_t kMaxHeadDim = 576;
 
-/// Where the data of one call lies. Strides are arbitrary except that the innermost is 1, so slices of a packed QKV
-/// work. Tensors may be longer than the last offset: rows past it are neither read nor written.
+/// Where the data of one call lies. Strides are not negative and, of query, key, value and out, 1 in the innermost
+/// dimension, so slices of a packed QKV work; all others are free. What is only read may share elements, within a
+/// tensor (heads expanded with a stride of 0) and between tensors. No two elements of out or lse share memory, and
+/// neither shares memory with another tensor; tensors that interleave are told apart unless their strides are so
+/// irregular that it would take long. A tensor without elements may have any strides. Tensors may be longer than the
+/// last offset: rows past it are neither read nor written.
 struct Tensors {
   TensorView query;  ///< [query tokens, query_heads, head_dim_qk], input_dtype
   TensorView key;    ///< ragged: [key tokens, kv_heads, head_dim_qk]; paged: [pages, page_size, kv_heads, head_dim_qk]
@@ -91,10 +95,14 @@ struct Tensors {
   TensorView out;    ///< [query tokens, query_heads, head_dim_vo], output_dtype
   TensorView lse;    ///< optional: [query tokens, query_heads], fp32; natural log of the row's sum of exponentials
 
-  TensorView block_table;  ///< paged only: [requests, max_pages], int32: page numbers of each request, in order
+  /// Paged only: [requests, max_pages], int32 or int64: page numbers of each request, in order. Only pages with a key
+  /// that some query of the request sees are read: from the first key that its first query sees to its last key. All
+  /// other entries may hold anything: those before a window, those past the last key, and all of a request without
+  /// queries. GPUs read page numbers below 2^31 and of a wider entry its low 32 bits.
+  TensorView block_table;
   TensorView sinks;        ///< optional: [query_heads], fp32: one logit per head that joins the softmax's denominator
-  TensorView query_scale;  ///< optional, fp8 inputs only: [requests, kv_heads], fp32: true query = stored · scale. Any
-                           ///< finite number, 0 and negative ones too
+  TensorView query_scale;  ///< optional, fp8 inputs only, fp32: true query = stored · scale. [requests, kv_heads] with
+                           ///< 1 for either, or [1]: one scale for all. Any finite number, 0 and negative ones too
   TensorView key_scale;    ///< likewise
   TensorView value_scale;  ///< likewise
 };
@@ -105,7 +113,8 @@ VARLEN_API std::int64_t request_count(const Batch& batch) noexcept;
 /// Throws Error(kInvalidArgument or kUnsupported) naming field, index and value of the first rule the batch breaks.
 /// O(requests).
 VARLEN_API void validate(const Batch& batch);
-/// The same for the tensors of a valid batch: shapes, strides, dtypes, alignment, aliasing, pages. O(requests + pages).
+/// The same for the tensors of a valid batch: shapes, strides, dtypes, alignment, aliasing, and of a block table in
+/// host memory the entries that are read. O(requests + pages).
 VARLEN_API void validate(const Batch& batch, const Tensors& tensors);
 
 }  // namespace varlen

@@ -85,6 +85,11 @@ struct Merge {
 };
 
 /// What walking the emitted items and simulating the workers shows. Nothing here is taken from the planner's own sums.
+///
+/// Of a plan of more than 2^20 items only the last 2^20 are simulated, drawn by workers that begin together; the cost
+/// of all before them counts as spread evenly. `simulated_items` tells. Then `makespan` and what follows from it are
+/// within the longest item's cost of the whole simulation, the L2 footprints are those of the simulated items, and all
+/// counts and `mean` are exact, but computed by closed forms for each request instead of item by item.
 struct PlanReport {
   std::int64_t requests = 0;
   std::int64_t tiles = 0;
@@ -106,7 +111,8 @@ struct PlanReport {
   double l2_footprint_mean = 0;  ///< bytes of distinct (request, KV head) keys and values in flight, time average
   std::int64_t l2_footprint_max = 0;
   std::int64_t plan_bytes = 0;
-  double plan_us = 0;  ///< host time that making the plan took
+  double plan_us = 0;                ///< host time that making the plan took
+  std::int64_t simulated_items = 0;  ///< the last ones; items, unless there are more than 2^20
 };
 
 /// One item on one worker of the simulation that report() runs, in cost units.
@@ -133,8 +139,9 @@ class VARLEN_API Plan {
   std::int64_t partial_rows() const noexcept;
 
   const PlanTarget& target() const noexcept;
+  /// O(requests + workers) memory, and time for 2^20 items at most.
   PlanReport report() const;
-  /// Which worker draws which item when, in the simulation: ordered by item.
+  /// Which worker draws which item when, in the simulation of all items: ordered by item. O(items) memory.
   std::vector<ScheduledItem> simulate() const;
 
   const PlanData& data() const noexcept { return *data_; }
@@ -163,7 +170,7 @@ struct TimelineOptions {
   };
   std::vector<MeasuredItem> measured;
 };
-/// Workers × time, coloured by request; self-contained.
+/// Workers × time, coloured by request; self-contained. Throws Error(kUnsupported) for plans of more than 2^22 items.
 VARLEN_API std::string timeline_svg(const Plan& plan, const TimelineOptions& options);
 VARLEN_API std::string timeline_html(const Plan& plan, const TimelineOptions& options);
 

@@ -17,11 +17,12 @@ enum class Dtype : std::int32_t {
   kFloat8E4M3 = 3,  ///< OCP E4M3 ("fn": no infinities, NaN = S.1111.111)
   kFloat8E5M2 = 4,  ///< OCP E5M2 (IEEE-like, with infinities)
   kInt32 = 5,       ///< block tables only
+  kInt64 = 6,       ///< block tables only
 };
 
 /// Bytes of one element.
 VARLEN_API std::int64_t dtype_size(Dtype dtype) noexcept;
-/// "fp32", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int32".
+/// "fp32", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int32", "int64".
 VARLEN_API const char* dtype_name(Dtype dtype) noexcept;
 
 enum class DeviceKind : std::int32_t { kCpu = 0, kCuda = 1 };

@@ -51,7 +51,7 @@ std::string shown(Dtype dtype) {
 }
 
 void check_dtypes(const Batch& batch) {
-  if (dtype_size(batch.input_dtype) == 0 || batch.input_dtype == Dtype::kInt32) {
+  if (dtype_size(batch.input_dtype) == 0 || batch.input_dtype == Dtype::kInt32 || batch.input_dtype == Dtype::kInt64) {
     refuse("input_dtype", Error::kNoIndex, shown(batch.input_dtype), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
   }
   const Dtype output = batch.output_dtype;

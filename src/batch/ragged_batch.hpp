@@ -53,4 +53,7 @@ void check_presence(std::int64_t page_size, const LengthPresence& lengths);
 /// Checks `tensors` against a canonical batch; validate(batch, tensors) is this after canonical(). Throws Error.
 void validate_tensors(const RaggedBatch& batch, const Tensors& tensors);
 
+/// Throws Error if a workspace of so many bytes overlaps one of these valid tensors.
+void check_workspace_apart(const Tensors& tensors, const void* workspace, std::int64_t bytes);
+
 }  // namespace varlen

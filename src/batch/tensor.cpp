@@ -9,6 +9,8 @@ namespace varlen {
 // Numbers from the C ABI may name no dtype at all: size 0.
 std::int64_t dtype_size(Dtype dtype) noexcept {
   switch (dtype) {
+    case Dtype::kInt64:
+      return 8;
     case Dtype::kFloat32:
     case Dtype::kInt32:
       return 4;
@@ -36,6 +38,8 @@ const char* dtype_name(Dtype dtype) noexcept {
       return "fp8_e5m2";
     case Dtype::kInt32:
       return "int32";
+    case Dtype::kInt64:
+      return "int64";
   }
   return "unknown";
 }

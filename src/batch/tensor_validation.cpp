@@ -1,4 +1,5 @@
-// Every rule about where the data of a valid batch lies. Reads no element except those of the block table.
+// Every rule about where the data of a valid batch lies. Reads no element except those of the block table that the
+// requests' queries see.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -8,8 +9,11 @@
 #include <string>
 #include <utility>
 
+#include "batch/footprint.hpp"
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
+#include "batch/seen_keys.hpp"
+#include "batch/small_tensors.hpp"
 
 namespace varlen {
 namespace {
@@ -23,13 +27,17 @@ struct Dimension {
 
 constexpr Dimension kAnySize{0, "", true};
 
-/// The bytes that a checked view spans.
-struct Range {
+/// What the call does with a tensor.
+struct Use {
+  bool needed = false;    // elements of it will be read or written, so it must not be null
+  bool has_rows = false;  // the innermost dimension is read or written as one piece
+  bool written = false;   // so no two elements may share memory
+};
+
+/// A checked tensor.
+struct Checked {
   const char* name = "";
-  std::uintptr_t begin = 0;
-  std::uintptr_t bytes = 0;       // 0: no elements
-  std::uintptr_t row_bytes = 0;   // one index of the outermost dimension spans this much …
-  std::uintptr_t row_stride = 0;  // … and the next one begins this much later
+  Footprint memory;
 };
 
 std::string field(const char* name, const char* part) { return fmt::format("{}.{}", name, part); }
@@ -50,12 +58,16 @@ void check_shape(const char* name, const TensorView& view, std::initializer_list
   }
 }
 
-/// Strides such that no two elements share memory; the innermost is 1. Strides of dimensions of size ≤ 1 mean nothing.
-/// Walks the dimensions from the smallest stride up: each must step over all that lies inside it. Returns the bytes.
-Range check_strides(const char* name, const TensorView& view) {
+bool is_empty(const TensorView& view) {
+  return std::any_of(view.shape.begin(), view.shape.begin() + view.rank, [](auto size) { return size == 0; });
+}
+
+/// Walks the dimensions from the smallest stride up. What is written must nest: each dimension steps over all that lies
+/// inside it. Strides of dimensions of size 1 mean nothing.
+void check_strides(const char* name, const TensorView& view, const Use& use) {
   const auto rank = static_cast<std::size_t>(view.rank);
   const std::int64_t element = dtype_size(view.dtype);
-  if (view.shape[rank - 1] > 1 && view.strides[rank - 1] != 1) {
+  if (use.has_rows && view.shape[rank - 1] > 1 && view.strides[rank - 1] != 1) {
     refuse(field(name, "strides"), view.rank - 1, view.strides[rank - 1], "must be 1: rows are contiguous");
   }
   std::array<std::size_t, TensorView::kMaxRank> order{};  // dimensions of more than one index, by stride
@@ -72,7 +84,7 @@ Range check_strides(const char* name, const TensorView& view) {
   std::int64_t span = 1;  // elements from the first to the last, both included
   for (std::size_t i = 0; i < used; ++i) {
     const std::size_t d = order[i];
-    if (view.strides[d] < span) {
+    if (use.written && view.strides[d] < span) {
       refuse(field(name, "strides"), static_cast<std::int64_t>(d), view.strides[d],
              "overlaps: the dimensions inside it span {} elements", span);
     }
@@ -83,29 +95,27 @@ Range check_strides(const char* name, const TensorView& view) {
              "x {} elements of {} bytes exceeds 2^63 - 1 bytes", view.shape[d], element);
     }
   }
-  const bool empty =
-      std::any_of(view.shape.begin(), view.shape.begin() + view.rank, [](auto size) { return size == 0; });
-  if (empty) return {name};
-
-  Range range{name, reinterpret_cast<std::uintptr_t>(view.data), static_cast<std::uintptr_t>(span * element), 0, 0};
-  if (range.begin > std::numeric_limits<std::uintptr_t>::max() - range.bytes) {
-    refuse(field(name, "data"), Error::kNoIndex, fmt::ptr(view.data), "+ {} bytes exceeds the address space",
-           range.bytes);
+  const auto bytes = static_cast<std::uintptr_t>(span * element);
+  const std::uintptr_t room = std::numeric_limits<std::uintptr_t>::max() - reinterpret_cast<std::uintptr_t>(view.data);
+  if (room < bytes) {
+    refuse(field(name, "data"), Error::kNoIndex, fmt::format("{} bytes before the end of the address space", room),
+           "cannot hold {} bytes", bytes);
   }
-  const std::int64_t outer = view.shape[0] > 1 ? view.strides[0] : 0;
-  range.row_stride = static_cast<std::uintptr_t>(outer * element);
-  range.row_bytes = range.bytes - range.row_stride * static_cast<std::uintptr_t>(view.shape[0] - 1);
-  return range;
 }
 
-/// Everything about one view. `needed`: elements of it will be read or written, so it must not be null. A null view
-/// that is not needed is absent, and nothing else about it is looked at.
-Range check_view(const char* name, const TensorView& view, Dtype dtype, const char* dtype_rule, bool needed,
-                 std::initializer_list<Dimension> dimensions) {
-  if (!view.present()) {
-    if (needed) refuse(field(name, "data"), Error::kNoIndex, "null", "but the batch has data there");
-    return {name};
-  }
+std::string shown_dtype(Dtype dtype) {
+  return dtype_size(dtype) == 0 ? fmt::format("{}", static_cast<std::int32_t>(dtype)) : dtype_name(dtype);
+}
+
+void check_dtype(const char* name, const TensorView& view, Dtype dtype, const char* rule) {
+  if (view.dtype == dtype) return;
+  refuse(field(name, "dtype"), Error::kNoIndex, shown_dtype(view.dtype), "must be {} ({})", dtype_name(dtype), rule);
+}
+
+/// Everything about one present view but its dtype. The address and the strides of a view without elements mean
+/// nothing.
+Checked check_layout(const char* name, const TensorView& view, const Use& use,
+                     std::initializer_list<Dimension> dimensions) {
   if (view.device != DeviceKind::kCpu && view.device != DeviceKind::kCuda) {
     refuse(field(name, "device"), Error::kNoIndex, static_cast<std::int32_t>(view.device),
            "is not 0 (CPU) or 1 (CUDA)");
@@ -113,32 +123,49 @@ Range check_view(const char* name, const TensorView& view, Dtype dtype, const ch
   if (view.device_index < 0) {
     refuse(field(name, "device_index"), Error::kNoIndex, view.device_index, "must not be negative");
   }
-  if (view.dtype != dtype) {
-    const std::string shown = dtype_size(view.dtype) == 0 ? fmt::format("{}", static_cast<std::int32_t>(view.dtype))
-                                                          : std::string(dtype_name(view.dtype));
-    refuse(field(name, "dtype"), Error::kNoIndex, shown, "must be {} ({})", dtype_name(dtype), dtype_rule);
-  }
   check_shape(name, view, dimensions);
+  if (is_empty(view)) return {name, {}};
   const auto alignment = static_cast<std::uintptr_t>(dtype_size(view.dtype));
-  if (reinterpret_cast<std::uintptr_t>(view.data) % alignment != 0) {
-    refuse(field(name, "data"), Error::kNoIndex, fmt::ptr(view.data), "must be aligned to its {}-byte elements",
-           alignment);
+  const std::uintptr_t excess = reinterpret_cast<std::uintptr_t>(view.data) % alignment;
+  if (excess != 0) {
+    refuse(field(name, "data"), Error::kNoIndex, fmt::format("{} modulo {}", excess, alignment),
+           "must be aligned to its {}-byte elements", alignment);
   }
-  return check_strides(name, view);
+  check_strides(name, view, use);
+  return {name, footprint(view)};
+}
+
+/// Whether there is a view to check. A null view that is not needed is absent, and nothing else about it is looked at.
+bool check_present(const char* name, const TensorView& view, bool needed) {
+  if (needed && !view.present()) refuse(field(name, "data"), Error::kNoIndex, "null", "but the batch has data there");
+  return view.present();
+}
+
+Checked check_view(const char* name, const TensorView& view, Dtype dtype, const char* dtype_rule, const Use& use,
+                   std::initializer_list<Dimension> dimensions) {
+  if (!check_present(name, view, use.needed)) return {name, {}};
+  check_dtype(name, view, dtype, dtype_rule);
+  return check_layout(name, view, use, dimensions);
+}
+
+using NamedView = std::pair<const char*, const TensorView*>;
+
+std::array<NamedView, 10> all_views(const Tensors& tensors) {
+  return {{{"query", &tensors.query},
+           {"key", &tensors.key},
+           {"value", &tensors.value},
+           {"out", &tensors.out},
+           {"lse", &tensors.lse},
+           {"block_table", &tensors.block_table},
+           {"sinks", &tensors.sinks},
+           {"query_scale", &tensors.query_scale},
+           {"key_scale", &tensors.key_scale},
+           {"value_scale", &tensors.value_scale}}};
 }
 
 /// All tensors are in one memory, query's or, without queries, key's.
 void check_devices(const Tensors& tensors) {
-  const std::pair<const char*, const TensorView*> views[] = {{"query", &tensors.query},
-                                                             {"key", &tensors.key},
-                                                             {"value", &tensors.value},
-                                                             {"out", &tensors.out},
-                                                             {"lse", &tensors.lse},
-                                                             {"block_table", &tensors.block_table},
-                                                             {"sinks", &tensors.sinks},
-                                                             {"query_scale", &tensors.query_scale},
-                                                             {"key_scale", &tensors.key_scale},
-                                                             {"value_scale", &tensors.value_scale}};
+  const auto views = all_views(tensors);
   const auto* first =
       std::find_if(std::begin(views), std::end(views), [](const auto& view) { return view.second->present(); });
   for (const auto* view = first; view != std::end(views); ++view) {
@@ -156,62 +183,79 @@ void check_devices(const Tensors& tensors) {
   }
 }
 
-/// Do two views share no byte? Either their ranges are apart, or they interleave with the same stride, as slices of one
-/// packed tensor do, and their rows are apart within it. Views that interleave otherwise count as overlapping.
-bool disjoint(const Range& a, const Range& b) {
-  if (a.bytes == 0 || b.bytes == 0) return true;
-  if (a.begin + a.bytes <= b.begin || b.begin + b.bytes <= a.begin) return true;
-  const std::uintptr_t stride = a.row_stride;
-  if (stride == 0 || stride != b.row_stride || a.row_bytes > stride || b.row_bytes > stride) return false;
-  const std::uintptr_t lag = (b.begin % stride + stride - a.begin % stride) % stride;  // from a's row to b's next row
-  return lag >= a.row_bytes && lag + b.row_bytes <= stride;
+/// Where `a` begins, seen from `b`: addresses themselves tell a reader nothing.
+std::string place_of(const Checked& a, const Checked& b) {
+  const std::string place = field(b.name, "data");
+  if (a.memory.begin == b.memory.begin) return place;
+  const bool after = a.memory.begin > b.memory.begin;
+  const std::uintptr_t bytes = after ? a.memory.begin - b.memory.begin : b.memory.begin - a.memory.begin;
+  return fmt::format("{} {} {} bytes", place, after ? '+' : '-', bytes);
 }
 
-void check_disjoint(const Range& output, const Range& other) {
-  if (disjoint(output, other)) return;
-  refuse(field(output.name, "data"), Error::kNoIndex, fmt::ptr(reinterpret_cast<const void*>(output.begin)),
-         "({} bytes) overlaps {}.data = {} ({} bytes): outputs must share memory with no other tensor", output.bytes,
-         other.name, fmt::ptr(reinterpret_cast<const void*>(other.begin)), other.bytes);
+void check_apart(const Checked& output, const Checked& other, const char* rule) {
+  if (!overlap(output.memory, other.memory)) return;
+  refuse(field(output.name, "data"), Error::kNoIndex, place_of(output, other), "({} bytes) overlaps {} ({} bytes): {}",
+         output.memory.bytes, other.name, other.memory.bytes, rule);
 }
 
-/// Page numbers of every request, and that its keys fit its pages. Entries past a request's last page are never read.
+/// That the keys of every request with queries fit its pages.
+void check_table_width(const RaggedBatch& batch, const TensorView& table) {
+  const std::int64_t max_pages = table.present() ? table.shape[1] : 0;
+  for (const RequestExtent& request : batch.requests) {
+    if (seen_pages(batch, request).end <= max_pages) continue;
+    refuse("key_lengths", &request - batch.requests.data(), request.key_length,
+           "exceeds the request's {} pages of {} keys", max_pages, batch.page_size);
+  }
+}
+
+/// Page numbers of every request. Reads the entries of seen_pages() and no others.
 void check_pages(const RaggedBatch& batch, const Tensors& tensors) {
   const TensorView& table = tensors.block_table;
   const std::int64_t max_pages = table.present() ? table.shape[1] : 0;
   const std::int64_t pool_pages = tensors.key.present() ? tensors.key.shape[0] : 0;
-  const std::int64_t request_stride = table.shape[0] > 1 ? table.strides[0] : 0;
-  const auto* pages = static_cast<const std::int32_t*>(table.data);
   const auto requests = static_cast<std::int64_t>(batch.requests.size());
   for (std::int64_t r = 0; r < requests; ++r) {
-    const std::int64_t key_length = batch.requests[static_cast<std::size_t>(r)].key_length;
-    if (key_length == 0) continue;
-    const std::int64_t used = (key_length - 1) / batch.page_size + 1;
-    if (used > max_pages) {
-      refuse("key_lengths", r, key_length, "exceeds the request's {} pages of {} keys", max_pages, batch.page_size);
-    }
-    const std::int32_t* row = pages + r * request_stride;
-    for (std::int64_t p = 0; p < used; ++p) {
-      if (row[p] < 0 || row[p] >= pool_pages) {
-        refuse("block_table", r * max_pages + p, row[p], "(request {}, page {}) is not a page of the pool's {}", r, p,
+    const SeenPages seen = seen_pages(batch, batch.requests[static_cast<std::size_t>(r)]);
+    for (std::int64_t p = seen.begin; p < seen.end; ++p) {
+      const std::int64_t page = page_number(table, r, p);
+      if (page < 0 || page >= pool_pages) {
+        refuse("block_table", r * max_pages + p, page, "(request {}, page {}) is not a page of the pool's {}", r, p,
                pool_pages);
       }
     }
   }
 }
 
+Checked check_block_table(const RaggedBatch& batch, const TensorView& view, std::int64_t requests) {
+  const char* const name = "block_table";
+  if (!check_present(name, view, batch.key_tokens > 0)) return {name, {}};
+  if (view.dtype != Dtype::kInt32 && view.dtype != Dtype::kInt64) {
+    refuse(field(name, "dtype"), Error::kNoIndex, shown_dtype(view.dtype), "must be int32 or int64 (page numbers)");
+  }
+  return check_layout(name, view, {}, {{requests, "requests"}, kAnySize});
+}
+
 std::int64_t request_count(const RaggedBatch& batch) {
   return batch.requests.empty() ? batch.most_requests : std::ssize(batch.requests);
 }
 
-/// Per-(request, KV head) factors of fp8 inputs.
-Range check_scales(const char* name, const TensorView& view, const RaggedBatch& batch) {
+/// Per-(request, KV head) factors of fp8 inputs, which may broadcast.
+Checked check_scales(const char* name, const TensorView& view, const RaggedBatch& batch) {
+  if (!view.present()) return {name, {}};
   const Dtype input = batch.input_dtype;
-  if (view.present() && input != Dtype::kFloat8E4M3 && input != Dtype::kFloat8E5M2) {
-    refuse(field(name, "data"), Error::kNoIndex, fmt::ptr(view.data),
-           "is given, but input_dtype is {}: scales are for fp8", dtype_name(input));
+  if (input != Dtype::kFloat8E4M3 && input != Dtype::kFloat8E5M2) {
+    refuse(field(name, "data"), Error::kNoIndex, "not null", "although input_dtype is {}: scales are for fp8",
+           dtype_name(input));
   }
-  return check_view(name, view, Dtype::kFloat32, "scales", false,
-                    {{request_count(batch), "requests"}, {batch.kv_heads, "kv_heads"}});
+  check_dtype(name, view, Dtype::kFloat32, "scales");
+  if (view.rank == 1 && view.shape[0] == 1) return check_layout(name, view, {}, {kAnySize});
+  if (view.rank != 2) {
+    refuse(field(name, "rank"), Error::kNoIndex, view.rank, "must be 2; only one scale for all may have the shape [1]");
+  }
+  const auto expected = [&](std::size_t d, std::int64_t size) { return view.shape[d] == 1 ? 1 : size; };
+  return check_layout(
+      name, view, {},
+      {{expected(0, request_count(batch)), "1 or requests"}, {expected(1, batch.kv_heads), "1 or kv_heads"}});
 }
 
 }  // namespace
@@ -227,41 +271,52 @@ void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
   const Dimension dim_vo{batch.head_dim_vo, "head_dim_vo"};
   const char* const input = "the batch's input_dtype";
 
-  std::array<Range, 8> inputs{};
+  std::array<Checked, 8> inputs{};
+  const Use queries{has_queries, true};
+  const Use keys{has_keys, true};
   inputs[0] =
-      check_view("query", tensors.query, batch.input_dtype, input, has_queries, {query_tokens, query_heads, dim_qk});
+      check_view("query", tensors.query, batch.input_dtype, input, queries, {query_tokens, query_heads, dim_qk});
   if (batch.page_size > 0) {
     const Dimension page_size{batch.page_size, "page_size"};
-    inputs[1] =
-        check_view("key", tensors.key, batch.input_dtype, input, has_keys, {kAnySize, page_size, kv_heads, dim_qk});
+    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, keys, {kAnySize, page_size, kv_heads, dim_qk});
     const Dimension pages{tensors.key.present() ? tensors.key.shape[0] : 0, "key.shape[0]", !tensors.key.present()};
     inputs[2] =
-        check_view("value", tensors.value, batch.input_dtype, input, has_keys, {pages, page_size, kv_heads, dim_vo});
-    inputs[3] = check_view("block_table", tensors.block_table, Dtype::kInt32, "page numbers", has_keys,
-                           {{requests, "requests"}, kAnySize});
+        check_view("value", tensors.value, batch.input_dtype, input, keys, {pages, page_size, kv_heads, dim_vo});
+    inputs[3] = check_block_table(batch, tensors.block_table, requests);
+    check_table_width(batch, tensors.block_table);
     if (tensors.block_table.device == DeviceKind::kCpu) check_pages(batch, tensors);
   } else {
     const Dimension key_tokens{batch.key_tokens, "the last key offset", true};
-    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, has_keys, {key_tokens, kv_heads, dim_qk});
-    inputs[2] = check_view("value", tensors.value, batch.input_dtype, input, has_keys, {key_tokens, kv_heads, dim_vo});
+    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, keys, {key_tokens, kv_heads, dim_qk});
+    inputs[2] = check_view("value", tensors.value, batch.input_dtype, input, keys, {key_tokens, kv_heads, dim_vo});
     if (tensors.block_table.present()) {
-      refuse("block_table.data", Error::kNoIndex, fmt::ptr(tensors.block_table.data), "is given, but page_size is 0");
+      refuse("block_table.data", Error::kNoIndex, "not null", "although page_size is 0");
     }
   }
-  inputs[4] = check_view("sinks", tensors.sinks, Dtype::kFloat32, "one logit per query head", false, {query_heads});
+  inputs[4] = check_view("sinks", tensors.sinks, Dtype::kFloat32, "one logit per query head", {}, {query_heads});
   inputs[5] = check_scales("query_scale", tensors.query_scale, batch);
   inputs[6] = check_scales("key_scale", tensors.key_scale, batch);
   inputs[7] = check_scales("value_scale", tensors.value_scale, batch);
 
-  const Range out = check_view("out", tensors.out, batch.output_dtype, "the batch's output_dtype", has_queries,
-                               {query_tokens, query_heads, dim_vo});
-  const Range lse = check_view("lse", tensors.lse, Dtype::kFloat32, "LSE", false, {query_tokens, query_heads});
-  for (const Range& range : inputs) {
-    check_disjoint(out, range);
-    check_disjoint(lse, range);
+  const Checked out = check_view("out", tensors.out, batch.output_dtype, "the batch's output_dtype",
+                                 {has_queries, true, true}, {query_tokens, query_heads, dim_vo});
+  const Checked lse =
+      check_view("lse", tensors.lse, Dtype::kFloat32, "LSE", {false, false, true}, {query_tokens, query_heads});
+  constexpr const char* kRule = "outputs must share memory with no other tensor";
+  for (const Checked& range : inputs) {
+    check_apart(out, range, kRule);
+    check_apart(lse, range, kRule);
   }
-  check_disjoint(lse, out);
+  check_apart(lse, out, kRule);
   check_devices(tensors);
+}
+
+void check_workspace_apart(const Tensors& tensors, const void* workspace, std::int64_t bytes) {
+  const Checked checked{"workspace", footprint(workspace, bytes)};
+  for (const auto& [name, view] : all_views(tensors)) {
+    if (!view->present()) continue;
+    check_apart(checked, {name, footprint(*view)}, "the workspace must share memory with no tensor");
+  }
 }
 
 }  // namespace varlen

@@ -13,7 +13,7 @@ static_assert(sizeof(varlen_tensor) == VARLEN_END_OF(varlen_tensor, device_index
 static_assert(sizeof(varlen_tensors) == VARLEN_END_OF(varlen_tensors, value_scale));
 static_assert(sizeof(varlen_plan_target) == VARLEN_END_OF(varlen_plan_target, l2_bytes));
 static_assert(sizeof(varlen_work_item) == VARLEN_END_OF(varlen_work_item, merge));
-static_assert(sizeof(varlen_report) == VARLEN_END_OF(varlen_report, plan_us));
+static_assert(sizeof(varlen_report) == VARLEN_END_OF(varlen_report, simulated_items));
 
 static_assert(VARLEN_FLOAT32 == static_cast<int>(Dtype::kFloat32));
 static_assert(VARLEN_FLOAT16 == static_cast<int>(Dtype::kFloat16));
@@ -21,6 +21,7 @@ static_assert(VARLEN_BFLOAT16 == static_cast<int>(Dtype::kBFloat16));
 static_assert(VARLEN_FLOAT8_E4M3 == static_cast<int>(Dtype::kFloat8E4M3));
 static_assert(VARLEN_FLOAT8_E5M2 == static_cast<int>(Dtype::kFloat8E5M2));
 static_assert(VARLEN_INT32 == static_cast<int>(Dtype::kInt32));
+static_assert(VARLEN_INT64 == static_cast<int>(Dtype::kInt64));
 static_assert(VARLEN_CPU == static_cast<int>(DeviceKind::kCpu));
 static_assert(VARLEN_CUDA == static_cast<int>(DeviceKind::kCuda));
 static_assert(VARLEN_UNLIMITED == Mask::kUnlimited);
@@ -34,9 +35,11 @@ IndexView to_index_view(const varlen_indices& given, const char* name) {
   }
   if (given.size < 0) refuse(fmt::format("{}.size", name), fmt::to_string(given.size), " is negative");
   if (given.size > 0) require_pointer(given.data, fmt::format("{}.data", name).c_str());
-  if (reinterpret_cast<std::uintptr_t>(given.data) % static_cast<std::uintptr_t>(given.bits / 8) != 0) {
-    refuse(fmt::format("{}.data", name), fmt::format("{}", given.data),
-           fmt::format(" is not aligned to {} bytes", given.bits / 8));
+  const auto alignment = static_cast<std::uintptr_t>(given.bits / 8);
+  const std::uintptr_t excess = reinterpret_cast<std::uintptr_t>(given.data) % alignment;
+  if (excess != 0) {
+    refuse(fmt::format("{}.data", name), fmt::format("{} modulo {}", excess, alignment),
+           fmt::format(" must be aligned to {} bytes", alignment));
   }
   const auto size = static_cast<std::size_t>(given.size);
   if (given.bits == 32) return std::span(static_cast<const std::int32_t*>(given.data), size);
@@ -176,6 +179,7 @@ void from_report(const PlanReport& report, varlen_report* given) {
   result.l2_footprint_max = report.l2_footprint_max;
   result.plan_bytes = report.plan_bytes;
   result.plan_us = report.plan_us;
+  result.simulated_items = report.simulated_items;
   write_struct(given, VARLEN_END_OF(varlen_report, items), "report", result);
 }
 

@@ -56,7 +56,7 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
     refuse("options.backend", Error::kNoIndex, "reference", "has no plan: call attention()");
   }
   dispatch::check_emulator_options(options.emulator, backend);
-  dispatch::check_workspace(workspace, workspace_bytes(plan, backend));
+  dispatch::check_workspace(workspace, workspace_bytes(plan, backend), tensors);
   if (backend == Backend::kCuda) {
     if (plan.data().on_device == nullptr) {
       refuse("plan", Error::kNoIndex, "host", "is in memory of the host only: call to_device()");

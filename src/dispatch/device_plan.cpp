@@ -98,7 +98,7 @@ void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, co
     refuse("query.device_index", Error::kNoIndex, tensors.query.device_index, "is not the plan's device {}",
            planner.device());
   }
-  dispatch::check_workspace(workspace, planner.workspace_bytes());
+  dispatch::check_workspace(workspace, planner.workspace_bytes(), tensors);
   planner.run(tensors, workspace, options);
 }
 

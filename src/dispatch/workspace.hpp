@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 #include "varlen/attention.hpp"
 
@@ -11,7 +12,8 @@ namespace varlen::dispatch {
 
 inline constexpr std::size_t kWorkspaceAlignment = 64;
 
-inline void check_workspace(const Workspace& workspace, std::int64_t needed) {
+/// Throws Error. The tensors are valid; `needed`: bytes that the plan needs.
+inline void check_workspace(const Workspace& workspace, std::int64_t needed, const Tensors& tensors) {
   if (workspace.bytes < needed) {
     refuse(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, workspace.bytes,
            "is less than the {} bytes that this plan needs", needed);
@@ -20,9 +22,12 @@ inline void check_workspace(const Workspace& workspace, std::int64_t needed) {
   if (workspace.data == nullptr) {
     refuse("workspace.data", Error::kNoIndex, "null", "cannot hold the {} bytes that this plan needs", needed);
   }
-  if (reinterpret_cast<std::uintptr_t>(workspace.data) % kWorkspaceAlignment != 0) {
-    refuse("workspace.data", Error::kNoIndex, workspace.data, "is not aligned to {} bytes", kWorkspaceAlignment);
+  const std::uintptr_t excess = reinterpret_cast<std::uintptr_t>(workspace.data) % kWorkspaceAlignment;
+  if (excess != 0) {
+    refuse("workspace.data", Error::kNoIndex, fmt::format("{} modulo {}", excess, kWorkspaceAlignment),
+           "must be aligned to {} bytes", kWorkspaceAlignment);
   }
+  check_workspace_apart(tensors, workspace.data, workspace.bytes);
 }
 
 }  // namespace varlen::dispatch

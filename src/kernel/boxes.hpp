@@ -107,7 +107,8 @@ class BoxMaker {
     constexpr std::int64_t kMaxSize = std::int64_t{1} << 31;
     const std::int64_t bytes = dtype_size(dtype);
     const std::int64_t token = rows.token_stride * bytes;
-    // The strides of dimensions of one element mean nothing, but must be of the kind that others are.
+    // The strides of dimensions of one element mean nothing, but must be of the kind that others are. Strides of 0, as
+    // of expanded heads, are not for boxes.
     const std::int64_t head = extents.heads > 1 ? rows.head_stride * bytes : token;
     const std::int64_t page = extents.pages > 1 ? rows.page_stride * bytes : token;
     if (!rows.in_chunks || std::min({token, head, page}) <= 0 || std::max({token, head, page}) >= kMaxStride ||

@@ -7,6 +7,8 @@
 #include <cstdint>
 
 #include "batch/ragged_batch.hpp"
+#include "batch/refuse.hpp"
+#include "batch/small_tensors.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/shapes.hpp"
 #include "plan/plan_data.hpp"
@@ -28,9 +30,20 @@ inline RowAddresses row_addresses(const TensorView& view, bool paged, std::int64
   return rows;
 }
 
+/// The block table as kernels read it. Throws Error(kUnsupported) if page numbers need more than 32 bits.
+inline TensorView kernel_block_table(const Tensors& tensors) {
+  constexpr std::int64_t kMostPages = std::int64_t{1} << 31;
+  if (tensors.key.present() && tensors.key.shape[0] > kMostPages) {
+    refuse(ErrorCode::kUnsupported, "key.shape", 0, tensors.key.shape[0],
+           "exceeds the {} pages that kernels can number", kMostPages);
+  }
+  return narrow_block_table(tensors.block_table);
+}
+
 inline ScaleAddresses scale_addresses(const TensorView& view) {
   if (!view.present()) return {};
-  return {static_cast<const float*>(view.data), view.strides[0], view.strides[1]};
+  const ScaleStrides strides = scale_strides(view);
+  return {static_cast<const float*>(view.data), strides.request, strides.kv_head};
 }
 
 /// Everything but boxes and what lies in memory of the device: plan, requests, merges and workspace, which the caller
@@ -53,9 +66,10 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
     parameters.sinks_stride = tensors.sinks.strides[0];
   }
   if (paged) {
-    parameters.block_table = static_cast<const std::int32_t*>(tensors.block_table.data);
-    parameters.block_table_strides[0] = tensors.block_table.strides[0];
-    parameters.block_table_strides[1] = tensors.block_table.strides[1];
+    const TensorView table = kernel_block_table(tensors);
+    parameters.block_table = static_cast<const std::int32_t*>(table.data);
+    parameters.block_table_strides[0] = table.strides[0];
+    parameters.block_table_strides[1] = table.strides[1];
     parameters.page_size = static_cast<std::int32_t>(batch.page_size);
   }
   parameters.head_dim_qk = batch.head_dim_qk;

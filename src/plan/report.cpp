@@ -2,17 +2,23 @@
 // sums.
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <queue>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
-#include "plan/cursor.hpp"
-#include "plan/plan_data.hpp"
+#include "plan/item_sums.hpp"
 #include "plan/select_tiles.hpp"
+#include "plan/simulate.hpp"
 #include "varlen/plan.hpp"
 
 namespace varlen {
 namespace {
+
+/// More items than this are not walked one by one: with so many, which worker draws which hardly matters any more.
+constexpr std::int64_t kMostWalked = std::int64_t{1} << 20;
 
 /// Tiles of the grid that is sized by the longest request: what a kernel without a ragged plan launches.
 std::int64_t padded_tiles(const PlanData& plan) {
@@ -27,51 +33,84 @@ std::int64_t padded_tiles(const PlanData& plan) {
   return static_cast<std::int64_t>(plan.batch.requests.size()) * plan.batch.kv_heads * tiles.head_chunks * tiles.tiles;
 }
 
-/// Sweeps over the schedule's beginnings and ends and weighs the distinct (request, KV head) pairs in flight.
-void measure_footprint(const PlanData& plan, const std::vector<ScheduledItem>& schedule, PlanReport& report) {
-  struct Event {
-    Cost time;
-    std::int64_t pair;
-    bool begins;
-  };
-  const PlanView view = plan.view();
-  std::vector<Event> events;
-  events.reserve(2 * schedule.size());
-  Cursor cursor(view);
-  for (const ScheduledItem& scheduled : schedule) {
-    const WorkItem item = cursor.seek(scheduled.item);
-    const std::int64_t pair = std::int64_t{item.request} * plan.batch.kv_heads + item.kv_head;
-    events.push_back({scheduled.begin, pair, true});
-    events.push_back({scheduled.end, pair, false});
+/// Weighs the distinct (request, KV head) pairs that are in flight, as items begin one after another.
+class Footprints {
+ public:
+  explicit Footprints(const PlanData& plan)
+      : batch_(plan.batch),
+        bytes_per_key_(static_cast<double>(batch_.head_dim_qk + batch_.head_dim_vo) *
+                       static_cast<double>(dtype_size(batch_.input_dtype))) {}
+
+  void begin(const ScheduledItem& scheduled, const WorkItem& item) {
+    if (scheduled.begin == scheduled.end) return;
+    // At one instant ends come first, so that an item and its successor on the same worker never count together.
+    end_until(scheduled.begin);
+    const std::int64_t pair = std::int64_t{item.request} * batch_.kv_heads + item.kv_head;
+    if (in_flight_[pair]++ == 0) bytes_ += size_of(pair);
+    running_.emplace(scheduled.end, pair);
+    peak_ = std::max(peak_, bytes_);
   }
-  // At one instant ends come first, so that an item and its successor on the same worker never count together.
-  std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
-    if (a.time != b.time) return a.time < b.time;
-    return a.begins < b.begins;
-  });
-  const double bytes_per_key = static_cast<double>(plan.batch.head_dim_qk + plan.batch.head_dim_vo) *
-                               static_cast<double>(dtype_size(plan.batch.input_dtype));
-  std::unordered_map<std::int64_t, std::int32_t> in_flight;
-  double bytes = 0;
-  double peak = 0;
-  double weighted = 0;
-  Cost last = 0;
-  for (const Event& event : events) {
-    weighted += bytes * static_cast<double>(event.time - last);
-    last = event.time;
-    const auto request = static_cast<std::size_t>(event.pair / plan.batch.kv_heads);
-    const double size = bytes_per_key * static_cast<double>(plan.batch.requests[request].key_length);
-    std::int32_t& count = in_flight[event.pair];
-    if (event.begins) {
-      if (count++ == 0) bytes += size;
-      peak = std::max(peak, bytes);
-    } else if (--count == 0) {
-      bytes -= size;
-      in_flight.erase(event.pair);
+  void end_until(Cost time) {
+    while (!running_.empty() && running_.top().first <= time) {
+      const auto [end, pair] = running_.top();
+      running_.pop();
+      advance_to(end);
+      const auto found = in_flight_.find(pair);
+      if (--found->second > 0) continue;
+      bytes_ -= size_of(pair);
+      in_flight_.erase(found);
     }
+    advance_to(time);
   }
-  report.l2_footprint_max = static_cast<std::int64_t>(peak);
-  report.l2_footprint_mean = last == 0 ? 0 : weighted / static_cast<double>(last);
+
+  double peak() const { return peak_; }
+  /// Over all time that has passed.
+  double mean() const { return time_ == 0 ? 0 : weighted_ / static_cast<double>(time_); }
+
+ private:
+  using Running = std::pair<Cost, std::int64_t>;  // its end, (request, KV head)
+
+  double size_of(std::int64_t pair) const {
+    const auto request = static_cast<std::size_t>(pair / batch_.kv_heads);
+    return bytes_per_key_ * static_cast<double>(batch_.requests[request].key_length);
+  }
+  void advance_to(Cost time) {
+    weighted_ += bytes_ * static_cast<double>(time - time_);
+    time_ = time;
+  }
+
+  const RaggedBatch& batch_;
+  const double bytes_per_key_;
+  std::unordered_map<std::int64_t, std::int32_t> in_flight_;  // items of each pair
+  std::priority_queue<Running, std::vector<Running>, std::greater<>> running_;
+  Cost time_ = 0;
+  double bytes_ = 0;
+  double peak_ = 0;
+  double weighted_ = 0;
+};
+
+/// What drawing the last `report.simulated_items` items shows. All before them count as spread evenly over the workers.
+void simulate_items(const PlanData& plan, const ItemSums& sums, PlanReport& report) {
+  Footprints footprints(plan);
+  Cost drawn = 0;
+  Cost last_end = 0;
+  draw_items(plan, report.items - report.simulated_items, [&](const ScheduledItem& scheduled, const WorkItem& item) {
+    drawn += scheduled.end - scheduled.begin;
+    last_end = std::max(last_end, scheduled.end);
+    footprints.begin(scheduled, item);
+  });
+  footprints.end_until(last_end);
+  report.l2_footprint_max = static_cast<std::int64_t>(footprints.peak());
+  report.l2_footprint_mean = footprints.mean();
+
+  const auto unit = static_cast<double>(kCostPerBlock);
+  const auto workers = static_cast<double>(plan.target.workers);
+  report.mean = static_cast<double>(sums.cost) / workers / unit;
+  report.makespan = (static_cast<double>(sums.cost - drawn) / workers + static_cast<double>(last_end)) / unit;
+  if (sums.cost > 0) report.makespan_over_mean = report.makespan / report.mean;
+  if (sums.unsplit_cost > 0) {
+    report.makespan_over_unsplit_mean = report.makespan * unit * workers / static_cast<double>(sums.unsplit_cost);
+  }
 }
 
 }  // namespace
@@ -89,42 +128,18 @@ PlanReport Plan::report() const {
                                                 plan.merges.size() * sizeof(Merge) +
                                                 plan.target.tile_shapes.size() * sizeof(TileShape));
 
-  const PlanView view = plan.view();
-  report.items = varlen::item_count(view);
-  Cursor cursor(view);
-  Cost total = 0;
-  Cost unsplit = 0;
-  for (std::int64_t i = 0; i < report.items; ++i) {
-    const WorkItem item = cursor.seek(i);
-    const std::int64_t rows = item.query_count * item.query_head_count;
-    const std::int64_t blocks = block_count({item.key_begin, item.key_end}, plan.target.key_block);
-    const Cost cost = item_cost(item);
-    total += cost;
-    unsplit += item.part == 0 ? cost_of(plan.target, item.tile_shape, blocks, false)
-                              : cost - plan.target.item_cost - plan.target.split_cost;
-    report.key_blocks += blocks;
-    if (item.parts > 1) ++report.partial_slots;
-    if (item.part > 0) continue;
-    ++report.tiles;
-    report.empty_tiles += rows <= 0 ? 1 : 0;
-    report.blind_tiles += blocks == 0 ? 1 : 0;
-    report.splits += item.parts > 1 ? 1 : 0;
-    report.live_rows += rows;
-    report.tile_rows += plan.target.tile_shapes[static_cast<std::size_t>(item.tile_shape)].rows;
-  }
-  if (report.items == 0) return report;
-
-  const std::vector<ScheduledItem> schedule = simulate();
-  Cost makespan = 0;
-  for (const ScheduledItem& item : schedule) makespan = std::max(makespan, item.end);
-  const auto unit = static_cast<double>(kCostPerBlock);
-  report.mean = static_cast<double>(total) / plan.target.workers / unit;
-  report.makespan = static_cast<double>(makespan) / unit;
-  if (total > 0) report.makespan_over_mean = report.makespan / report.mean;
-  if (unsplit > 0) {
-    report.makespan_over_unsplit_mean = report.makespan * unit * plan.target.workers / static_cast<double>(unsplit);
-  }
-  measure_footprint(plan, schedule, report);
+  report.items = item_count();
+  report.simulated_items = std::min(report.items, kMostWalked);
+  const ItemSums sums = report.items <= kMostWalked ? sum_items(plan) : sum_runs(plan);
+  report.tiles = sums.tiles;
+  report.empty_tiles = sums.empty_tiles;
+  report.blind_tiles = sums.blind_tiles;
+  report.splits = sums.splits;
+  report.partial_slots = sums.partial_slots;
+  report.live_rows = sums.live_rows;
+  report.tile_rows = sums.tile_rows;
+  report.key_blocks = sums.key_blocks;
+  if (report.items > 0) simulate_items(plan, sums, report);
   return report;
 }
 
@@ -151,6 +166,7 @@ std::string report_json(const PlanReport& report) {
   json["l2_footprint_max"] = report.l2_footprint_max;
   json["plan_bytes"] = report.plan_bytes;
   json["plan_us"] = report.plan_us;
+  json["simulated_items"] = report.simulated_items;
   return json.dump();
 }
 

@@ -110,7 +110,8 @@ class HostTeam {
   }
 
  private:
-  static constexpr std::size_t kFirstBytes = 65536;  // enough for two thousand requests without an allocation
+  // Enough for some hundred requests without an allocation, and little enough for threads with small stacks.
+  static constexpr std::size_t kFirstBytes = 16384;
   alignas(std::max_align_t) std::byte first_[kFirstBytes];
   std::pmr::monotonic_buffer_resource memory_{first_, kFirstBytes};
 };

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "batch/refuse.hpp"
 #include "plan/plan_data.hpp"
 #include "plan/timeline_draw.hpp"
 #include "plan/timeline_markup.hpp"
@@ -30,6 +31,7 @@ constexpr std::size_t kMeasuredBoxes = 3000;
 constexpr std::size_t kPaddedBoxes = 3000;
 constexpr double kLongestContrast = 2;  // the padded grid is cut at this many times the plan's makespan
 constexpr std::int64_t kMaxPaddedTiles = 4'000'000;
+constexpr std::int64_t kMostItems = std::int64_t{1} << 22;
 
 double key_blocks(Cost cost) { return static_cast<double>(cost) / static_cast<double>(kCostPerBlock); }
 
@@ -195,6 +197,10 @@ std::string definitions() {
 }  // namespace
 
 std::string timeline_svg(const Plan& plan, const TimelineOptions& options) {
+  if (plan.item_count() > kMostItems) {
+    refuse(ErrorCode::kUnsupported, "plan.items", Error::kNoIndex, plan.item_count(),
+           "are more than the {} that a timeline draws", kMostItems);
+  }
   const PlanReport report = plan.report();
   std::vector<Panel> panels;
   panels.push_back(timeline::plan_panel(plan, plan.simulate(), kPlanBoxes));

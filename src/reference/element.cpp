@@ -29,6 +29,7 @@ FloatFormat float_format(Dtype dtype) {
     case Dtype::kFloat8E5M2:
       return {5, 2, true};
     case Dtype::kInt32:
+    case Dtype::kInt64:
       break;
   }
   throw Error(ErrorCode::kInternal, "dtype", Error::kNoIndex, dtype_name(dtype), "not a floating-point dtype");

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "batch/seen_keys.hpp"
+#include "batch/small_tensors.hpp"
 #include "reference/element.hpp"
 
 namespace varlen::reference {
@@ -20,16 +22,15 @@ std::int64_t row_offset(const TensorView& view, std::int64_t token, std::int64_t
 std::int64_t key_offset(const RaggedBatch& batch, const Tensors& tensors, const TensorView& view, std::size_t request,
                         std::int64_t kv_head, std::int64_t key) {
   if (batch.page_size == 0) return row_offset(view, batch.requests[request].key_start + key, kv_head);
-  const TensorView& table = tensors.block_table;
-  const auto* const pages = static_cast<const std::int32_t*>(table.data);
-  const std::int64_t page = pages[static_cast<std::int64_t>(request) * table.strides[0] + key / batch.page_size];
+  const std::int64_t page = page_number(tensors.block_table, static_cast<std::int64_t>(request), key / batch.page_size);
   return page * view.strides[0] + key % batch.page_size * view.strides[1] + kv_head * view.strides[2];
 }
 
 /// The fp8 factor of a (request, KV head); 1 without a scale tensor.
 double factor(const TensorView& view, std::size_t request, std::int64_t kv_head) {
   if (!view.present()) return 1;
-  return load(view.dtype, view.data, static_cast<std::int64_t>(request) * view.strides[0] + kv_head * view.strides[1]);
+  const ScaleStrides strides = scale_strides(view);
+  return load(view.dtype, view.data, static_cast<std::int64_t>(request) * strides.request + kv_head * strides.kv_head);
 }
 
 void load_row(const TensorView& view, std::int64_t offset, double scale, double* row, std::int64_t count) {
@@ -63,7 +64,8 @@ class GroupAttention {
     query_factor_ = factor(tensors.query_scale, request, kv_head);
     const double key_factor = factor(tensors.key_scale, request, kv_head);
     const double value_factor = factor(tensors.value_scale, request, kv_head);
-    for (std::int64_t j = 0; j < extent_.key_length; ++j) {
+    const SeenKeys seen = seen_keys(batch.mask, extent_);
+    for (std::int64_t j = seen.begin; j < seen.end; ++j) {  // hidden keys are never read
       load_row(tensors.key, key_offset(batch, tensors, tensors.key, request, kv_head, j), key_factor,
                keys_.data() + j * batch.head_dim_qk, batch.head_dim_qk);
       load_row(tensors.value, key_offset(batch, tensors, tensors.value, request, kv_head, j), value_factor,
@@ -102,7 +104,9 @@ class GroupAttention {
                                   : std::min(extent_.key_length - 1, position + batch_.mask.right);
     load_row(tensors_.query, row_offset(tensors_.query, extent_.query_start + i, head), query_factor_, query_.data(),
              batch_.head_dim_qk);
-    const double sink = tensors_.sinks.present() ? load(Dtype::kFloat32, tensors_.sinks.data, head) : -kInfinity;
+    const double sink = tensors_.sinks.present()
+                            ? load(Dtype::kFloat32, tensors_.sinks.data, head * tensors_.sinks.strides[0])
+                            : -kInfinity;
 
     double max = sink;
     bool spoiled = std::isnan(sink);

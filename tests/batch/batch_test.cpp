@@ -240,7 +240,9 @@ TEST_F(BatchTest, TakesEveryMultipleOfEightAndAnyGroup) {
 TEST_F(BatchTest, RefusesDtypes) {
   batch_.input_dtype = Dtype::kInt32;
   refused("input_dtype", kNone, "int32", "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
-  for (const std::int32_t number : {-1, 6, 1000}) {
+  batch_.input_dtype = Dtype::kInt64;
+  refused("input_dtype", kNone, "int64", "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
+  for (const std::int32_t number : {-1, 7, 1000}) {
     batch_.input_dtype = static_cast<Dtype>(number);
     refused("input_dtype", kNone, std::to_string(number), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
   }

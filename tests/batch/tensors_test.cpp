@@ -105,9 +105,50 @@ TEST_F(TensorsTest, RefusesInnermostStrides) {
     tensors_.query.strides[2] = stride;
     refused("query.strides", 2, std::to_string(stride), "must be 1: rows are contiguous");
   }
-  tensors_.query.strides[2] = 1;
-  tensors_.lse.strides[1] = 2;
-  refused("lse.strides", 1, "2", "must be 1: rows are contiguous");
+}
+
+TEST_F(TensorsTest, TheLseMayHaveAnyStridesThatKeepItsElementsApart) {
+  tensors_.lse.strides = {1, 12, 0, 0};  // [heads, tokens]
+  legal();
+  tensors_.lse.strides = {1, 15, 0, 0};
+  legal();
+  tensors_.lse.strides = {17, 2, 0, 0};
+  legal();
+  tensors_.lse.strides = {1, 11, 0, 0};
+  refused("lse.strides", 1, "11", "overlaps: the dimensions inside it span 12 elements");
+  tensors_.lse.strides = {1, 0, 0, 0};
+  refused("lse.strides", 1, "0", "overlaps: the dimensions inside it span 1 elements");
+  tensors_.lse.strides = {-1, 12, 0, 0};
+  refused("lse.strides", 0, "-1", "must not be negative");
+}
+
+TEST_F(TensorsTest, WhatIsOnlyReadMayShareElements) {
+  tensors_.key.strides[1] = tensors_.value.strides[1] = 0;  // heads expanded from one
+  legal();
+  tensors_.key.strides = {0, 0, 1, 0};
+  tensors_.query.strides[1] = 0;
+  legal();
+  tensors_.query.strides[1] = 63;
+  legal();
+  tensors_.key.strides[1] = -64;
+  refused("key.strides", 1, "-64", "must not be negative");
+}
+
+TEST_F(TensorsTest, TensorsWithoutElementsMayHaveAnyStrides) {
+  query_indptr_ = {0, 0, 0, 0};
+  key_indptr_ = {0, 0, 0, 0};
+  for (TensorView* view : {&tensors_.query, &tensors_.key, &tensors_.value, &tensors_.out, &tensors_.lse}) {
+    view->shape[0] = 0;
+    view->strides = {0, 0, 0, 0};  // as NumPy has them
+  }
+  legal();
+  for (TensorView* view : {&tensors_.query, &tensors_.key, &tensors_.value, &tensors_.out, &tensors_.lse}) {
+    view->strides = {std::numeric_limits<std::int64_t>::max(), -3, 7, 0};
+    view->data = address(1, 1);
+  }
+  legal();
+  tensors_.out.shape[2] = 31;
+  refused("out.shape", 2, "31", "must be equal to head_dim_vo = 32");
 }
 
 TEST_F(TensorsTest, RefusesNegativeStrides) {
@@ -119,17 +160,13 @@ TEST_F(TensorsTest, RefusesNegativeStrides) {
 }
 
 TEST_F(TensorsTest, RefusesOverlappingStrides) {
-  tensors_.query.strides[1] = 63;  // heads overlap by one element
-  refused("query.strides", 1, "63", "overlaps: the dimensions inside it span 64 elements");
-  tensors_.query.strides[1] = 64;
-  tensors_.query.strides[0] = 511;  // tokens do
-  refused("query.strides", 0, "511", "overlaps: the dimensions inside it span 512 elements");
-  tensors_.query.strides[0] = 512;
+  tensors_.out.strides[1] = 31;  // heads overlap by one element
+  refused("out.strides", 1, "31", "overlaps: the dimensions inside it span 32 elements");
+  tensors_.out.strides[1] = 32;
+  tensors_.out.strides[0] = 255;  // tokens do
+  refused("out.strides", 0, "255", "overlaps: the dimensions inside it span 256 elements");
   tensors_.out.strides[0] = 0;  // every token on one row
   refused("out.strides", 0, "0", "overlaps: the dimensions inside it span 1 elements");
-  tensors_.out.strides[0] = 256;
-  tensors_.key.strides[1] = 0;  // a broadcast head is kv_heads = 1, not a stride of 0
-  refused("key.strides", 1, "0", "overlaps: the dimensions inside it span 1 elements");
 }
 
 TEST_F(TensorsTest, StridesOfSingleIndicesMeanNothing) {
@@ -161,16 +198,16 @@ TEST_F(TensorsTest, RefusesSpansBeyond64Bits) {
 
 TEST_F(TensorsTest, RefusesSpansBeyondTheAddressSpace) {
   tensors_.query.data = reinterpret_cast<void*>(std::numeric_limits<std::uintptr_t>::max() - 99);
-  refused("query.data", kNone, "0xffffffffffffff9c", "+ 12288 bytes exceeds the address space");
+  refused("query.data", kNone, "99 bytes before the end of the address space", "cannot hold 12288 bytes");
 }
 
 TEST_F(TensorsTest, RefusesMisalignedPointers) {
   tensors_.query.data = address(1, 1);
-  refused("query.data", kNone, "0x40000001", "must be aligned to its 2-byte elements");
+  refused("query.data", kNone, "1 modulo 2", "must be aligned to its 2-byte elements");
   tensors_.query.data = address(1, 2);
   legal();
   tensors_.lse.data = address(5, 2);
-  refused("lse.data", kNone, "0x140000002", "must be aligned to its 4-byte elements");
+  refused("lse.data", kNone, "2 modulo 4", "must be aligned to its 4-byte elements");
 }
 
 TEST_F(TensorsTest, RefusesNullPointersWhereThereIsData) {
@@ -211,17 +248,39 @@ TEST_F(TensorsTest, Sinks) {
 
 TEST_F(TensorsTest, ScalesAreForFp8) {
   tensors_.key_scale = TensorView::dense(address(6), Dtype::kFloat32, {3, 2});
-  refused("key_scale.data", kNone, "0x180000000", "is given, but input_dtype is bf16: scales are for fp8");
+  refused("key_scale.data", kNone, "not null", "although input_dtype is bf16: scales are for fp8");
   make_fp8();
   legal();
   tensors_.key_scale.shape[0] = 4;
-  refused("key_scale.shape", 0, "4", "must be equal to requests = 3");
+  refused("key_scale.shape", 0, "4", "must be equal to 1 or requests = 3");
   tensors_.key_scale.shape[0] = 3;
   tensors_.query_scale = TensorView::dense(address(7), Dtype::kFloat32, {3, 8});
-  refused("query_scale.shape", 1, "8", "must be equal to kv_heads = 2");
+  refused("query_scale.shape", 1, "8", "must be equal to 1 or kv_heads = 2");
   tensors_.query_scale = {};
   tensors_.value_scale = TensorView::dense(address(7), Dtype::kFloat32, {6});
-  refused("value_scale.rank", kNone, "1", "must be 2");
+  refused("value_scale.rank", kNone, "1", "must be 2; only one scale for all may have the shape [1]");
+  tensors_.value_scale = TensorView::dense(address(7), Dtype::kBFloat16, {3, 2});
+  refused("value_scale.dtype", kNone, "bf16", "must be fp32 (scales)");
+}
+
+TEST_F(TensorsTest, ScalesMayBroadcast) {
+  make_fp8();
+  for (TensorView Tensors::*scale : {&Tensors::query_scale, &Tensors::key_scale, &Tensors::value_scale}) {
+    for (const TensorView& view :
+         {TensorView::dense(address(6), Dtype::kFloat32, {1}), TensorView::dense(address(6), Dtype::kFloat32, {1, 1}),
+          TensorView::dense(address(6), Dtype::kFloat32, {3, 1}),
+          TensorView::dense(address(6), Dtype::kFloat32, {1, 2}),
+          TensorView::strided(address(6), Dtype::kFloat32, {3, 2}, {0, 0}),
+          TensorView::strided(address(6), Dtype::kFloat32, {3, 2}, {0, 1}),
+          TensorView::strided(address(6), Dtype::kFloat32, {3, 2}, {1, 3}),
+          TensorView::strided(address(6), Dtype::kFloat32, {1}, {-5})}) {
+      tensors_.*scale = view;
+      legal();
+    }
+    tensors_.*scale = TensorView::dense(address(6), Dtype::kFloat32, {0, 2});
+    EXPECT_THROW(validate(batch_, tensors_), Error) << "no scales for three requests";
+    tensors_.*scale = {};
+  }
 }
 
 TEST_F(TensorsTest, PagesAreLegal) {
@@ -255,6 +314,56 @@ TEST_F(TensorsTest, RefusesKeysBeyondTheirPages) {
   refused("key_lengths", 0, "17", "exceeds the request's 4 pages of 4 keys");
 }
 
+TEST_F(TensorsTest, PagesThatNoQuerySeesAreNotLookedAt) {
+  make_paged();
+  query_indptr_ = {0, 2, 2, 5};  // requests 0 and 2 have 2 queries on 7 keys and 3 on 9
+  batch_.mask = Mask::causal_window(1);
+  legal();
+  table_[0] = -1;       // keys 4 … 6 are seen
+  table_[8] = 1 << 30;  // keys 5 … 8
+  legal();
+  batch_.mask = Mask::causal_window(2);  // request 0 sees key 3
+  refused("block_table", 0, "-1", "(request 0, page 0) is not a page of the pool's 6");
+  table_[0] = 5;
+  legal();
+  batch_.mask = Mask::window(3, 7);  // request 2 sees key 3
+  refused("block_table", 8, "1073741824", "(request 2, page 0) is not a page of the pool's 6");
+}
+
+TEST_F(TensorsTest, PagesOfARequestWithoutQueriesAreNotLookedAt) {
+  make_paged();
+  query_indptr_ = {0, 5, 5, 5};
+  batch_.query_lengths = {};
+  key_lengths_ = {7, 400, 9};
+  table_ = {5, 0, -1, -1, -1, -1, -1, -1, -7, 1 << 30, -1, -1};
+  legal();
+}
+
+TEST_F(TensorsTest, PageNumbersMayHave64Bits) {
+  make_paged();
+  std::vector<std::int64_t> wide{5, 0, -1, -1, -1, -1, -1, -1, 3, 1, 2, -1};
+  tensors_.block_table = TensorView::dense(wide.data(), Dtype::kInt64, {3, 4});
+  legal();
+  wide[9] = (std::int64_t{1} << 32) + 1;  // page 1 to whoever reads 32 bits
+  refused("block_table", 9, "4294967297", "(request 2, page 1) is not a page of the pool's 6");
+  wide[9] = -1;
+  refused("block_table", 9, "-1", "(request 2, page 1) is not a page of the pool's 6");
+  wide[9] = 1;
+  tensors_.block_table.data = reinterpret_cast<std::byte*>(wide.data()) + 4;
+  refused("block_table.data", kNone, "4 modulo 8", "must be aligned to its 8-byte elements");
+}
+
+TEST_F(TensorsTest, BlockTablesMayHaveAnyStrides) {
+  make_paged();
+  std::vector<std::int32_t> turned{5, -1, 3, 0, -1, 1, -1, -1, 2};
+  tensors_.block_table = TensorView::strided(turned.data(), Dtype::kInt32, {3, 3}, {1, 3});
+  legal();
+  turned[5] = 6;
+  refused("block_table", 7, "6", "(request 2, page 1) is not a page of the pool's 6");
+  tensors_.block_table = TensorView::strided(table_.data() + 8, Dtype::kInt32, {3, 4}, {0, 1});  // one row for all
+  legal();
+}
+
 TEST_F(TensorsTest, RefusesBlockTables) {
   tensors_.block_table = TensorView::dense(table_.data(), Dtype::kInt32, {3, 4});
   EXPECT_THROW(validate(batch_, tensors_), Error) << "a block table without a page size";
@@ -263,10 +372,10 @@ TEST_F(TensorsTest, RefusesBlockTables) {
   refused("block_table.shape", 0, "2", "must be equal to requests = 3");
   tensors_.block_table.shape[0] = 3;
   tensors_.block_table.dtype = Dtype::kFloat32;
-  refused("block_table.dtype", kNone, "fp32", "must be int32 (page numbers)");
+  refused("block_table.dtype", kNone, "fp32", "must be int32 or int64 (page numbers)");
   tensors_.block_table.dtype = Dtype::kInt32;
-  tensors_.block_table.strides[0] = 3;
-  refused("block_table.strides", 0, "3", "overlaps: the dimensions inside it span 4 elements");
+  tensors_.block_table.strides[0] = -4;
+  refused("block_table.strides", 0, "-4", "must not be negative");
   tensors_.block_table = {};
   refused("block_table.data", kNone, "null", "but the batch has data there");
   make_paged();

@@ -137,11 +137,11 @@ TEST(GlobalFaults, Misaligned) {
 
 TEST(GlobalFaults, PagesOfOtherRequests) {
   alignas(16) std::uint16_t keys[4 * 2 * 8] = {};
-  const std::int32_t table[] = {3, 0, 1, 2};
+  std::int32_t table[] = {3, 0, 1, 2};
   GlobalMemory memory({{0, 1, 0, 3}, {1, 1, 0, 2}});
   memory.add({Role::kKey, keys, 2, 8, {4, 16}, {2, 8}, {}});
   memory.add({Role::kBlockTable, table, 4, 1, {}, {2, 2}, {2, 1}});
-  memory.set_page_table({table, 2, 1, 2});
+  memory.set_page_table(TensorView::dense(table, Dtype::kInt32, {2, 2}), 2, Mask::full());
   const auto fault_at = [&](std::int32_t request, int row) {
     return fault_of(memory, {1, 32, 0}, [&, request, row] {
       enter_item(7, request);
@@ -165,6 +165,60 @@ TEST(GlobalFaults, PagesOfOtherRequests) {
                        load_global(table + 3);
                      }),
             who + "1: load_global of 4 bytes is at block_table[1, 1], which is not this request's");
+}
+
+TEST(GlobalFaults, PagesThatNoQuerySees) {
+  // 6 keys in pages of 2 and one query that sees two of them: the last page's.
+  alignas(16) std::uint16_t keys[4 * 2 * 8] = {};
+  std::int64_t table[] = {-1, 1, 2};
+  GlobalMemory memory({{0, 1, 0, 6}});
+  memory.add({Role::kKey, keys, 2, 8, {4, 16}, {2, 8}, {}});
+  memory.add({Role::kBlockTable, table, 4, 1, {}, {1, 6}, {3, 2}});  // as kernels read 64-bit entries
+  memory.set_page_table(TensorView::dense(table, Dtype::kInt64, {1, 3}), 2, Mask::causal_window(1));
+  const auto fault_after = [&](const auto& access) {
+    return fault_of(memory, {1, 32, 0}, [&] {
+      enter_item(7, 0);
+      access();
+    });
+  };
+  const std::string who = "block 0, warp 0, lane 0 (thread 0), item 7, request 0: load_global of ";
+  const auto* const halves = reinterpret_cast<const std::int32_t*>(table);
+  EXPECT_EQ(fault_after([&] { load_global(halves + 4); }), "");
+  EXPECT_EQ(fault_after([&] { load_global(keys + 2 * 16); }), "");
+  EXPECT_EQ(fault_after([&] { load_global(halves + 2); }),
+            who + "4 bytes is at block_table[0, 1], which is not this request's");
+  EXPECT_EQ(fault_after([&] { load_global(keys + 16); }),
+            who + "2 bytes is at key[page 1, slot 0, head 0, element 0], which is not this request's");
+}
+
+TEST(GlobalFaults, RowsThatShareMemoryAreEverybodys) {
+  alignas(16) std::uint16_t keys[4 * 8] = {};
+  GlobalMemory memory({{0, 1, 0, 2}, {1, 1, 2, 2}});
+  memory.add({Role::kKey, keys, 2, 8, {}, {4, 4}, {}});  // each row begins in the middle of the one before it
+  const auto fault_at = [&](int element) {
+    return fault_of(memory, {1, 32, 0}, [&, element] {
+      enter_item(7, 1);
+      load_global(keys + element);
+    });
+  };
+  EXPECT_EQ(fault_at(0), "");
+  EXPECT_EQ(fault_at(19), "");
+  EXPECT_EQ(fault_at(20),
+            "block 0, warp 0, lane 0 (thread 0), item 7, request 1: load_global of 2 bytes is outside of every tensor");
+}
+
+TEST(GlobalFaults, ExpandedHeadsStayTheirRequests) {
+  alignas(16) std::uint16_t keys[4 * 8] = {};
+  GlobalMemory memory({{0, 1, 0, 2}, {1, 1, 2, 2}});
+  memory.add({Role::kKey, keys, 2, 8, {}, {4, 8}, {3, 0}});
+  EXPECT_EQ(fault_of(memory, {1, 32, 0},
+                     [&] {
+                       enter_item(7, 1);
+                       load_global(keys + 16);
+                       load_global(keys + 15);
+                     }),
+            "block 0, warp 0, lane 0 (thread 0), item 7, request 1: load_global of 2 bytes is at key[token 1, head 0, "
+            "element 7], which is not this request's");
 }
 
 TEST(GlobalFaults, InterleavedTensorsAreToldApart) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "batch/ragged_batch.hpp"
+#include "batch/small_tensors.hpp"
 
 namespace varlen::cpu {
 
@@ -50,6 +51,8 @@ inline std::int64_t element_size(Dtype dtype) {
     case Dtype::kFloat16:
     case Dtype::kBFloat16:
       return 2;
+    case Dtype::kInt64:
+      return 8;
     default:
       return 1;
   }
@@ -76,10 +79,9 @@ inline void locate_key_rows(const Call& call, const TensorView& view, std::int32
     return;
   }
   const TensorView& table = call.tensors->block_table;
-  const auto* pages = static_cast<const std::int32_t*>(table.data) + request * table.strides[0];
   for (std::int64_t key = keys.begin; key < keys.end;) {
     const std::int64_t slot_begin = key % batch.page_size;
-    const std::int64_t page = pages[key / batch.page_size * table.strides[1]];
+    const std::int64_t page = page_number(table, request, key / batch.page_size);
     for (std::int64_t slot = slot_begin; slot < batch.page_size && key < keys.end; ++slot, ++key) {
       *rows++ = element_address(view, page * view.strides[0] + slot * view.strides[1] + kv_head * view.strides[2]);
     }
@@ -91,7 +93,8 @@ inline float stored_scale(const TensorView& scales, std::int32_t request, std::i
   if (!scales.present()) {
     return 1.0F;
   }
-  return static_cast<const float*>(scales.data)[request * scales.strides[0] + kv_head * scales.strides[1]];
+  const ScaleStrides strides = scale_strides(scales);
+  return static_cast<const float*>(scales.data)[request * strides.request + kv_head * strides.kv_head];
 }
 
 /// How the kernel's scores become logits. The kernel works on scores of a positive factor, so that the largest score is

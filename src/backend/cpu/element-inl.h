@@ -154,6 +154,7 @@ HWY_INLINE void with_input_dtype(Dtype dtype, const Body& body) {
     case Dtype::kFloat8E5M2:
       return body(std::integral_constant<Dtype, Dtype::kFloat8E5M2>());
     case Dtype::kInt32:
+    case Dtype::kInt64:
       break;  // refused by validation
   }
 }

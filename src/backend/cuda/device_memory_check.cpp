@@ -24,18 +24,21 @@ void check_address(const char* field, const void* address, std::int32_t device) 
     cudaGetLastError();  // or the next launch would report it
     attributes.type = cudaMemoryTypeUnregistered;
   }
+  std::string memory = "not memory of CUDA";  // an address of the host, or of nothing
   switch (attributes.type) {
     case cudaMemoryTypeManaged:
       return;
     case cudaMemoryTypeDevice:
       if (attributes.device == device) return;
-      refuse(field, Error::kNoIndex, fmt::ptr(address), "is memory of CUDA device {}, not of device {}",
-             attributes.device, device);
+      memory = fmt::format("memory of CUDA device {}", attributes.device);
+      break;
+    case cudaMemoryTypeHost:
+      memory = "page-locked memory of the host";
+      break;
     default:
-      refuse(field, Error::kNoIndex, fmt::ptr(address), "is not memory of CUDA device {}: it is {}", device,
-             attributes.type == cudaMemoryTypeHost ? "page-locked memory of the host"
-                                                   : "an address of the host, or of nothing");
+      break;
   }
+  refuse(field, Error::kNoIndex, memory, "where memory of CUDA device {} is needed", device);
 }
 
 }  // namespace

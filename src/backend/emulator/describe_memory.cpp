@@ -1,7 +1,11 @@
 #include "backend/emulator/describe_memory.hpp"
 
+#include <iterator>
 #include <utility>
 #include <vector>
+
+#include "batch/small_tensors.hpp"
+#include "kernel/launch_parameters.hpp"
 
 namespace varlen::emulator {
 namespace {
@@ -29,6 +33,15 @@ void add_rows(GlobalMemory& memory, Role role, const TensorView& view, bool page
   buffer.tokens = extent(view, first);
   buffer.heads = extent(view, first + 1);
   memory.add(buffer);
+}
+
+/// As they broadcast: one for each request and KV head, if need be with strides of 0.
+void add_scales(GlobalMemory& memory, Role role, TensorView view, const RaggedBatch& batch) {
+  if (!view.present()) return;
+  const ScaleStrides strides = scale_strides(view);
+  view.shape = {std::ssize(batch.requests), batch.kv_heads};
+  view.strides = {strides.request, strides.kv_head};
+  add_rows(memory, role, view, false, 1);
 }
 
 void add_sinks(GlobalMemory& memory, const TensorView& view) {
@@ -89,18 +102,16 @@ GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors, const
   add_rows(memory, Role::kValue, tensors.value, paged, batch.head_dim_vo);
   add_rows(memory, Role::kOut, tensors.out, false, batch.head_dim_vo);
   add_rows(memory, Role::kLse, tensors.lse, false, 1);
-  add_rows(memory, Role::kQueryScale, tensors.query_scale, false, 1);
-  add_rows(memory, Role::kKeyScale, tensors.key_scale, false, 1);
-  add_rows(memory, Role::kValueScale, tensors.value_scale, false, 1);
+  add_scales(memory, Role::kQueryScale, tensors.query_scale, batch);
+  add_scales(memory, Role::kKeyScale, tensors.key_scale, batch);
+  add_scales(memory, Role::kValueScale, tensors.value_scale, batch);
   add_sinks(memory, tensors.sinks);
   add_counter(memory, parameters.counter);
   add_partials(memory, plan, parameters.partials);
   add_flushed(memory, parameters.flushed, flushed_bytes);
   if (paged) {
-    const TensorView& table = tensors.block_table;
-    add_rows(memory, Role::kBlockTable, table, false, 1);
-    memory.set_page_table(
-        {static_cast<const std::int32_t*>(table.data), table.strides[0], table.strides[1], batch.page_size});
+    add_rows(memory, Role::kBlockTable, kernel::kernel_block_table(tensors), false, 1);
+    memory.set_page_table(tensors.block_table, batch.page_size, batch.mask);
   }
   return memory;
 }

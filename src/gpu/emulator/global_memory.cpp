@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "batch/small_tensors.hpp"
+
 namespace varlen::gpu::emulator {
 namespace {
 
@@ -32,7 +34,7 @@ const char* role_name(Role role) noexcept {
 }
 
 void GlobalMemory::add(const Buffer& buffer) {
-  Region region{buffer, reinterpret_cast<std::uintptr_t>(buffer.data), 0, {}, 0, {}, {}};
+  Region region{buffer, reinterpret_cast<std::uintptr_t>(buffer.data), 0, {}, 0, false, {}, {}};
   const Extent* const extents[] = {&buffer.pages, &buffer.tokens, &buffer.heads};
   std::int64_t elements = buffer.row_elements;
   std::int64_t rows = 1;
@@ -40,6 +42,10 @@ void GlobalMemory::add(const Buffer& buffer) {
     const Extent& extent = *extents[d];
     rows *= extent.count;
     if (extent.count <= 1) continue;
+    if (extent.stride == 0) {
+      region.shares_rows |= d < 2;  // heads are the same requests' rows
+      continue;
+    }
     elements += (extent.count - 1) * extent.stride;
     int place = region.axis_count++;
     for (; place > 0 && region.axes[place - 1].extent.stride < extent.stride; --place) {
@@ -48,20 +54,30 @@ void GlobalMemory::add(const Buffer& buffer) {
     region.axes[place] = {extent, d};
   }
   if (rows == 0) return;
+  std::int64_t inside = buffer.row_elements;
+  for (int a = region.axis_count; a-- > 0;) {
+    const Extent& extent = region.axes[a].extent;
+    region.shares_rows |= extent.stride < inside;
+    inside += (extent.count - 1) * extent.stride;
+  }
   region.end = region.begin + static_cast<std::uintptr_t>(elements * buffer.element_bytes);
   if (is_written_once(buffer.role)) region.written.resize(static_cast<std::size_t>(rows * buffer.row_elements));
   if (is_read_and_written(buffer.role)) region.order = std::make_unique<OrderedWords>();
   regions_.push_back(std::move(region));
 }
 
-void GlobalMemory::set_page_table(const PageTable& table) {
-  page_size_ = table.page_size;
+void GlobalMemory::set_page_table(const TensorView& table, std::int64_t page_size, const Mask& mask) {
+  page_size_ = page_size;
   first_share_.assign(1, 0);
+  RaggedBatch batch;
+  batch.page_size = page_size;
+  batch.mask = mask;
   for (std::size_t r = 0; r < requests_.size(); ++r) {
-    const std::int32_t* const row = table.pages + static_cast<std::int64_t>(r) * table.request_stride;
-    std::int64_t left = requests_[r].key_length;
-    for (std::int64_t place = 0; left > 0; ++place, left -= page_size_) {
-      shares_.push_back({row[place * table.place_stride], std::min(left, page_size_)});
+    const SeenPages seen = seen_pages(batch, requests_[r]);
+    seen_.push_back(seen);
+    for (std::int64_t place = seen.begin; place < std::min(seen.end, table.shape[1]); ++place) {
+      shares_.push_back({page_number(table, static_cast<std::int64_t>(r), place),
+                         std::min(requests_[r].key_length - place * page_size, page_size)});
     }
     std::sort(
         shares_.begin() + static_cast<std::ptrdiff_t>(first_share_.back()), shares_.end(),
@@ -111,7 +127,8 @@ bool GlobalMemory::owns(const Buffer& buffer, const Place& place, std::int32_t r
     case Role::kValueScale:
       return token == request;
     case Role::kBlockTable:
-      return token == request && place.index[2] * page_size_ < extent.key_length;
+      return token == request && place.index[2] >= seen_[static_cast<std::size_t>(request)].begin &&
+             place.index[2] < seen_[static_cast<std::size_t>(request)].end;
     case Role::kPartials: {
       const auto after = std::upper_bound(partial_rows_.begin(), partial_rows_.end(), token,
                                           [](std::int64_t row, const PartialRows& rows) { return row < rows.begin; });
@@ -129,6 +146,7 @@ GlobalMemory::Verdict GlobalMemory::try_access(Region& region, std::uintptr_t be
   const auto offset = static_cast<std::int64_t>(begin - region.begin);
   const std::int64_t elements = bytes / buffer.element_bytes;
   const Place place = locate(region, offset / buffer.element_bytes);
+  if (region.shares_rows) return direction == Direction::kRead ? Verdict::kAllowed : Verdict::kDirection;
   if (offset % buffer.element_bytes != 0 || elements * buffer.element_bytes != bytes ||
       place.column + elements > buffer.row_elements) {
     return Verdict::kGap;

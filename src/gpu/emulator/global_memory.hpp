@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "batch/ragged_batch.hpp"
+#include "batch/seen_keys.hpp"
 #include "gpu/emulator/ordered_words.hpp"
 
 namespace varlen::gpu::emulator {
@@ -39,7 +40,7 @@ struct Extent {
   std::int64_t stride = 0;
 };
 
-/// A tensor whose rows are contiguous. Strides nest: each steps over everything inside it.
+/// A tensor whose rows are contiguous. Strides of what kernels write nest: each steps over everything inside it.
 struct Buffer {
   Role role = Role::kQuery;
   const void* data = nullptr;
@@ -48,14 +49,6 @@ struct Buffer {
   Extent pages;   // paged keys and values only
   Extent tokens;  // slots of a page; requests of a block table or of scales; rows of partials
   Extent heads;   // places in a row of a block table
-};
-
-/// The page numbers of each request, in order: [requests, max_pages].
-struct PageTable {
-  const std::int32_t* pages = nullptr;
-  std::int64_t request_stride = 0;
-  std::int64_t place_stride = 0;
-  std::int64_t page_size = 0;
 };
 
 /// Rows of partials that belong to one request.
@@ -72,7 +65,8 @@ class GlobalMemory {
   explicit GlobalMemory(std::vector<RequestExtent> requests) : requests_(std::move(requests)) {}
 
   void add(const Buffer& buffer);
-  void set_page_table(const PageTable& table);
+  /// Whose the pages of keys and values are, by the entries of the block table that the requests' queries see.
+  void set_page_table(const TensorView& table, std::int64_t page_size, const Mask& mask);
   void set_partial_rows(std::vector<PartialRows> rows) { partial_rows_ = std::move(rows); }
 
   /// Allows a thread that works on `request` (−1: on none yet) to access these bytes, and counts writes. If it may not:
@@ -108,9 +102,10 @@ class GlobalMemory {
     Buffer buffer;
     std::uintptr_t begin;
     std::uintptr_t end;
-    Axis axes[3];  // those of more than one index, by falling stride
+    Axis axes[3];  // those of more than one index that differ in address, by falling stride
     int axis_count;
-    std::vector<bool> written;            // [pages, tokens, heads, row_elements] of buffers that kernels write
+    bool shares_rows;           // several rows have the same memory, so that an address does not tell whose it is
+    std::vector<bool> written;  // [pages, tokens, heads, row_elements] of buffers that kernels write
     std::unique_ptr<OrderedWords> order;  // of buffers that they read as well
   };
   struct Place {
@@ -143,6 +138,7 @@ class GlobalMemory {
   std::int64_t page_size_ = 0;
   std::vector<PageShare> shares_;          // of all requests, of each by page
   std::vector<std::size_t> first_share_;   // [requests + 1]
+  std::vector<SeenPages> seen_;            // [requests]
   std::vector<PartialRows> partial_rows_;  // by begin
 };
 
