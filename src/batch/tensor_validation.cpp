@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "batch/page_fault.hpp"
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 
@@ -174,7 +175,21 @@ void check_disjoint(const Range& output, const Range& other) {
          other.name, fmt::ptr(reinterpret_cast<const void*>(other.begin)), other.bytes);
 }
 
-/// Page numbers of every request, and that its keys fit its pages. Entries past a request's last page are never read.
+std::int64_t used_pages(const RaggedBatch& batch, const RequestExtent& request) {
+  return request.key_length == 0 ? 0 : (request.key_length - 1) / batch.page_size + 1;
+}
+
+/// That every request's keys fit its pages.
+void check_table_width(const RaggedBatch& batch, const TensorView& table) {
+  const std::int64_t max_pages = table.present() ? table.shape[1] : 0;
+  for (const RequestExtent& request : batch.requests) {
+    if (used_pages(batch, request) <= max_pages) continue;
+    refuse(PageFault{PageRule::kTooManyKeys, &request - batch.requests.data(), 0, request.key_length, max_pages,
+                     batch.page_size});
+  }
+}
+
+/// Page numbers of every request. Entries past a request's last page are never read.
 void check_pages(const RaggedBatch& batch, const Tensors& tensors) {
   const TensorView& table = tensors.block_table;
   const std::int64_t max_pages = table.present() ? table.shape[1] : 0;
@@ -183,17 +198,11 @@ void check_pages(const RaggedBatch& batch, const Tensors& tensors) {
   const auto* pages = static_cast<const std::int32_t*>(table.data);
   const auto requests = static_cast<std::int64_t>(batch.requests.size());
   for (std::int64_t r = 0; r < requests; ++r) {
-    const std::int64_t key_length = batch.requests[static_cast<std::size_t>(r)].key_length;
-    if (key_length == 0) continue;
-    const std::int64_t used = (key_length - 1) / batch.page_size + 1;
-    if (used > max_pages) {
-      refuse("key_lengths", r, key_length, "exceeds the request's {} pages of {} keys", max_pages, batch.page_size);
-    }
+    const std::int64_t used = used_pages(batch, batch.requests[static_cast<std::size_t>(r)]);
     const std::int32_t* row = pages + r * request_stride;
     for (std::int64_t p = 0; p < used; ++p) {
       if (row[p] < 0 || row[p] >= pool_pages) {
-        refuse("block_table", r * max_pages + p, row[p], "(request {}, page {}) is not a page of the pool's {}", r, p,
-               pool_pages);
+        refuse(PageFault{PageRule::kNoSuchPage, r, p, row[p], max_pages, pool_pages});
       }
     }
   }
@@ -239,6 +248,7 @@ void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
         check_view("value", tensors.value, batch.input_dtype, input, has_keys, {pages, page_size, kv_heads, dim_vo});
     inputs[3] = check_view("block_table", tensors.block_table, Dtype::kInt32, "page numbers", has_keys,
                            {{requests, "requests"}, kAnySize});
+    check_table_width(batch, tensors.block_table);
     if (tensors.block_table.device == DeviceKind::kCpu) check_pages(batch, tensors);
   } else {
     const Dimension key_tokens{batch.key_tokens, "the last key offset", true};

@@ -69,6 +69,10 @@ struct TileWork {
     const std::int32_t end = first_seen_end + token;
     return {begin < 0 ? 0 : begin, end < 0 ? 0 : end > keys ? keys : end};
   }
+  /// Keys before this one no row of the tile sees, and nothing of them is read.
+  VARLEN_DEVICE std::int32_t hidden_keys() const {
+    return first_seen_begin < 0 ? 0 : first_seen_begin > keys ? keys : first_seen_begin;
+  }
   /// Keys that all of the rows [first, first + count) see, of those that exist: what rows see only moves on from row to
   /// row.
   VARLEN_DEVICE SeenKeys seen_by_all(std::int32_t first, std::int32_t count) const {

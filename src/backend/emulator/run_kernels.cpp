@@ -93,10 +93,12 @@ void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch
   parameters.merges = plan.merges;
   parameters.merge_count = std::ssize(data.merges);
   parameters.counts = plan.counts;
+  parameters.faults = plan.faults;
   kernel::place_workspace(workspace, parameters);
 
   WrittenTrace written(options, forward);
   GlobalMemory memory = describe_memory(data, tensors, parameters);
+  if (plan.counts != nullptr && plan.counts->is_made == 0) memory.share_results();
   Machine machine(memory);
   const std::int64_t items = item_count(data.view());
   *parameters.counter = 0;
