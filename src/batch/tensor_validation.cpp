@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "batch/footprint.hpp"
+#include "batch/page_fault.hpp"
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 #include "batch/seen_keys.hpp"
@@ -203,8 +204,8 @@ void check_table_width(const RaggedBatch& batch, const TensorView& table) {
   const std::int64_t max_pages = table.present() ? table.shape[1] : 0;
   for (const RequestExtent& request : batch.requests) {
     if (seen_pages(batch, request).end <= max_pages) continue;
-    refuse("key_lengths", &request - batch.requests.data(), request.key_length,
-           "exceeds the request's {} pages of {} keys", max_pages, batch.page_size);
+    refuse(PageFault{PageRule::kTooManyKeys, &request - batch.requests.data(), 0, request.key_length, max_pages,
+                     batch.page_size});
   }
 }
 
@@ -219,8 +220,7 @@ void check_pages(const RaggedBatch& batch, const Tensors& tensors) {
     for (std::int64_t p = seen.begin; p < seen.end; ++p) {
       const std::int64_t page = page_number(table, r, p);
       if (page < 0 || page >= pool_pages) {
-        refuse("block_table", r * max_pages + p, page, "(request {}, page {}) is not a page of the pool's {}", r, p,
-               pool_pages);
+        refuse(PageFault{PageRule::kNoSuchPage, r, p, page, max_pages, pool_pages});
       }
     }
   }

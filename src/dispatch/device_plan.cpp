@@ -1,6 +1,7 @@
 // Plans made on the device: the public side of DevicePlanner.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "backend/cuda/cuda_backend.hpp"
@@ -15,6 +16,11 @@
 
 namespace varlen {
 namespace {
+
+/// What was reported of earlier calls.
+void raise_report(const DevicePlanner& planner) {
+  if (const std::optional<Error> error = planner.take_report()) throw Error(*error);
+}
 
 RaggedBatch without_lengths(const Batch& batch, const Limits& limits) {
   const std::pair<const char*, const IndexView*> arrays[] = {{"query_indptr", &batch.query_indptr},
@@ -58,7 +64,8 @@ std::int64_t DevicePlan::bytes() const noexcept { return planner_->bytes(); }
 
 std::optional<Error> DevicePlan::status() const {
   const LengthFault fault = planner_->fault();
-  if (fault.rule == LengthRule::kNone) return std::nullopt;
+  std::optional<Error> reported = planner_->take_report();
+  if (fault.rule == LengthRule::kNone) return reported;
   try {
     refuse(fault);
   } catch (const Error& error) {
@@ -73,6 +80,7 @@ Plan DevicePlan::to_host() const {
 
 void plan_on_device(const DevicePlan& plan, const DeviceLengths& lengths, void* stream) {
   DevicePlanner& planner = plan.planner();
+  raise_report(planner);
   check_presence(planner.batch().page_size, {lengths.query_indptr.present(), lengths.query_lengths.present(),
                                              lengths.key_indptr.present(), lengths.key_lengths.present()});
   planner.plan(lengths, stream);
@@ -87,6 +95,7 @@ std::int64_t workspace_bytes(const Batch& batch, const Limits& limits, const Pla
 
 void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
   DevicePlanner& planner = plan.planner();
+  raise_report(planner);
   if (options.backend != Backend::kAuto && options.backend != planner.backend()) {
     refuse("options.backend", Error::kNoIndex, backend_name(options.backend), "is not the plan's, {}",
            backend_name(planner.backend()));

@@ -93,6 +93,15 @@ VARLEN_DEVICE void store_global(T* to, const T& value);
 /// Adds 1 to a counter in global memory that all blocks share. Returns what it was.
 VARLEN_DEVICE std::int64_t draw(std::int64_t* counter);
 
+/// A lock in global memory, 0 while it is free: whether it was, and is this thread's now.
+VARLEN_DEVICE bool try_lock(std::uint32_t* lock);
+VARLEN_DEVICE void unlock(std::uint32_t* lock);
+
+// Words of memory that host and device share, and that tell of what else is there.
+VARLEN_DEVICE std::uint32_t load_from_host(const std::uint32_t* word);
+/// Who sees the word on the host sees all that this thread has stored before, too.
+VARLEN_DEVICE void store_for_host(std::uint32_t* word, std::uint32_t value);
+
 // ---- Asynchronous copies of a thread, in groups.
 /// Copies 16 bytes, both sides aligned to 16; with `present` false nothing is read and zeros are written.
 VARLEN_DEVICE void copy_async_16(SharedAddress to, const void* from, bool present);

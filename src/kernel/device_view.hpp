@@ -19,6 +19,11 @@ VARLEN_DEVICE PlanView device_view(const ForwardParameters& parameters) {
   return plan;
 }
 
+/// The plan is one that was made on the device, and what there is there is none.
+VARLEN_DEVICE bool lacks_plan(const ForwardParameters& parameters) {
+  return parameters.counts != nullptr && parameters.counts->is_made == 0;
+}
+
 VARLEN_DEVICE std::int64_t merge_count(const ForwardParameters& parameters) {
   return parameters.counts != nullptr ? parameters.counts->merges : parameters.merge_count;
 }

@@ -57,7 +57,11 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
   parameters.key = row_addresses(tensors.key, paged, batch.head_dim_qk);
   parameters.value = row_addresses(tensors.value, paged, batch.head_dim_vo);
   parameters.out = row_addresses(tensors.out, false, batch.head_dim_vo);
-  if (tensors.lse.present()) parameters.lse = row_addresses(tensors.lse, false, 1);
+  if (tensors.out.present()) parameters.out_tokens = tensors.out.shape[0];
+  if (tensors.lse.present()) {
+    parameters.lse = row_addresses(tensors.lse, false, 1);
+    parameters.lse_tokens = tensors.lse.shape[0];
+  }
   parameters.query_scale = scale_addresses(tensors.query_scale);
   parameters.key_scale = scale_addresses(tensors.key_scale);
   parameters.value_scale = scale_addresses(tensors.value_scale);
@@ -70,6 +74,10 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
     parameters.block_table = static_cast<const std::int32_t*>(table.data);
     parameters.block_table_strides[0] = table.strides[0];
     parameters.block_table_strides[1] = table.strides[1];
+    parameters.block_table_entries = tensors.block_table.present() ? tensors.block_table.shape[1] : 0;
+    constexpr std::int64_t kMostPages = std::int64_t{1} << 31;  // that entries can name
+    parameters.pages =
+        tensors.key.present() ? static_cast<std::uint32_t>(std::min(tensors.key.shape[0], kMostPages)) : 0;
     parameters.page_size = static_cast<std::int32_t>(batch.page_size);
   }
   parameters.head_dim_qk = batch.head_dim_qk;

@@ -1,4 +1,6 @@
-// Split tiles become whole: the parts of each row are added in a fixed order. One warp for each row at a time.
+// What comes after the items. Split tiles become whole: the parts of each row are added in a fixed order. Where there
+// is no plan, because its lengths were refused, results are NaN, not what their memory held before. One warp for each
+// row at a time.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +51,28 @@ VARLEN_DEVICE void merge_row(const ForwardParameters& parameters, const ScoreFac
   if (gpu::lane_index() == 0) store_lse(parameters, tensor_token, head, result.lse);
 }
 
+/// All rows of the tensors: without lengths they may be anybody's.
+VARLEN_DEVICE void write_nan_everywhere(const ForwardParameters& parameters) {
+  const std::int32_t heads = parameters.plan.kv_heads * parameters.plan.group;
+  const std::int64_t out_rows = parameters.out_tokens * heads;
+  const std::int64_t lse_rows = parameters.lse_tokens * heads;
+  const std::int64_t warps = std::int64_t{gpu::block_count()} * kMergeWarps;
+  const std::int64_t first = std::int64_t{gpu::block_index()} * kMergeWarps + gpu::warp_index();
+  for (std::int64_t row = first; row < out_rows; row += warps) {
+    write_nan_out(parameters, row / heads, static_cast<std::int32_t>(row % heads));
+  }
+  for (std::int64_t row = first * gpu::kWarpThreads + gpu::lane_index(); row < lse_rows;
+       row += warps * gpu::kWarpThreads) {
+    store_lse(parameters, row / heads, static_cast<std::int32_t>(row % heads), not_a_number());
+  }
+}
+
 /// Every thread of every block.
 VARLEN_DEVICE void merge_partials(const ForwardParameters& parameters) {
+  if (lacks_plan(parameters)) {
+    write_nan_everywhere(parameters);
+    return;
+  }
   const std::int64_t shares = merge_count(parameters) * kMergeShares;
   for (std::int64_t index = gpu::block_index(); index < shares; index += gpu::block_count()) {
     const Merge& merge = parameters.merges[index / kMergeShares];

@@ -5,6 +5,7 @@
 
 #include "batch/ragged_batch.hpp"
 #include "gpu/tensor_box.hpp"
+#include "kernel/fault_report.hpp"
 #include "plan/cursor.hpp"
 
 namespace varlen::kernel {
@@ -91,6 +92,8 @@ struct ForwardParameters : ScoreFactors {
   std::int64_t sinks_stride;
   const std::int32_t* block_table;  // [requests, max_pages], or null
   std::int64_t block_table_strides[2];
+  std::int64_t block_table_entries;  // max_pages
+  std::uint32_t pages;               // of the pool: entries are below
   bool is_paged;
   Divisor<std::int32_t> page_size;  // in 32 bits: a division of 64 would be a call that takes registers from the sums
   Boxes boxes;                      // of forward_wgmma and forward_tcgen05
@@ -105,6 +108,9 @@ struct ForwardParameters : ScoreFactors {
   std::int32_t head_dim_vo;
   Dtype output_dtype;
   bool batch_invariant;  // bits must not depend on how many rows a tile has
+  std::int64_t out_tokens;  // that the tensors have, whoever's they are
+  std::int64_t lse_tokens;
+  FaultLine faults;
 };
 
 /// Keys of an item after which its sums are flushed (flushed_sums.hpp).

@@ -8,6 +8,7 @@
 #include "kernel/block_team.hpp"
 #include "kernel/device_requests.hpp"
 #include "kernel/planning_parameters.hpp"
+#include "kernel/report_fault.hpp"
 #include "plan/planner.hpp"
 
 namespace varlen::kernel {
@@ -53,6 +54,7 @@ VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
     fault.rule = LengthRule::kNoRoom;
   }
   team.store(&parameters.status->fault, fault);
+  if (fault.rule != LengthRule::kNone) report_fault(parameters.faults, fault);
   gpu::store_global(&parameters.status->requests, std::int64_t{requests.count()});
 }
 

@@ -22,6 +22,7 @@ namespace varlen::kernel {
 struct PlanLayout {
   std::int64_t counts;
   std::int64_t status;
+  std::int64_t lock;  // of FaultLine
   std::int64_t requests;
   std::int64_t runs;
   std::int64_t listed;
@@ -62,7 +63,7 @@ class Planning {
   std::int64_t shared_bytes() const { return is_narrow_ ? shared_bytes<std::int32_t>() : shared_bytes<std::int64_t>(); }
 
   template <class Int>
-  PlanningParameters<Int> parameters(std::byte* memory, const DeviceLengths& lengths) const {
+  PlanningParameters<Int> parameters(std::byte* memory, const DeviceLengths& lengths, FaultReport* report) const {
     PlanningParameters<Int> parameters{};
     parameters.problem = problem<Int>();
     parameters.query = {array_of(lengths.query_indptr), array_of(lengths.query_lengths), limits_.query_tokens,
@@ -79,8 +80,13 @@ class Planning {
     parameters.merges = reinterpret_cast<Merge*>(memory + layout_.merges);
     parameters.counts = reinterpret_cast<PlanCounts*>(memory + layout_.counts);
     parameters.status = reinterpret_cast<PlanStatus*>(memory + layout_.status);
+    parameters.faults = faults(memory, report);
     parameters.scratch = memory + layout_.scratch;
     return parameters;
+  }
+
+  FaultLine faults(std::byte* memory, FaultReport* report) const {
+    return {report, reinterpret_cast<std::uint32_t*>(memory + layout_.lock)};
   }
 
   /// The pointers of a plan in memory of the device. Its counts are there, too.
@@ -140,6 +146,7 @@ class Planning {
     const auto size_of = [](std::int64_t count, std::size_t size) { return count * static_cast<std::int64_t>(size); };
     layout_.counts = place(sizeof(PlanCounts));
     layout_.status = place(sizeof(PlanStatus));
+    layout_.lock = place(sizeof(std::uint32_t));
     layout_.requests = place(size_of(limits_.requests, sizeof(RequestExtent)));
     layout_.runs = place(size_of(limits_.requests, sizeof(Run)));
     layout_.listed = place(size_of(sizes_.listed, sizeof(WorkItem)));

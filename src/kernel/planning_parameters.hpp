@@ -6,6 +6,7 @@
 
 #include "batch/length_fault.hpp"
 #include "batch/ragged_batch.hpp"
+#include "kernel/fault_report.hpp"
 #include "plan/cursor.hpp"
 #include "plan/problem.hpp"
 
@@ -50,6 +51,7 @@ struct PlanningParameters {
   Merge* merges;            // [most_merges]
   PlanCounts* counts;
   PlanStatus* status;
+  FaultLine faults;
   std::byte* scratch;  // of the team, if its arrays are not in shared memory
 };
 

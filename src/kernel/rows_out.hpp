@@ -67,4 +67,19 @@ VARLEN_DEVICE void store_lse(const ForwardParameters& parameters, std::int64_t t
                     lse);
 }
 
+VARLEN_DEVICE constexpr float not_a_number() { return __builtin_nanf(""); }
+
+/// `token` and `head` of the tensor. By the whole warp.
+VARLEN_DEVICE void write_nan_out(const ForwardParameters& parameters, std::int64_t token, std::int32_t head) {
+  const std::int64_t offset = token * parameters.out.token_stride + head * parameters.out.head_stride;
+  VARLEN_UNROLL_BY(1)
+  for (int column = 2 * gpu::lane_index(); column < parameters.head_dim_vo; column += 2 * gpu::kWarpThreads) {
+    store_out_pair(parameters, offset + column, not_a_number(), not_a_number());
+  }
+}
+VARLEN_DEVICE void write_nan_row(const ForwardParameters& parameters, std::int64_t token, std::int32_t head) {
+  write_nan_out(parameters, token, head);
+  if (gpu::lane_index() == 0) store_lse(parameters, token, head, not_a_number());
+}
+
 }  // namespace varlen::kernel

@@ -1,5 +1,5 @@
 // Which items a block works on: the one with its own index first, then whatever the blocks' common counter gives. One
-// whole warp of each block draws items and looks them up.
+// whole warp of each block draws items, looks them up, and keeps those back that cannot be computed (sound_work.hpp).
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include "gpu/operations.hpp"
 #include "kernel/device_view.hpp"
 #include "kernel/parameters.hpp"
+#include "kernel/sound_work.hpp"
 #include "kernel/tile_work.hpp"
 
 namespace varlen::kernel {
@@ -40,16 +41,32 @@ VARLEN_DEVICE TileWork look_up(const ForwardParameters& parameters, std::int64_t
   return describe_work(parameters, run_item(plan, found, in_runs - found.item_begin), index, run);
 }
 
+/// Index of the next item after the block's first; −1: there is none.
+VARLEN_DEVICE std::int64_t draw_index(const ForwardParameters& parameters) {
+  if (parameters.counter == nullptr) return -1;  // every block has one item
+  std::int64_t drawn = 0;
+  if (gpu::lane_index() == 0) drawn = gpu::draw(parameters.counter);
+  return gpu::block_count() + gpu::broadcast(drawn);
+}
+
+/// The item at `index` or, if that is not sound, the next one drawn that is.
+VARLEN_DEVICE TileWork sound_work(const ForwardParameters& parameters, std::int64_t index, std::int32_t run) {
+  while (index >= 0) {
+    const TileWork work = look_up(parameters, index, run);
+    if (work.rows == 0 || is_sound(parameters, work)) return work;
+    run = work.run;
+    index = draw_index(parameters);
+  }
+  return {};
+}
+
 VARLEN_DEVICE TileWork first_work(const ForwardParameters& parameters) {
-  return look_up(parameters, gpu::block_index(), 0);
+  return sound_work(parameters, gpu::block_index(), 0);
 }
 
 /// Draws the item after one in `run`. The later, the better the work is shared out.
 VARLEN_DEVICE TileWork next_work(const ForwardParameters& parameters, std::int32_t run) {
-  if (parameters.counter == nullptr) return {};  // every block has one item
-  std::int64_t drawn = 0;
-  if (gpu::lane_index() == 0) drawn = gpu::draw(parameters.counter);
-  return look_up(parameters, gpu::block_count() + gpu::broadcast(drawn), run);
+  return sound_work(parameters, draw_index(parameters), run);
 }
 
 }  // namespace varlen::kernel

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "batch/length_fault.hpp"
@@ -32,7 +33,9 @@ class DevicePlanner {
   virtual void plan(const DeviceLengths& lengths, void* stream) = 0;
   /// Workspace and tensors have been validated.
   virtual void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const = 0;
-  /// What plan() found wrong last.
+  /// What planning or running reported since the last call, once. Does not wait.
+  virtual std::optional<Error> take_report() const = 0;
+  /// What plan() found wrong last. Waits.
   virtual LengthFault fault() const = 0;
   /// What it made; nothing if something was wrong.
   virtual std::shared_ptr<PlanData> read() const = 0;

@@ -22,6 +22,7 @@
 #include "kernel/launch_parameters.hpp"
 #include "kernel/merge_partials.hpp"
 #include "kernel/shapes.hpp"
+#include "kernel/take_report.hpp"
 #include "plan/plan_data.hpp"
 
 namespace varlen {
@@ -209,16 +210,19 @@ std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t de
   const std::size_t listed = packer.place(plan.listed);
   const std::size_t merges = packer.place(plan.merges);
   const std::size_t requests = packer.place(plan.batch.requests);
+  const std::size_t lock = packer.place(std::vector<std::uint32_t>{0});
   const auto bytes = static_cast<std::int64_t>(packer.bytes().size());
-  result->memory = allocate(std::max<std::int64_t>(bytes, 1), device);
-  if (bytes > 0) copy_to_device(result->memory, packer.bytes().data(), bytes);
-  const auto* const base = static_cast<const std::byte*>(result->memory);
+  result->memory = allocate(bytes, device);
+  copy_to_device(result->memory, packer.bytes().data(), bytes);
+  auto* const base = static_cast<std::byte*>(result->memory);
   result->view = plan.view();
   result->view.runs = reinterpret_cast<const Run*>(base + runs);
   result->view.listed = reinterpret_cast<const WorkItem*>(base + listed);
   result->view.requests = reinterpret_cast<const RequestExtent*>(base + requests);
   result->merges = reinterpret_cast<const Merge*>(base + merges);
   result->merge_count = std::ssize(plan.merges);
+  if (plan.batch.page_size > 0) result->report.emplace(device);
+  result->lock = reinterpret_cast<std::uint32_t*>(base + lock);
 
   result->longest = kernel::longest_request(plan.batch);
   choose_kernels(plan.batch, item_count(result->view), std::ssize(plan.merges), *result);
@@ -246,6 +250,7 @@ std::int64_t workspace_bytes(const Plan& plan) { return kernel::workspace_layout
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
              void* stream) {
   const ResidentPlan& resident = *plan.data().on_device;
+  if (resident.report) kernel::raise_report(resident.report->on_host());
   if (cuda::workspace_bytes(plan) == 0) workspace = {};
   check_device_memory(tensors, workspace, resident.device);
   if (item_count(resident.view) == 0) return;
@@ -262,6 +267,7 @@ void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanT
   parameters.merges = plan.merges;
   parameters.merge_count = plan.merge_count;
   parameters.counts = plan.counts;
+  if (plan.report) parameters.faults = {plan.report->on_device(), plan.lock};
   layout.place(workspace, parameters);
   const CurrentDevice current(plan.device);
   auto* const on_stream = static_cast<cudaStream_t>(stream);
@@ -278,7 +284,9 @@ void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanT
   } else {
     parameters.counter = nullptr;
   }
-  check(forward.kernel.launch(parameters, blocks, on_stream), "launching attention");
+  if (blocks > 0) {  // limits may allow no items
+    check(forward.kernel.launch(parameters, blocks, on_stream), "launching attention");
+  }
   if (plan.merge_blocks > 0) {
     check(launch_merge_partials(parameters, plan.merge_blocks, on_stream), "launching merge_partials");
   }

@@ -1,6 +1,8 @@
 // DevicePlans on CUDA devices.
+#include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -10,7 +12,9 @@
 #include "backend/cuda/resident_plan.hpp"
 #include "backend/cuda/runtime.hpp"
 #include "kernel/launch_parameters.hpp"
+#include "kernel/merge_partials.hpp"
 #include "kernel/planning.hpp"
+#include "kernel/take_report.hpp"
 
 namespace varlen::cuda {
 namespace {
@@ -42,6 +46,10 @@ class CudaPlanner : public DevicePlanner {
     plan_.counts = reinterpret_cast<const PlanCounts*>(memory() + planning_.layout().counts);
     plan_.longest = {planning_.limits().query_length, planning_.limits().key_length};
     choose_kernels(this->batch(), planning_.sizes().items + planning_.sizes().listed, planning_.sizes().merges, plan_);
+    // They see to it as well that a refused plan leaves nothing as it was.
+    plan_.merge_blocks = std::max(plan_.merge_blocks, kernel::kMergeShares);
+    plan_.report.emplace(device);
+    plan_.lock = planning_.faults(memory(), nullptr).lock;
     const auto most_shared = static_cast<int>(shared_bytes_of_block(device));
     check(planning_.is_narrow() ? prepare_plan_on_device<std::int32_t>(planning_.arrays(), most_shared)
                                 : prepare_plan_on_device<std::int64_t>(planning_.arrays(), most_shared),
@@ -62,9 +70,10 @@ class CudaPlanner : public DevicePlanner {
 
   void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
     check_device_memory(tensors, workspace, plan_.device);
-    if (plan_.mma.blocks == 0) return;  // the limits allow no items
     run_kernels(plan_, batch(), target(), tensors, layout(), workspace, options.architecture, options.stream);
   }
+
+  std::optional<Error> take_report() const override { return kernel::take_report(plan_.report->on_host()); }
 
   LengthFault fault() const override {
     const CurrentDevice current(plan_.device);
@@ -89,8 +98,9 @@ class CudaPlanner : public DevicePlanner {
 
   template <class Int>
   cudaError_t launch(const DeviceLengths& lengths, void* stream) const {
+    const auto parameters = planning_.parameters<Int>(memory(), lengths, plan_.report->on_device());
     const PlanningTeam team{planning_.arrays(), planning_.threads(), static_cast<int>(planning_.shared_bytes())};
-    return launch_plan_on_device(planning_.parameters<Int>(memory(), lengths), team, static_cast<cudaStream_t>(stream));
+    return launch_plan_on_device(parameters, team, static_cast<cudaStream_t>(stream));
   }
 
   kernel::Planning planning_;

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "backend/cuda/cuda_backend.hpp"
+#include "backend/cuda/host_report.hpp"
 #include "backend/cuda/launch.hpp"
 #include "kernel/boxes.hpp"
 #include "kernel/launch_parameters.hpp"
@@ -34,6 +36,8 @@ struct ResidentPlan {
   Forward boxed;  // forward_wgmma or forward_tcgen05, if the device has one and the batch may have boxes
   kernel::LongestRequest longest;
   int merge_blocks = 0;
+  std::optional<cuda::HostReport> report;  // of plans whose kernels may have something to report
+  std::uint32_t* lock = nullptr;           // of FaultLine
 };
 
 namespace cuda {

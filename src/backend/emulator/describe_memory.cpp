@@ -62,6 +62,19 @@ void add_counter(GlobalMemory& memory, const std::int64_t* counter) {
   memory.add(buffer);
 }
 
+/// Two pieces of memory, each as the plain bytes of a row.
+void add_faults(GlobalMemory& memory, const kernel::FaultLine& faults) {
+  if (faults.report == nullptr) return;
+  Buffer buffer;
+  buffer.role = Role::kReport;
+  buffer.data = faults.report;
+  buffer.row_elements = sizeof(*faults.report);
+  memory.add(buffer);
+  buffer.data = faults.lock;
+  buffer.row_elements = sizeof(*faults.lock);
+  memory.add(buffer);
+}
+
 void add_partials(GlobalMemory& memory, const PlanData& plan, const float* partials) {
   if (plan.partial_rows == 0) return;
   const std::int64_t row_floats = kernel::partial_row_floats(plan.batch.head_dim_vo);
@@ -109,6 +122,7 @@ GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors, const
   add_counter(memory, parameters.counter);
   add_partials(memory, plan, parameters.partials);
   add_flushed(memory, parameters.flushed, flushed_bytes);
+  add_faults(memory, parameters.faults);
   if (paged) {
     add_rows(memory, Role::kBlockTable, kernel::kernel_block_table(tensors), false, 1);
     memory.set_page_table(tensors.block_table, batch.page_size, batch.mask);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "gpu/emulator/operations.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/planning.hpp"
+#include "kernel/take_report.hpp"
 
 namespace varlen::emulator {
 namespace {
@@ -47,8 +49,12 @@ class EmulatorPlanner : public DevicePlanner {
     const auto* const counts = reinterpret_cast<const PlanCounts*>(data() + planning_.layout().counts);
     const auto* const merges = reinterpret_cast<const Merge*>(data() + planning_.layout().merges);
     const std::int64_t workers = target().workers;
-    const PlacedPlan placed{planning_.view(data()), merges, counts, workers,
-                            std::min(planning_.sizes().merges, workers)};
+    const PlacedPlan placed{planning_.view(data()),
+                            merges,
+                            counts,
+                            workers,
+                            std::clamp<std::int64_t>(planning_.sizes().merges, 1, workers),
+                            faults()};
     run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
                 layout(), workspace, options.architecture, options.emulator);
   }
@@ -56,6 +62,8 @@ class EmulatorPlanner : public DevicePlanner {
   LengthFault fault() const override {
     return reinterpret_cast<const kernel::PlanStatus*>(data() + planning_.layout().status)->fault;
   }
+
+  std::optional<Error> take_report() const override { return kernel::take_report(*report_); }
 
   std::shared_ptr<PlanData> read() const override {
     return kernel::read_plan(planning_, batch(), target(), [&](void* to, std::int64_t offset, std::int64_t bytes) {
@@ -76,7 +84,7 @@ class EmulatorPlanner : public DevicePlanner {
 
   template <class Int>
   void plan_with(const DeviceLengths& lengths) {
-    const kernel::PlanningParameters<Int> parameters = planning_.parameters<Int>(data(), lengths);
+    const kernel::PlanningParameters<Int> parameters = planning_.parameters<Int>(data(), lengths, report_.get());
     std::int64_t requests = limits().requests;
     if (lengths.request_count != nullptr) requests = std::clamp<std::int64_t>(*lengths.request_count, 0, requests);
     GlobalMemory memory({});
@@ -93,14 +101,17 @@ class EmulatorPlanner : public DevicePlanner {
     }
     add(Role::kLengths, lengths.request_count, sizeof(*lengths.request_count));
     add(Role::kPlan, data(), bytes());
+    add(Role::kReport, report_.get(), sizeof(*report_));
     Machine(memory).launch({1, planning_.threads(), planning_.shared_bytes()}, [&] { plan_on_device(parameters); });
   }
 
+  kernel::FaultLine faults() const { return planning_.faults(words_.data()->bytes, report_.get()); }
   std::byte* data() { return words_.data()->bytes; }
   const std::byte* data() const { return words_.data()->bytes; }
 
   kernel::Planning planning_;
-  std::vector<Word> words_;
+  mutable std::vector<Word> words_;  // runs take the lock that is there
+  std::unique_ptr<kernel::FaultReport> report_ = std::make_unique<kernel::FaultReport>();
 };
 
 }  // namespace

@@ -93,11 +93,13 @@ void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch
   parameters.merges = plan.merges;
   parameters.merge_count = std::ssize(data.merges);
   parameters.counts = plan.counts;
+  parameters.faults = plan.faults;
   layout.place(workspace, parameters);
 
   WrittenTrace written(options, forward);
   const Kernel forward_kernel = select_forward_kernel(batch, forward);
   GlobalMemory memory = describe_memory(data, tensors, parameters, plan.blocks * forward_kernel.flushed_bytes);
+  if (plan.counts != nullptr && plan.counts->is_made == 0) memory.share_results();
   Machine machine(memory);
   const std::int64_t items = item_count(data.view());
   *parameters.counter = 0;

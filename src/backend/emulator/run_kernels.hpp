@@ -17,6 +17,7 @@ struct PlacedPlan {
   const PlanCounts* counts;  // null: those of the view and of `data`
   std::int64_t blocks;
   std::int64_t merge_blocks;
+  kernel::FaultLine faults = {};
 };
 
 /// `batch` and `longest` are what the launches know, `data` is what the plan is. Throws Error(kInternal) with one line

@@ -15,12 +15,13 @@ namespace {
 /// Once each element, before it is read.
 bool is_written_once(Role role) { return role == Role::kOut || role == Role::kLse || role == Role::kPartials; }
 bool is_written_by_kernels(Role role) {
-  return is_written_once(role) || role == Role::kCounter || role == Role::kFlushed || role == Role::kPlan;
+  return is_written_once(role) || role == Role::kCounter || role == Role::kFlushed || role == Role::kPlan ||
+         role == Role::kReport;
 }
 bool is_read_and_written(Role role) { return role == Role::kPartials || role == Role::kFlushed || role == Role::kPlan; }
 bool is_everybodys(Role role) {
   return role == Role::kSinks || role == Role::kCounter || role == Role::kFlushed || role == Role::kLengths ||
-         role == Role::kPlan;
+         role == Role::kPlan || role == Role::kReport;
 }
 bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::kLse; }
 
@@ -29,7 +30,8 @@ bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::
 const char* role_name(Role role) noexcept {
   constexpr const char* kNames[] = {"query",       "key",       "value",       "out",     "lse",
                                     "query_scale", "key_scale", "value_scale", "sinks",   "block_table",
-                                    "partials",    "counter",   "flushed",     "lengths", "plan"};
+                                    "partials",    "counter",   "flushed",     "lengths", "plan",
+                                    "report"};
   return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -114,6 +116,7 @@ bool GlobalMemory::owns_slot(std::int64_t page, std::int64_t slot, std::int32_t 
 
 bool GlobalMemory::owns(const Buffer& buffer, const Place& place, std::int32_t request) const {
   if (is_everybodys(buffer.role)) return true;
+  if (shares_results_ && (buffer.role == Role::kOut || buffer.role == Role::kLse)) return true;
   if (request < 0 || static_cast<std::size_t>(request) >= requests_.size()) return false;
   const RequestExtent& extent = requests_[static_cast<std::size_t>(request)];
   const std::int64_t token = place.index[1];
@@ -245,6 +248,11 @@ std::optional<std::string> GlobalMemory::first_unwritten(Role role) const {
         const auto where = first_unwritten_of(region, rows.begin, rows.end);
         if (where) return fmt::format("request {}: {} was never written", rows.request, *where);
       }
+      continue;
+    }
+    if (shares_results_) {
+      const auto where = first_unwritten_of(region, 0, region.buffer.tokens.count);
+      if (where) return fmt::format("without a plan: {} was never written", *where);
       continue;
     }
     for (std::size_t r = 0; r < requests_.size(); ++r) {

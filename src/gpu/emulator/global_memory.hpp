@@ -30,7 +30,8 @@ enum class Role : std::uint8_t {
   kCounter,
   kFlushed,
   kLengths,
-  kPlan
+  kPlan,
+  kReport
 };
 const char* role_name(Role role) noexcept;
 
@@ -67,6 +68,8 @@ class GlobalMemory {
   void add(const Buffer& buffer);
   /// Whose the pages of keys and values are, by the entries of the block table that the requests' queries see.
   void set_page_table(const TensorView& table, std::int64_t page_size, const Mask& mask);
+  /// Of launches that lack a plan: all rows of out and LSE are to be written, by whichever thread.
+  void share_results() { shares_results_ = true; }
   void set_partial_rows(std::vector<PartialRows> rows) { partial_rows_ = std::move(rows); }
 
   /// Allows a thread that works on `request` (−1: on none yet) to access these bytes, and counts writes. If it may not:
@@ -135,6 +138,7 @@ class GlobalMemory {
   std::vector<RequestExtent> requests_;
   std::vector<Region> regions_;
   std::size_t last_ = 0;  // the region of the last access: the next one is mostly there, too
+  bool shares_results_ = false;
   std::int64_t page_size_ = 0;
   std::vector<PageShare> shares_;          // of all requests, of each by page
   std::vector<std::size_t> first_share_;   // [requests + 1]

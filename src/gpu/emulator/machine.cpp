@@ -62,6 +62,7 @@ const char* operation_name(Operation operation) noexcept {
                                     "load_global",
                                     "store_global",
                                     "draw",
+                                    "try_lock",
                                     "copy_async_16",
                                     "init_barrier",
                                     "arrive",

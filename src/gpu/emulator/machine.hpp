@@ -52,6 +52,7 @@ enum class Operation : std::uint8_t {
   kLoadGlobal,
   kStoreGlobal,
   kDraw,
+  kTryLock,
   kCopyAsync,
   kInitBarrier,
   kArrive,
@@ -225,6 +226,7 @@ class Machine {
   void access_global(Operation operation, const void* address, std::int64_t bytes, std::int64_t alignment,
                      Direction direction);
   std::int64_t draw(std::int64_t* counter);
+  bool try_lock(std::uint32_t* lock);
   void copy_async(SharedAddress to, const void* from, bool present);
   void copy_async_commit() { ++running_->groups; }
   void copy_async_wait(int pending);

@@ -59,6 +59,13 @@ std::int64_t Machine::draw(std::int64_t* counter) {
   return drawn;
 }
 
+bool Machine::try_lock(std::uint32_t* lock) {
+  maybe_switch();
+  access_global(Operation::kTryLock, lock, sizeof(*lock), sizeof(*lock), Direction::kWrite);
+  observe(Operation::kTryLock);
+  return std::exchange(*lock, 1) == 0;
+}
+
 void Machine::copy_async(SharedAddress to, const void* from, bool present) {
   maybe_switch();
   Thread& self = *running_;

@@ -43,6 +43,11 @@ VARLEN_DEVICE void store_global(T* to, const T& value) {
 
 VARLEN_DEVICE std::int64_t draw(std::int64_t* counter) { return emulator::Machine::current().draw(counter); }
 
+VARLEN_DEVICE bool try_lock(std::uint32_t* lock) { return emulator::Machine::current().try_lock(lock); }
+VARLEN_DEVICE void unlock(std::uint32_t* lock) { store_global(lock, std::uint32_t{0}); }
+VARLEN_DEVICE std::uint32_t load_from_host(const std::uint32_t* word) { return load_global(word); }
+VARLEN_DEVICE void store_for_host(std::uint32_t* word, std::uint32_t value) { store_global(word, value); }
+
 VARLEN_DEVICE void copy_async_16(SharedAddress to, const void* from, bool present) {
   emulator::Machine::current().copy_async(to, from, present);
 }

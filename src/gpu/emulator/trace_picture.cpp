@@ -78,6 +78,7 @@ Colour colour_of(Operation operation) {
       return kShared;
     case Operation::kLoadGlobal:
     case Operation::kStoreGlobal:
+    case Operation::kTryLock:
       return kGlobal;
     case Operation::kStoreBox:
       return kStores;

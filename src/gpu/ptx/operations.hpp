@@ -74,6 +74,33 @@ VARLEN_DEVICE std::int64_t draw(std::int64_t* counter) {
   return before;
 }
 
+// atom.acquire.gpu.global.cas.b32 d, [a], b, c;  (PTX ISA: atom)
+VARLEN_DEVICE bool try_lock(std::uint32_t* lock) {
+  std::uint32_t before;
+  asm volatile("atom.acquire.gpu.global.cas.b32 %0, [%1], 0, 1;"
+               : "=r"(before)
+               : "l"(__cvta_generic_to_global(lock))
+               : "memory");
+  return before == 0;
+}
+
+// st.release.gpu.global.u32 [a], b;  (PTX ISA: st)
+VARLEN_DEVICE void unlock(std::uint32_t* lock) {
+  asm volatile("st.release.gpu.global.u32 [%0], 0;" ::"l"(__cvta_generic_to_global(lock)) : "memory");
+}
+
+// ld.acquire.sys.global.u32 d, [a];  (PTX ISA: ld)
+VARLEN_DEVICE std::uint32_t load_from_host(const std::uint32_t* word) {
+  std::uint32_t value;
+  asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(value) : "l"(__cvta_generic_to_global(word)) : "memory");
+  return value;
+}
+
+// st.release.sys.global.u32 [a], b;  (PTX ISA: st)
+VARLEN_DEVICE void store_for_host(std::uint32_t* word, std::uint32_t value) {
+  asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(__cvta_generic_to_global(word)), "r"(value) : "memory");
+}
+
 // cp.async.cg.shared.global [dst], [src], 16, src-size;
 VARLEN_DEVICE void copy_async_16(SharedAddress to, const void* from, bool present) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to.value), "l"(__cvta_generic_to_global(from)),

@@ -1,0 +1,106 @@
+// Items whose keys are on pages that do not exist: found before anything is loaded, reported, and written as NaN.
+#pragma once
+
+#include <cstdint>
+
+#include "gpu/operations.hpp"
+#include "kernel/parameters.hpp"
+#include "kernel/report_fault.hpp"
+#include "kernel/rows_out.hpp"
+#include "kernel/tile_work.hpp"
+
+namespace varlen::kernel {
+
+/// The least of all lanes' numbers, which are not negative. By the whole warp.
+VARLEN_DEVICE std::int32_t least_of_lanes(std::int32_t value) {
+  VARLEN_UNROLL
+  for (int distance = gpu::kWarpThreads / 2; distance > 0; distance /= 2) {
+    const float other = gpu::shuffle_xor(gpu::word_as_float(static_cast<std::uint32_t>(value)), distance);
+    value = least(value, static_cast<std::int32_t>(gpu::float_as_word(other)));
+  }
+  return value;
+}
+
+/// Entries of the block table that an item needs: those of pages with a key that some row of the tile sees. Counted
+/// from the page of the item's first key.
+class NeededPages {
+ public:
+  VARLEN_DEVICE NeededPages(const ForwardParameters& parameters, const TileWork& work)
+      : parameters_(parameters),
+        work_(work),
+        begin_(quotient(work.first_slot + work.hidden_keys(), parameters.page_size)),
+        end_(quotient(work.first_slot + work.keys - 1, parameters.page_size) + 1),
+        in_table_(clamped_position(parameters.block_table_entries - work.key_token)) {}
+
+  /// The first one that is not in the table or names no page of the pool; kNone: all are right. By the whole warp.
+  VARLEN_DEVICE std::int32_t first_wrong() const {
+    std::int32_t wrong = end_ <= in_table_ ? kNone : greatest(begin_, in_table_);
+    const std::int32_t end = least(end_, wrong);
+    VARLEN_UNROLL_BY(4)
+    for (std::int32_t place = begin_ + gpu::lane_index(); place < end; place += gpu::kWarpThreads) {
+      const std::uint32_t page = static_cast<std::uint32_t>(gpu::load_global(entry(place)));
+      if (page >= parameters_.pages) wrong = least(wrong, place);
+    }
+    return gpu::count_votes(wrong != kNone) > 0 ? least_of_lanes(wrong) : kNone;
+  }
+  /// By one thread.
+  VARLEN_DEVICE PageFault describe(std::int32_t wrong) const {
+    const std::int64_t page = work_.key_token + wrong;
+    if (wrong >= in_table_) {
+      return {
+          PageRule::kTooManyKeys,          work_.request,        page, parameters_.requests[work_.request].key_length,
+          parameters_.block_table_entries, parameters_.page_size};
+    }
+    return {PageRule::kNoSuchPage,           work_.request,    page, gpu::load_global(entry(wrong)),
+            parameters_.block_table_entries, parameters_.pages};
+  }
+
+  static constexpr std::int32_t kNone = INT32_MAX;
+
+ private:
+  VARLEN_DEVICE const std::int32_t* entry(std::int32_t place) const {
+    return parameters_.block_table + work_.request * parameters_.block_table_strides[0] +
+           (work_.key_token + place) * parameters_.block_table_strides[1];
+  }
+
+  const ForwardParameters& parameters_;
+  const TileWork& work_;
+  std::int32_t begin_;
+  std::int32_t end_;
+  std::int32_t in_table_;  // of the table's entries, those from the item's first page on
+};
+
+/// A row of a part is NaN when all of its numbers are: then so is what it is merged into.
+VARLEN_DEVICE void write_nan_partial_row(const ForwardParameters& parameters, std::int64_t partial_row) {
+  const std::int64_t floats = partial_row_floats(parameters.head_dim_vo);
+  for (std::int64_t i = gpu::lane_index(); i < floats; i += gpu::kWarpThreads) {
+    gpu::store_global(parameters.partials + partial_row * floats + i, not_a_number());
+  }
+}
+
+/// In place of the item's results. By the whole warp.
+VARLEN_DEVICE void write_nan_rows(const ForwardParameters& parameters, const TileWork& work) {
+  VARLEN_UNROLL_BY(1)
+  for (std::int32_t row = 0; row < work.rows; ++row) {
+    if (work.partial_row >= 0) {
+      write_nan_partial_row(parameters, work.partial_row + row);
+    } else {
+      const RowPosition at = work.position(row);
+      write_nan_row(parameters, work.query_token + at.token, work.query_head + at.head);
+    }
+  }
+}
+
+/// Whether the item can be computed. If not, it is reported and done with: its rows are NaN. By the whole warp.
+VARLEN_DEVICE bool is_sound(const ForwardParameters& parameters, const TileWork& work) {
+  if (!parameters.is_paged || work.keys <= work.hidden_keys()) return true;
+  gpu::enter_item(work.item, work.request);
+  const NeededPages pages(parameters, work);
+  const std::int32_t wrong = pages.first_wrong();
+  if (wrong == NeededPages::kNone) return true;
+  if (gpu::lane_index() == 0) report_fault(parameters.faults, pages.describe(wrong));
+  write_nan_rows(parameters, work);
+  return false;
+}
+
+}  // namespace varlen::kernel
