@@ -22,6 +22,14 @@ std::vector<EdgeCase> long_cases();
 std::vector<Case> length_cases();  // which lengths, how many requests
 std::vector<Case> data_cases();    // values, dtypes, heads, head dims, scoring
 std::vector<Case> layout_cases();  // where the data lie
+std::vector<Case> hidden_cases();  // keys that the mask hides
+/// Keys with 2^-bits of the largest weight each.
+struct Tail {
+  std::int64_t keys;
+  int bits;
+};
+/// One key with most of the weight, and tails behind it: small weights count.
+std::vector<Case> tail_cases(const std::vector<Tail>& tails);
 
 /// The batch that a seed stands for.
 Case random_case(std::uint64_t seed);

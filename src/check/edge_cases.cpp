@@ -38,7 +38,8 @@ Case small_case(std::string name, std::vector<std::int64_t> query_lengths, std::
 
 std::vector<EdgeCase> edge_cases() {
   std::vector<EdgeCase> cases;
-  for (const auto& part : {length_cases(), data_cases(), layout_cases()}) {
+  for (const auto& part : {length_cases(), data_cases(), layout_cases(), hidden_cases(),
+                           tail_cases({{1, 1}, {1, 24}, {1, 40}, {300, 13}, {300, 40}, {4096, 26}, {20'000, 25}})}) {
     for (const Case& test : part) {
       cases.push_back({test, targets()});
       cases.back().test.seed = cases.size();

@@ -68,6 +68,11 @@ std::vector<EdgeCase> long_cases() {
   add_issue1103(cases, true);
   add_issue1103(cases, false);
   add_grid(cases);
+  std::vector<Tail> tails;
+  for (const std::int64_t keys : {131'072, 500'000}) {
+    for (const int bits : {1, 8, 13, 20, 24, 25, 26, 30, 40}) tails.push_back({keys, bits});
+  }
+  for (Case& test : tail_cases(tails)) cases.push_back(std::move(test));
   std::vector<EdgeCase> edges;
   for (Case& test : cases) {
     test.seed = edges.size() + 1;
