@@ -56,10 +56,15 @@ struct Row {
   double measured_balance = 1;
 };
 
+constexpr double kMostLength = 1e18;  // fits 64 bits; what a batch may have at most is for its validation to say
+
 void scale(Workload& workload, double factor) {
   for (auto* lengths : {&workload.query_lengths, &workload.key_lengths}) {
     for (std::int64_t& length : *lengths) {
-      if (length > 0) length = std::max<std::int64_t>(1, std::llround(static_cast<double>(length) * factor));
+      if (length == 0) continue;
+      const double scaled = static_cast<double>(length) * factor;
+      if (!(scaled < kMostLength)) fail("--scale-lengths {}: a length of {} becomes {:.3g}", factor, length, scaled);
+      length = std::max<std::int64_t>(1, std::llround(scaled));
     }
   }
 }
