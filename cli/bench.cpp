@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -212,6 +213,14 @@ void print_json(const std::vector<Row>& rows, const MachineRates& machine, std::
   fmt::print("{}\n", json.dump(2));
 }
 
+MachineRates rates_of_machine(std::int32_t threads) {
+  try {
+    return measure_machine_rates(threads);
+  } catch (const std::runtime_error& error) {
+    fail("the machine's rates: {}", error.what());
+  }
+}
+
 int time_traces(const BenchOptions& options) {
   std::vector<Workload> workloads;
   for (const std::string& path : trace_paths(options.trace)) {
@@ -226,7 +235,7 @@ int time_traces(const BenchOptions& options) {
   const std::int32_t threads = PlanTarget::cpu(options.threads).workers;
   ProgressLine line;
   line.show("measuring the machine");
-  const MachineRates machine = on_cuda ? MachineRates{} : measure_machine_rates(threads);
+  const MachineRates machine = on_cuda ? MachineRates{} : rates_of_machine(threads);
   std::vector<Row> rows;
   const std::size_t total = workloads.size() * dtypes.size();
   std::size_t begun = 0;

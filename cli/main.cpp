@@ -2,12 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
 #include <system_error>
 
-#include "cli/numbers.hpp"
+#include "cli/option_values.hpp"
 #include "cli/options.hpp"
 #include "cli/process.hpp"
 #include "varlen/attention.hpp"
@@ -35,7 +36,7 @@ int parse_and_act(int argc, char** argv) {
   add_bench(app, action);
   add_model(app, action);
   add_info(app, action);
-  refuse_odd_numbers(app);
+  refuse_odd_values(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
@@ -62,7 +63,8 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     status = complain_and_return("out of memory", kExitBadInput);
   } catch (const std::system_error& error) {
-    status = complain_and_return(error.what(), kExitBadInput);
+    const std::string what = std::ferror(stdout) == 0 ? "" : "standard output cannot be written: ";
+    status = complain_and_return(what + error.code().message(), kExitBadInput);
   } catch (const std::exception& error) {
     status = complain_and_return(error.what(), kExitInternal);
   }

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "cli/failure.hpp"
-#include "cli/numbers.hpp"
+#include "cli/option_values.hpp"
 #include "cli/workload.hpp"
 
 namespace varlen::cli {

@@ -1,4 +1,4 @@
-#include "cli/numbers.hpp"
+#include "cli/option_values.hpp"
 
 #include <charconv>
 #include <cmath>
@@ -54,14 +54,20 @@ bool begins_with(std::string_view text, std::string_view beginning) {
 
 std::optional<std::int64_t> whole_number(std::string_view text) { return parse_whole<std::int64_t>(text); }
 
-void refuse_odd_numbers(CLI::App& app) {
+void refuse_odd_values(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     const std::string type = option->get_type_name();
-    if (begins_with(type, kSigned)) option->check(complaint_about_whole<std::int64_t>);
-    if (begins_with(type, kUnsigned)) option->check(complaint_about_whole<std::uint64_t>);
-    if (begins_with(type, kReal)) option->check(complaint_about_real);
+    if (begins_with(type, kSigned)) {
+      option->check(complaint_about_whole<std::int64_t>);
+    } else if (begins_with(type, kUnsigned)) {
+      option->check(complaint_about_whole<std::uint64_t>);
+    } else if (begins_with(type, kReal)) {
+      option->check(complaint_about_real);
+    } else if (option->get_type_size() != 0) {  // no flag
+      option->check([](const std::string& text) { return std::string(text.empty() ? "the value is empty" : ""); });
+    }
   }
-  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) refuse_odd_numbers(*command);
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) refuse_odd_values(*command);
 }
 
 }  // namespace varlen::cli
