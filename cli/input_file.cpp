@@ -1,6 +1,7 @@
 #include "cli/input_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,7 +66,7 @@ std::uint64_t InputFile::read(void* to, std::uint64_t count) {
     if (got == 0) break;
     if (got > 0) {
       done += static_cast<std::uint64_t>(got);
-    } else if (errno != EINTR) {
+    } else if (got < 0 && !try_again(descriptor_, POLLIN)) {
       fail_file("cannot be read: {}", system_message(errno));
     }
   }

@@ -28,7 +28,9 @@ int parse_and_act(int argc, char** argv) {
   CLI::App app{"Fused attention over ragged batches: requests of different lengths, no padding.", "varlen"};
   app.set_version_flag("--version", "varlen " + varlen::build_info().version);
   app.require_subcommand(0, 1);
-  app.footer("Exit status: 0 done, 1 a check failed, 2 bad usage or input, 3 a defect in varlen.");
+  app.footer(
+      "A file named - is standard input or standard output; what the program reports then goes to standard error.\n"
+      "Exit status: 0 done, 1 a check failed, 2 bad usage or input, 3 a defect in varlen.");
   Action action;
   add_run(app, action);
   add_plan(app, action);

@@ -1,6 +1,7 @@
 #include "cli/output_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -179,8 +180,10 @@ void OutputFile::write(const void* data, std::uint64_t bytes) {
   const auto* from = static_cast<const char*>(data);
   while (bytes > 0) {
     const ssize_t written = ::write(descriptor, from, std::min(bytes, kMostAtOnce));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_writing(system_message(errno));
+    if (written < 0) {
+      if (!try_again(descriptor, POLLOUT)) fail_writing(system_message(errno));
+      continue;
+    }
     from += written;
     bytes -= static_cast<std::uint64_t>(written);
   }

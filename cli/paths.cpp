@@ -1,5 +1,6 @@
 #include "cli/paths.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -78,6 +79,15 @@ const char* kind_of(const struct stat& status) {
   if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) return "a device";
   if (S_ISSOCK(status.st_mode)) return "a socket";
   return "a file";
+}
+
+bool try_again(int descriptor, short events) {
+  if (errno == EINTR) return true;
+  if (errno != EAGAIN) return false;
+  struct pollfd ready {
+    descriptor, events, 0
+  };
+  return poll(&ready, 1, -1) >= 0 || errno == EINTR;
 }
 
 std::string system_message(int error) { return std::generic_category().message(error); }

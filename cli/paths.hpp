@@ -1,4 +1,4 @@
-// What a path on the command line leads to, before it is opened.
+// What a path on the command line leads to, and what the system says about it.
 #pragma once
 
 #include <sys/stat.h>
@@ -28,6 +28,10 @@ bool same_file(const struct stat& a, const struct stat& b);
 
 /// "a folder", "a FIFO", "a device", "a socket" or "a file".
 const char* kind_of(const struct stat& status);
+
+/// Whether to try again to read or write, given errno: after a signal at once, and where a descriptor is set not to
+/// wait, once it has `events` (as of poll()).
+bool try_again(int descriptor, short events);
 
 /// What the system says about an errno: "No space left on device".
 std::string system_message(int error);

@@ -45,7 +45,7 @@ TEST_F(Hostile, DeepNestingIsRefusedByEveryReader) {
   }
   expect_json_refused(repeated("{\"q\":", kDeep), "nested more than");
   expect_json_refused(repeated("{\"q\":", kDeep) + "1" + std::string(kDeep, '}'), "nested more than");
-  expect_json_refused(R"({"rows":)" + std::string(kDeep, '[') + std::string(kDeep, ']') + "}", "nested more than");
+  expect_json_refused(fmt::format(R"({{"rows":{:[>{}}{:]>{}}}})", "", kDeep, "", kDeep), "nested more than");
   expect_json_refused(repeated("[{\"q\":", kDeep), "nested more than");
 }
 
@@ -84,7 +84,7 @@ TEST_F(Hostile, TextFromFilesIsBoundedAndEscaped) {
       {"run", write("a", file_of(nlohmann::json{{name, nlohmann::json::parse(entry)}}.dump(), ""))},
       {"run", write("b", file_of(nlohmann::json{{name, 1}}.dump(), ""))},
       {"plan", "--trace", write("c", nlohmann::json{{name, 1}}.dump())},
-      {"plan", "--trace", write("d", "{" + nlohmann::json(name).dump() + ":nan}")},
+      {"plan", "--trace", write("d", fmt::format("{{{}:nan}}", nlohmann::json(name).dump()))},
       {"plan", "--trace", write("e", std::string(100'000, 'x'))}};
   for (const std::vector<std::string>& command : commands) {
     SCOPED_TRACE(command.back());

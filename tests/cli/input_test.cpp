@@ -1,9 +1,17 @@
 // Where inputs come from: files, standard input, and what is neither.
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <filesystem>
 
+#include "cli/input_file.hpp"
+#include "cli/output_file.hpp"
 #include "cli/process.hpp"
 
 namespace varlen::test {
@@ -91,6 +99,26 @@ TEST_F(Input, AFileOfGigabytesIsRefusedByItsHeader) {
     expect_complaint(shell(limits + R"(exec "$varlen" "$1" --trace zeros)", {command}),
                      "zeros: has 6442450944 bytes, more than the");
   }
+}
+
+// Whoever starts the program may have set its descriptors so; then "Resource temporarily unavailable" is no error.
+TEST_F(Input, DescriptorsThatDoNotWait) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe2(ends.data(), O_NONBLOCK), 0);
+  const std::string text(1'000'000, 'x');  // more than a pipe holds
+  std::fflush(stdout);  // or the child writes it, too
+  const pid_t writer = fork();
+  if (writer == 0) {
+    usleep(50'000);
+    cli::write_text_file(fmt::format("/dev/fd/{}", ends[1]), text);
+    _exit(0);
+  }
+  close(ends[1]);
+  EXPECT_EQ(cli::read_text(fmt::format("/dev/fd/{}", ends[0]), text.size()), text);
+  int status = 0;
+  waitpid(writer, &status, 0);
+  EXPECT_EQ(status, 0);
+  close(ends[0]);
 }
 
 TEST_F(Input, ForeignNamesAreShownAndEscaped) {

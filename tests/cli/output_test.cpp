@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -221,6 +222,7 @@ TEST_F(Output, AFullDiskKeepsTheOldFile) {
 // Runs `body` in a child process; returns how it ended, as waitpid() says.
 template <typename Body>
 int in_child(const Body& body) {
+  std::fflush(stdout);  // or the child writes it, too
   const pid_t child = fork();
   if (child == 0) {
     body();
