@@ -45,14 +45,15 @@ int open_file(const std::string& path) {
 }  // namespace
 
 InputFile::InputFile(const std::string& path) {
-  const auto descriptor = path == kStandardStream ? std::optional(STDIN_FILENO) : descriptor_of(path);
-  descriptor_ = descriptor ? duplicate(input_name(path), *descriptor) : open_file(path);
+  const auto open_already = path == kStandardStream ? std::optional(STDIN_FILENO) : descriptor_of(path);
   struct stat status {};
-  if (fstat(descriptor_, &status) != 0) return;  // reading will say why
-  if (S_ISREG(status.st_mode)) {
-    const off_t begin = lseek(descriptor_, 0, SEEK_CUR);
-    bytes_ = static_cast<std::uint64_t>(std::max<off_t>(status.st_size - begin, 0));
-  }
+  // A regular file behind /dev/fd/3 is opened again and read from its beginning, as all programs do on Linux.
+  const bool again =
+      path != kStandardStream && open_already && fstat(*open_already, &status) == 0 && S_ISREG(status.st_mode);
+  descriptor_ = open_already && !again ? duplicate(input_name(path), *open_already) : open_file(path);
+  if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const off_t begin = lseek(descriptor_, 0, SEEK_CUR);
+  bytes_ = static_cast<std::uint64_t>(std::max<off_t>(status.st_size - begin, 0));
 }
 
 InputFile::~InputFile() { close(descriptor_); }

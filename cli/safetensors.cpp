@@ -45,7 +45,7 @@ std::vector<FileTensor> read(InputFile& file, const std::function<void(const std
     if (data_bytes) *data_bytes -= kLengthBytes + header.size();
     for (TensorEntry& entry : parse_safetensors_header(header, data_bytes)) tensors.push_back({std::move(entry), {}});
   }
-  accept(tensors);
+  if (accept) accept(tensors);
   for (FileTensor& tensor : tensors) {
     const std::uint64_t bytes = tensor.entry.end - tensor.entry.begin;  // tensors lie end to end in this order
     tensor.data = Buffer(static_cast<std::int64_t>(bytes));

@@ -34,7 +34,7 @@ struct FileTensor {
 /// The whole file in memory, tensors in the order of their bytes. `accept` sees them before their data is read or
 /// memory for it is taken, and throws Error if the file is not worth it. Throws Error naming the path.
 std::vector<FileTensor> read_safetensors(const std::string& path,
-                                         const std::function<void(const std::vector<FileTensor>&)>& accept);
+                                         const std::function<void(const std::vector<FileTensor>&)>& accept = nullptr);
 
 struct TensorToWrite {
   std::string name;

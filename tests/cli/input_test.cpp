@@ -60,6 +60,10 @@ TEST_F(Input, StandardInput) {
     EXPECT_EQ(read_file(path("a")), read_file(path("b"))) << script;
     std::filesystem::remove(path("b"));
   }
+  // One open file, two commands: each reads it from its beginning.
+  const Outcome twice =
+      shell(R"(exec 3<"$1"; "$varlen" plan --trace /dev/fd/3 && "$varlen" plan --trace /dev/fd/3)", {trace()});
+  EXPECT_EQ(twice.status, 0) << twice.err;
   for (const char* command : {"plan", "model"}) {
     const Outcome outcome = shell(R"(cat "$2" | "$varlen" "$1" --trace - --json)", {command, trace()});
     EXPECT_EQ(outcome.status, 0) << outcome.err;
@@ -106,7 +110,7 @@ TEST_F(Input, DescriptorsThatDoNotWait) {
   std::array<int, 2> ends{};
   ASSERT_EQ(pipe2(ends.data(), O_NONBLOCK), 0);
   const std::string text(1'000'000, 'x');  // more than a pipe holds
-  std::fflush(stdout);  // or the child writes it, too
+  std::fflush(stdout);                     // or the child writes it, too
   const pid_t writer = fork();
   if (writer == 0) {
     usleep(50'000);
