@@ -89,6 +89,29 @@ void send_report_to_stderr() {
 
 bool is_standard_output(const Target& target) { return target.descriptor == STDOUT_FILENO; }
 
+struct Output {
+  const char* option;
+  std::string path;
+  Target target;
+};
+
+void refuse_input(const Output& output, const std::string& input) {
+  if (input.empty()) return;
+  const auto status = input == kStandardStream ? target_of("/dev/stdin").status : status_of(input);
+  if (status && output.target.status && S_ISREG(status->st_mode) && same_file(*status, *output.target.status)) {
+    fail("{} {}: is the input {}", output.option, output_name(output.path), input_name(input));
+  }
+}
+
+// Who may not give files away keeps the group if that is possible, or else the mode alone.
+bool keep_owner_and_mode(int descriptor, const struct stat& status) {
+  constexpr mode_t kPermissions = 0777;
+  constexpr auto kUnchanged = static_cast<uid_t>(-1);
+  [[maybe_unused]] const bool kept =
+      fchown(descriptor, status.st_uid, status.st_gid) == 0 || fchown(descriptor, kUnchanged, status.st_gid) == 0;
+  return fchmod(descriptor, status.st_mode & kPermissions) == 0;
+}
+
 }  // namespace
 
 std::string output_name(const std::string& path) {
@@ -97,37 +120,25 @@ std::string output_name(const std::string& path) {
 
 void check_outputs(std::initializer_list<std::pair<const char*, std::string>> outputs,
                    std::initializer_list<std::string> inputs, bool report_on_stdout) {
-  struct Output {
-    const char* option;
-    std::string path;
-    Target target;
-  };
-  std::vector<Output> seen;
   const Target standard_output = target_of(kStandardStream);
+  std::vector<Output> seen;
   bool to_stdout = false;
   for (const auto& [option, path] : outputs) {
     if (path.empty()) continue;
-    Target target = target_of(path);
-    check_writable(path, target);
-    for (const std::string& input : inputs) {
-      if (input.empty()) continue;
-      const auto status = input == kStandardStream ? target_of("/dev/stdin").status : status_of(input);
-      if (status && target.status && S_ISREG(status->st_mode) && same_file(*status, *target.status)) {
-        fail("{} {}: is the input {}", option, output_name(path), input_name(input));
-      }
-    }
+    const Output output{option, path, target_of(path)};
+    check_writable(path, output.target);
+    for (const std::string& input : inputs) refuse_input(output, input);
     for (const Output& other : seen) {
-      if (collide(target, other.target)) {
-        fail("{} {}: {} {} is the same file", option, output_name(path), other.option, output_name(other.path));
-      }
+      if (!collide(output.target, other.target)) continue;
+      fail("{} {}: {} {} is the same file", option, output_name(path), other.option, output_name(other.path));
     }
-    if (is_standard_output(target)) {
+    if (is_standard_output(output.target)) {
       if (report_on_stdout) fail("{} {}: --json prints there, too", option, output_name(path));
       to_stdout = true;
-    } else if (collide(target, standard_output)) {
+    } else if (collide(output.target, standard_output)) {
       fail("{} {}: standard output goes to this file, too; '-' writes nothing else there", option, output_name(path));
     }
-    seen.push_back({option, path, std::move(target)});
+    seen.push_back(output);
   }
   if (to_stdout) send_report_to_stderr();
 }
@@ -156,14 +167,7 @@ OutputFile::OutputFile(const std::string& path) : name_(output_name(path)) {
     fail_writing(error.what());
   }
   if (!target.status) return;
-  // Who may not give files away keeps the group if that is possible, or else the mode alone.
-  const int descriptor = temporary_->descriptor();
-  if (fchown(descriptor, target.status->st_uid, target.status->st_gid) != 0 &&
-      fchown(descriptor, static_cast<uid_t>(-1), target.status->st_gid) != 0) {
-    errno = 0;
-  }
-  constexpr mode_t kPermissions = 0777;
-  if (fchmod(descriptor, target.status->st_mode & kPermissions) != 0) fail_writing(system_message(errno));
+  if (!keep_owner_and_mode(temporary_->descriptor(), *target.status)) fail_writing(system_message(errno));
 }
 
 OutputFile::~OutputFile() {
