@@ -166,6 +166,14 @@ TEST_F(Hostile, LittleMemoryIsAnErrorOfOneLine) {
   EXPECT_GT(refused, 10);
 }
 
+TEST_F(Hostile, LittleMemoryIsNoFailureOfTheBackend) {
+  if (kAddressSanitizer) return;
+  const Outcome outcome =
+      shell(R"(ulimit -v 60000; exec "$varlen" check --backend emulator --cases random --count 1 --seed 5)");
+  expect_complaint(outcome, "varlen: out of memory");
+  EXPECT_EQ(outcome.out, "");
+}
+
 TEST_F(Hostile, ThreadsOfTheMachinesRatesThatCannotStart) {
   if (kAddressSanitizer) return;
   // Each thread's stack takes 64 MiB of the addresses.
