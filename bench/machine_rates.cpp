@@ -2,12 +2,16 @@
 #include "machine_rates.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -69,15 +73,18 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// Runs `work(thread)` on all threads `rounds` times, started together; returns the shortest round in seconds.
+// Runs `work(thread)` on all threads `rounds` times, started together; returns the shortest round in seconds. Throws
+// std::runtime_error if not all threads can be started. Neither `prepare` nor `work` may throw.
 template <typename Prepare, typename Work>
 double best_round(int threads, int rounds, const Prepare& prepare, const Work& work) {
   double best = 0;
+  std::atomic<bool> complete{true};
   std::barrier meet(threads);
   const auto body = [&](int thread) {
     prepare(thread);
     for (int round = 0; round < rounds; ++round) {
       meet.arrive_and_wait();
+      if (!complete) return;
       const auto begin = std::chrono::steady_clock::now();
       work(thread);
       meet.arrive_and_wait();
@@ -85,9 +92,17 @@ double best_round(int threads, int rounds, const Prepare& prepare, const Work& w
     }
   };
   std::vector<std::thread> others;
-  for (int thread = 1; thread < threads; ++thread) others.emplace_back(body, thread);
-  body(0);
+  others.reserve(static_cast<std::size_t>(threads));
+  try {
+    for (int thread = 1; thread < threads; ++thread) others.emplace_back(body, thread);
+    body(0);
+  } catch (const std::exception&) {
+    // Those that wait at the first barrier are let go: nobody else will come.
+    complete = false;
+    for (int absent = static_cast<int>(others.size()); absent < threads; ++absent) meet.arrive_and_drop();
+  }
   for (std::thread& other : others) other.join();
+  if (!complete) throw std::runtime_error("not all of " + std::to_string(threads) + " threads can be started");
   return best;
 }
 
@@ -117,13 +132,15 @@ MachineRates measure_machine_rates(int threads) {
     std::unique_ptr<std::byte[]> source, target;
   };
   std::vector<Buffers> buffers(static_cast<std::size_t>(threads));
+  for (Buffers& each : buffers) {
+    each.source.reset(new std::byte[share]);
+    each.target.reset(new std::byte[share]);
+  }
   const double copy_seconds = best_round(
       threads, kCopyRounds,
       [&](int thread) {
-        // Allocated and first written by the thread that copies them, so that they lie in its own memory node.
-        Buffers& mine = buffers[static_cast<std::size_t>(thread)];
-        mine.source.reset(new std::byte[share]);
-        mine.target.reset(new std::byte[share]);
+        // First written by the thread that copies them, so that they lie in its own memory node.
+        const Buffers& mine = buffers[static_cast<std::size_t>(thread)];
         std::memset(mine.source.get(), 1, share);
         std::memset(mine.target.get(), 2, share);
       },

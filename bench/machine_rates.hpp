@@ -12,7 +12,7 @@ struct MachineRates {
 
 /// Measures with `threads` threads (at least 1) on an otherwise idle machine; takes about half a second. The FMA rate
 /// is that of the widest SIMD target that runs here, from registers only, and the best of several short rounds: an
-/// upper bound for any kernel that computes in fp32.
+/// upper bound for any kernel that computes in fp32. Throws std::runtime_error if a thread cannot be started.
 MachineRates measure_machine_rates(int threads);
 
 }  // namespace varlen::bench

@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,10 +57,15 @@ struct Row {
   double measured_balance = 1;
 };
 
+constexpr double kMostLength = 1e18;  // fits 64 bits; what a batch may have at most is for its validation to say
+
 void scale(Workload& workload, double factor) {
   for (auto* lengths : {&workload.query_lengths, &workload.key_lengths}) {
     for (std::int64_t& length : *lengths) {
-      if (length > 0) length = std::max<std::int64_t>(1, std::llround(static_cast<double>(length) * factor));
+      if (length == 0) continue;
+      const double scaled = static_cast<double>(length) * factor;
+      if (!(scaled < kMostLength)) fail("--scale-lengths {}: a length of {} becomes {:.3g}", factor, length, scaled);
+      length = std::max<std::int64_t>(1, std::llround(scaled));
     }
   }
 }
@@ -207,6 +213,14 @@ void print_json(const std::vector<Row>& rows, const MachineRates& machine, std::
   fmt::print("{}\n", json.dump(2));
 }
 
+MachineRates rates_of_machine(std::int32_t threads) {
+  try {
+    return measure_machine_rates(threads);
+  } catch (const std::runtime_error& error) {
+    fail("the machine's rates: {}", error.what());
+  }
+}
+
 int time_traces(const BenchOptions& options) {
   std::vector<Workload> workloads;
   for (const std::string& path : trace_paths(options.trace)) {
@@ -221,7 +235,7 @@ int time_traces(const BenchOptions& options) {
   const std::int32_t threads = PlanTarget::cpu(options.threads).workers;
   ProgressLine line;
   line.show("measuring the machine");
-  const MachineRates machine = on_cuda ? MachineRates{} : measure_machine_rates(threads);
+  const MachineRates machine = on_cuda ? MachineRates{} : rates_of_machine(threads);
   std::vector<Row> rows;
   const std::size_t total = workloads.size() * dtypes.size();
   std::size_t begun = 0;

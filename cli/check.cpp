@@ -15,6 +15,8 @@
 #include "cli/format.hpp"
 #include "cli/measure.hpp"
 #include "cli/options.hpp"
+#include "cli/output_file.hpp"
+#include "cli/process.hpp"
 
 namespace varlen::cli {
 namespace {
@@ -134,13 +136,14 @@ void print_json(const Options& options, const CheckSummary& summary) {
 }
 
 int check(const Options& options) {
+  check_outputs({{"--trace-out", options.trace_out}}, {}, options.as_json);
   const CheckSummary summary = run_with_progress(options);
   if (!summary.timeline.empty()) write_text_file(options.trace_out, summary.timeline);
   options.as_json ? print_json(options, summary) : print_text(options, summary);
   if (!options.trace_out.empty() && summary.timeline.empty()) {
-    fmt::print(
-        stderr, "varlen: {} is not written: {}\n", options.trace_out,
-        summary.passed == 1 ? "the case has nothing to compute" : "nothing failed, and there is more than one run");
+    complain(fmt::format(
+        "{} is not written: {}", output_name(options.trace_out),
+        summary.passed == 1 ? "the case has nothing to compute" : "nothing failed, and there is more than one run"));
   }
   return summary.failed == 0 ? kExitDone : kExitCheckFailed;
 }

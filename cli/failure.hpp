@@ -6,23 +6,10 @@
 #include <string>
 #include <utility>
 
+#include "cli/text.hpp"
 #include "varlen/error.hpp"
 
 namespace varlen::cli {
-
-/// Control characters as \xNN: names quoted from a file may hold any, and a message is one line for a terminal.
-inline std::string printable(const std::string& text) {
-  std::string result;
-  for (const char character : text) {
-    const auto code = static_cast<unsigned char>(character);
-    if (code < 0x20 || code == 0x7F) {
-      result += fmt::format("\\x{:02x}", code);
-    } else {
-      result += character;
-    }
-  }
-  return result;
-}
 
 template <typename... Arguments>
 [[noreturn]] void fail(fmt::format_string<Arguments...> message, Arguments&&... arguments) {

@@ -52,7 +52,8 @@ ProgressLine::~ProgressLine() { clear(); }
 
 void ProgressLine::show(const std::string& text) {
   if (!terminal_) return;
-  fmt::print(stderr, "\r\x1b[K{}", text);  // \x1b[K: erase what a longer line left behind
+  // \x1b[K erases what a longer line has left. A terminal that has gone is no reason to stop.
+  std::fputs(fmt::format("\r\x1b[K{}", text).c_str(), stderr);
   std::fflush(stderr);
 }
 

@@ -1,51 +1,56 @@
 #include "cli/measured.hpp"
 
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "cli/failure.hpp"
+#include "cli/input_file.hpp"
+#include "cli/json_value.hpp"
+#include "cli/paths.hpp"
 
 namespace varlen::cli {
 namespace {
 
-double positive(const nlohmann::json& value, const std::string& path, const char* key) {
-  if (!value.is_number() || !(value.get<double>() > 0)) {
-    fail_file("{}: key '{}' has {} where a positive number is needed", path, key, value.dump());
+constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 28;
+
+double positive(const JsonValue& value, const char* key) {
+  const auto number = value.number();
+  if (!number || !(*number > 0)) fail("key '{}' has {} where a positive number is needed", key, value.description());
+  return *number;
+}
+
+Measured parse_measured(const std::string& text) {
+  const JsonValue root = parse_json(text);
+  const JsonValue* rows = root.object() == nullptr ? nullptr : root.object()->find("rows");
+  if (rows == nullptr || rows->array() == nullptr) fail("key 'rows' is missing or no array");
+  Measured measured;
+  const JsonValue* rates = root.object()->find("rates");
+  if (rates != nullptr && !rates->is_null()) {
+    const JsonArray* pair = rates->array();
+    if (pair == nullptr || pair->size() != 2) fail("key 'rates' is not a pair [FLOP/s, bytes/s]");
+    measured.matmul_flops = positive(pair->front(), "rates");
+    measured.copy_bytes = positive(pair->back(), "rates");
   }
-  return value.get<double>();
+  if (const JsonValue* clock = root.object()->find("clock_hz")) measured.clock = positive(*clock, "clock_hz");
+  for (const JsonValue& row : *rows->array()) {
+    const JsonValue* trace = row.object() == nullptr ? nullptr : row.object()->find("trace");
+    if (trace == nullptr || trace->string() == nullptr) fail("a row has no key 'trace'");
+    const JsonValue* milliseconds = row.object()->find("ms");
+    if (milliseconds == nullptr) continue;
+    const double seconds = positive(*milliseconds, "ms") * 1e-3;
+    if (!measured.seconds.emplace(*trace->string(), seconds).second) {
+      fail("trace {} has two rows", in_quotes(*trace->string()));
+    }
+  }
+  return measured;
 }
 
 }  // namespace
 
 Measured read_measured(const std::string& path) {
-  std::error_code status;
-  if (!std::filesystem::is_regular_file(path, status)) fail_file("{}: no such file", path);
-  std::ifstream file(path, std::ios::binary);
-  nlohmann::json json;
+  const std::string text = read_text(path, kMaxBytes);
   try {
-    json = nlohmann::json::parse(file);
-  } catch (const nlohmann::json::exception& error) {
-    fail_file("{}: not JSON: {}", path, error.what());
+    return parse_measured(text);
+  } catch (const Error& error) {
+    fail_file("{}: {}", input_name(path), error.what());
   }
-  if (!json.is_object() || !json.contains("rows") || !json["rows"].is_array()) {
-    fail_file("{}: key 'rows' is missing or no array", path);
-  }
-  Measured measured;
-  if (json.contains("rates") && !json["rates"].is_null()) {
-    const nlohmann::json& rates = json["rates"];
-    if (!rates.is_array() || rates.size() != 2) fail_file("{}: key 'rates' is not a pair [FLOP/s, bytes/s]", path);
-    measured.matmul_flops = positive(rates[0], path, "rates");
-    measured.copy_bytes = positive(rates[1], path, "rates");
-  }
-  if (json.contains("clock_hz")) measured.clock = positive(json["clock_hz"], path, "clock_hz");
-  for (const nlohmann::json& row : json["rows"]) {
-    if (!row.is_object() || !row.contains("trace") || !row["trace"].is_string()) {
-      fail_file("{}: a row has no key 'trace'", path);
-    }
-    if (row.contains("ms")) measured.seconds[row["trace"]] = positive(row["ms"], path, "ms") * 1e-3;
-  }
-  return measured;
 }
 
 }  // namespace varlen::cli

@@ -1,25 +1,14 @@
 #include "cli/options.hpp"
 
-#include <cerrno>
-#include <charconv>
-#include <cstring>
-#include <fstream>
 #include <optional>
 #include <utility>
 
 #include "cli/failure.hpp"
+#include "cli/option_values.hpp"
 #include "cli/workload.hpp"
 
 namespace varlen::cli {
 namespace {
-
-std::optional<std::int64_t> whole_number(const std::string& text) {
-  std::int64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return value;
-}
 
 std::int64_t window_side(const std::string& window, const std::string& side) {
   if (side == "inf") return Mask::kUnlimited;
@@ -64,7 +53,7 @@ std::vector<std::int64_t> parse_lengths(const std::string& option, const std::st
   std::vector<std::int64_t> lengths;
   for (const std::string& part : split(text)) {
     const auto value = whole_number(part);
-    if (!value || *value < 0) fail("{}: '{}' is not a length", option, part);
+    if (!value || *value < 0) fail("{}: {} is not a length", option, in_quotes(part));
     lengths.push_back(*value);
   }
   return lengths;
@@ -76,13 +65,6 @@ Dtype parse_dtype(const std::string& text) {
     if (text == dtype_name(dtype)) return dtype;
   }
   fail("dtype '{}' is not one of fp32, fp16, bf16, fp8_e4m3, fp8_e5m2", text);
-}
-
-void write_text_file(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) fail_file("{}: cannot be written: {}", path, std::strerror(errno));
 }
 
 }  // namespace varlen::cli

@@ -45,6 +45,4 @@ Dtype parse_dtype(const std::string& text);
 /// "1274,1294" split at the commas.
 std::vector<std::string> split(const std::string& text);
 
-void write_text_file(const std::string& path, const std::string& text);
-
 }  // namespace varlen::cli

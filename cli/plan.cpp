@@ -10,6 +10,7 @@
 #include "cli/failure.hpp"
 #include "cli/format.hpp"
 #include "cli/options.hpp"
+#include "cli/output_file.hpp"
 #include "cli/trace.hpp"
 #include "cli/workload.hpp"
 
@@ -93,6 +94,7 @@ void print_table(const Plan& plan, const Workload& workload, const PlanReport& r
 }
 
 int make(const PlanOptions& options) {
+  check_outputs({{"--svg", options.svg}, {"--html", options.html}}, {options.trace}, options.as_json);
   const Workload workload = workload_of(options);
   const Dtype dtype = parse_dtype(options.dtype);
   Batch batch = workload.batch(dtype, default_output(dtype));
@@ -112,7 +114,7 @@ int make(const PlanOptions& options) {
   }
   print_table(plan, workload, report);
   for (const std::string& path : {options.svg, options.html}) {
-    if (!path.empty()) fmt::print("{:<16}{}\n", "picture", path);
+    if (!path.empty()) fmt::print("{:<16}{}\n", "picture", output_name(path));
   }
   return kExitDone;
 }

@@ -7,6 +7,7 @@
 #include "cli/failure.hpp"
 #include "cli/measure.hpp"
 #include "cli/options.hpp"
+#include "cli/output_file.hpp"
 #include "cli/run_input.hpp"
 #include "cli/run_report.hpp"
 #include "varlen/attention.hpp"
@@ -32,6 +33,7 @@ struct RunOptions {
 };
 
 int compute(const RunOptions& options, bool scale_given) {
+  check_outputs({{"--output", options.output}}, {options.input}, options.as_json);
   RunSettings settings;
   settings.mask = options.mask.mask();
   settings.soft_cap = options.soft_cap;
@@ -55,7 +57,7 @@ int compute(const RunOptions& options, bool scale_given) {
 
   options.as_json ? print_run_json(input, result, options.all_requests)
                   : print_run_table(input, result, options.all_requests);
-  if (!options.output.empty() && !options.as_json) fmt::print("output     {}\n", options.output);
+  if (!options.output.empty() && !options.as_json) fmt::print("output     {}\n", output_name(options.output));
   return !result.comparison || result.comparison->passed() ? kExitDone : kExitCheckFailed;
 }
 

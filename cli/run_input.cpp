@@ -11,6 +11,7 @@
 
 #include "cli/failure.hpp"
 #include "cli/options.hpp"
+#include "cli/paths.hpp"
 
 namespace varlen::cli {
 namespace {
@@ -94,7 +95,7 @@ std::int32_t small(const char* what, std::int64_t value) {
 void refuse_unknown(const std::vector<FileTensor>& file) {
   for (const FileTensor& tensor : file) {
     if (std::find(std::begin(kKnownTensors), std::end(kKnownTensors), tensor.entry.name) == std::end(kKnownTensors)) {
-      fail("tensor '{}' is unknown; known are {}", tensor.entry.name, fmt::join(kKnownTensors, ", "));
+      fail("tensor {} is unknown; known are {}", in_quotes(tensor.entry.name), fmt::join(kKnownTensors, ", "));
     }
   }
 }
@@ -122,11 +123,8 @@ std::vector<std::int64_t> lengths_of(const IndexView& indptr, const IndexView& l
 }
 
 // Query, key and value as the file has them, and the batch that they make.
-void read_tensors(RunInput& input, const RunSettings& settings) {
-  const std::vector<FileTensor>& file = input.file;
+void read_tensors(const std::vector<FileTensor>& file, const RunSettings& settings, Batch& batch, Tensors& tensors) {
   refuse_unknown(file);
-  Batch& batch = input.batch;
-  Tensors& tensors = input.tensors;
   tensors.query = need(file, "q").view({3});
   const auto block_table = find(file, "block_table");
   const std::size_t key_rank = block_table ? 4 : 3;
@@ -162,14 +160,14 @@ void read_tensors(RunInput& input, const RunSettings& settings) {
 
 RunInput read_run_input(const std::string& path, const RunSettings& settings) {
   RunInput input;
-  input.file = read_safetensors(path);
+  // Once with the header alone, so that a file of the wrong tensors is refused before its data is read.
+  input.file = read_safetensors(path, [&](const std::vector<FileTensor>& file) {
+    RunInput from_header;
+    read_tensors(file, settings, from_header.batch, from_header.tensors);
+  });
   Batch& batch = input.batch;
   Tensors& tensors = input.tensors;
-  try {
-    read_tensors(input, settings);
-  } catch (const Error& error) {
-    fail_file("{}: {}", path, error.what());
-  }
+  read_tensors(input.file, settings, batch, tensors);
   validate(batch);
 
   const std::int64_t rows = tensors.query.shape[0] * batch.query_heads;
@@ -183,7 +181,7 @@ RunInput read_run_input(const std::string& path, const RunSettings& settings) {
   validate(batch, tensors);
 
   Workload& workload = input.workload;
-  workload.name = path;
+  workload.name = printable(input_name(path));
   workload.query_lengths = lengths_of(batch.query_indptr, batch.query_lengths, request_count(batch));
   workload.key_lengths = lengths_of(batch.key_indptr, batch.key_lengths, request_count(batch));
   workload.query_heads = batch.query_heads;

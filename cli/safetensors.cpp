@@ -1,14 +1,14 @@
 #include "cli/safetensors.hpp"
 
+#include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cli/failure.hpp"
+#include "cli/input_file.hpp"
+#include "cli/output_file.hpp"
+#include "cli/paths.hpp"
 
 namespace varlen::cli {
 namespace {
@@ -18,43 +18,53 @@ static_assert(std::endian::native == std::endian::little, "safetensors data is l
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 
-void read_bytes(std::ifstream& file, void* out, std::uint64_t bytes) {
-  file.read(static_cast<char*>(out), static_cast<std::streamsize>(bytes));
-  if (static_cast<std::uint64_t>(file.gcount()) != bytes) fail("the file ended early");
+void read_bytes(InputFile& file, void* to, std::uint64_t bytes) {
+  if (file.read(to, bytes) != bytes) fail("the file ended early");
 }
 
-std::vector<FileTensor> read(std::ifstream& file, std::uint64_t file_bytes) {
-  if (file_bytes < kLengthBytes) fail("a safetensors file has at least 8 bytes, this one {}", file_bytes);
+std::string read_header(InputFile& file) {
+  const std::optional<std::uint64_t> known = file.bytes();
+  if (known && *known < kLengthBytes) fail("a safetensors file has at least 8 bytes, this one {}", *known);
   std::uint64_t header_bytes = 0;
   read_bytes(file, &header_bytes, kLengthBytes);
-  if (header_bytes > file_bytes - kLengthBytes || header_bytes > kMaxHeaderBytes) {
-    fail("the header's length is said to be {} bytes, but the file has {}", header_bytes, file_bytes);
+  const std::uint64_t most = std::min(kMaxHeaderBytes, known.value_or(kMaxHeaderBytes + kLengthBytes) - kLengthBytes);
+  if (header_bytes > most) {
+    fail("the header's length is said to be {} bytes, but at most {} are possible: is this a safetensors file?",
+         header_bytes, most);
   }
   std::string header(header_bytes, '\0');
   read_bytes(file, header.data(), header_bytes);
+  return header;
+}
 
+std::vector<FileTensor> read(InputFile& file, const std::function<void(const std::vector<FileTensor>&)>& accept) {
   std::vector<FileTensor> tensors;
-  for (TensorEntry& entry : parse_safetensors_header(header, file_bytes - kLengthBytes - header_bytes)) {
-    const std::uint64_t bytes = entry.end - entry.begin;  // entries lie end to end in this order
-    FileTensor tensor{std::move(entry), Buffer(static_cast<std::int64_t>(bytes))};
-    read_bytes(file, tensor.data.data(), bytes);
-    tensors.push_back(std::move(tensor));
+  {
+    const std::string header = read_header(file);
+    std::optional<std::uint64_t> data_bytes = file.bytes();
+    if (data_bytes) *data_bytes -= kLengthBytes + header.size();
+    for (TensorEntry& entry : parse_safetensors_header(header, data_bytes)) tensors.push_back({std::move(entry), {}});
   }
+  if (accept) accept(tensors);
+  for (FileTensor& tensor : tensors) {
+    const std::uint64_t bytes = tensor.entry.end - tensor.entry.begin;  // tensors lie end to end in this order
+    tensor.data = Buffer(static_cast<std::int64_t>(bytes));
+    read_bytes(file, tensor.data.data(), bytes);
+  }
+  char more = 0;
+  if (file.read(&more, 1) != 0) fail("bytes after the last tensor belong to no tensor");
   return tensors;
 }
 
 }  // namespace
 
-std::vector<FileTensor> read_safetensors(const std::string& path) {
-  std::error_code status;
-  if (!std::filesystem::is_regular_file(path, status)) fail_file("{}: no such file", path);
-  const std::uint64_t bytes = std::filesystem::file_size(path);
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail_file("{}: cannot be opened: {}", path, std::strerror(errno));
+std::vector<FileTensor> read_safetensors(const std::string& path,
+                                         const std::function<void(const std::vector<FileTensor>&)>& accept) {
+  InputFile file(path);
   try {
-    return read(file, bytes);
+    return read(file, accept);
   } catch (const Error& error) {
-    fail_file("{}: {}", path, error.what());
+    fail_file("{}: {}", input_name(path), error.what());
   }
 }
 
@@ -70,19 +80,13 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
   header.resize((header.size() + 7) / 8 * 8, ' ');  // so that the data is aligned in a mapped file
   const std::uint64_t header_bytes = header.size();
 
-  const std::string partial = path + ".partial";
-  std::ofstream file(partial, std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(&header_bytes), kLengthBytes);
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
+  OutputFile file(path);
+  file.write(&header_bytes, kLengthBytes);
+  file.write(header.data(), header.size());
   for (const TensorToWrite& tensor : tensors) {
-    file.write(reinterpret_cast<const char*>(tensor.data->data()), tensor.data->bytes());
+    file.write(tensor.data->data(), static_cast<std::uint64_t>(tensor.data->bytes()));
   }
-  file.close();
-  if (!file || std::rename(partial.c_str(), path.c_str()) != 0) {
-    const std::string reason = std::strerror(errno);
-    std::remove(partial.c_str());
-    fail_file("{}: cannot be written: {}", path, reason);
-  }
+  file.commit();
 }
 
 }  // namespace varlen::cli

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,15 +23,18 @@ struct TensorEntry {
 
 /// The entries in the order of their bytes. Throws Error if anything is missing, of the wrong type, of an unknown
 /// dtype, out of range, overlapping, leaves a hole, or if a shape does not match its bytes.
-std::vector<TensorEntry> parse_safetensors_header(std::string_view header, std::uint64_t data_bytes);
+/// Without `data_bytes`, which streams do not tell, the data ends where the last tensor does.
+std::vector<TensorEntry> parse_safetensors_header(std::string_view header, std::optional<std::uint64_t> data_bytes);
 
 struct FileTensor {
   TensorEntry entry;
   Buffer data;
 };
 
-/// The whole file in memory, tensors in the order of their bytes. Throws Error naming the path.
-std::vector<FileTensor> read_safetensors(const std::string& path);
+/// The whole file in memory, tensors in the order of their bytes. `accept` sees them before their data is read or
+/// memory for it is taken, and throws Error if the file is not worth it. Throws Error naming the path.
+std::vector<FileTensor> read_safetensors(const std::string& path,
+                                         const std::function<void(const std::vector<FileTensor>&)>& accept = nullptr);
 
 struct TensorToWrite {
   std::string name;
@@ -38,7 +43,7 @@ struct TensorToWrite {
   const Buffer* data;
 };
 
-/// Writes beside `path` first and renames, so that a failure leaves no half-written file there.
+/// As an OutputFile: a failure leaves what was there.
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors);
 
 }  // namespace varlen::cli

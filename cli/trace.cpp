@@ -1,85 +1,98 @@
 #include "cli/trace.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/failure.hpp"
+#include "cli/input_file.hpp"
+#include "cli/json_value.hpp"
+#include "cli/paths.hpp"
 
 namespace varlen::cli {
 namespace {
 
-using Json = nlohmann::json;
+constexpr std::uint64_t kMaxTraceBytes = std::uint64_t{1} << 28;  // some ten million requests
+constexpr std::size_t kMaxNameBytes = 200;
 
 constexpr const char* kKnownKeys[] = {"name",     "query_lengths", "kv_lengths",  "query_heads",
                                       "kv_heads", "head_dim_qk",   "head_dim_vo", "causal",
                                       "window",   "soft_cap",      "page_size"};
 
-const Json& member(const Json& trace, const char* key) {
-  const auto found = trace.find(key);
-  if (found == trace.end()) fail("key '{}' is missing", key);
+const JsonValue& member(const JsonObject& trace, const char* key) {
+  const JsonValue* found = trace.find(key);
+  if (found == nullptr) fail("key '{}' is missing", key);
   return *found;
 }
 
-std::int64_t integer(const Json& value, const char* key, std::int64_t least, std::int64_t most) {
-  if (!value.is_number_integer()) fail("key '{}' has {} where an integer is needed", key, value.dump());
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(most)) {
-    fail("key '{}' = {} is greater than {}", key, value.dump(), most);
-  }
-  const auto number = value.get<std::int64_t>();
-  if (number < least || number > most) fail("key '{}' = {} is not from {} to {}", key, number, least, most);
-  return number;
+std::int64_t integer(const JsonValue& value, const std::string& key, std::int64_t least, std::int64_t most) {
+  const auto number = value.integer();
+  if (!number) fail("key {} has {} where an integer from {} to {} is needed", key, value.description(), least, most);
+  if (*number < least || *number > most) fail("key {} = {} is not from {} to {}", key, *number, least, most);
+  return *number;
 }
 
-std::int32_t count(const Json& trace, const char* key) {
-  return static_cast<std::int32_t>(integer(member(trace, key), key, 1, std::numeric_limits<std::int32_t>::max()));
+std::int32_t count(const JsonObject& trace, const char* key) {
+  return static_cast<std::int32_t>(
+      integer(member(trace, key), fmt::format("'{}'", key), 1, std::numeric_limits<std::int32_t>::max()));
 }
 
-std::vector<std::int64_t> lengths(const Json& trace, const char* key) {
-  const Json& values = member(trace, key);
-  if (!values.is_array()) fail("key '{}' is not an array of lengths", key);
+std::vector<std::int64_t> lengths(const JsonObject& trace, const char* key) {
+  const JsonArray* values = member(trace, key).array();
+  if (values == nullptr) fail("key '{}' has {}, not an array of lengths", key, member(trace, key).description());
   std::vector<std::int64_t> result;
-  result.reserve(values.size());
-  for (const Json& value : values) {
-    result.push_back(integer(value, key, 0, std::numeric_limits<std::int64_t>::max()));
+  result.reserve(values->size());
+  for (const JsonValue& value : *values) {
+    const auto number = value.integer();
+    if (!number || *number < 0) {
+      fail("key '{}' has {} at index {} where a length is needed", key, value.description(), result.size());
+    }
+    result.push_back(*number);
   }
   return result;
 }
 
-std::optional<std::pair<std::int64_t, std::int64_t>> window(const Json& trace) {
-  const auto found = trace.find("window");
-  if (found == trace.end()) return std::nullopt;
-  if (!found->is_array() || found->size() != 2) fail("key 'window' is not a pair [left, right]");
+std::optional<std::pair<std::int64_t, std::int64_t>> window(const JsonObject& trace) {
+  const JsonValue* found = trace.find("window");
+  if (found == nullptr) return std::nullopt;
+  const JsonArray* sides = found->array();
+  if (sides == nullptr || sides->size() != 2) {
+    fail("key 'window' has {}, not a pair [left, right]",
+         sides == nullptr ? found->description() : fmt::format("{} elements", sides->size()));
+  }
   constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
-  return std::pair(integer((*found)[0], "window", Mask::kUnlimited, kMost),
-                   integer((*found)[1], "window", Mask::kUnlimited, kMost));
+  return std::pair(integer((*sides)[0], "'window'[0]", Mask::kUnlimited, kMost),
+                   integer((*sides)[1], "'window'[1]", Mask::kUnlimited, kMost));
+}
+
+float soft_cap(const JsonValue& value) {
+  const auto number = value.number();
+  if (!number || !(std::abs(*number) <= std::numeric_limits<float>::max())) {
+    fail("key 'soft_cap' has {} where a number is needed that fp32 can hold", value.description());
+  }
+  return static_cast<float>(*number);
 }
 
 }  // namespace
 
 Workload parse_trace(std::string_view json) {
-  Json trace;
-  try {
-    trace = Json::parse(json.begin(), json.end());
-  } catch (const Json::exception& error) {
-    fail("not JSON: {}", error.what());
-  }
-  if (!trace.is_object()) fail("not a JSON object");
-  for (const auto& [key, value] : trace.items()) {
+  const JsonValue root = parse_json(json);
+  if (root.object() == nullptr) fail("it is {}, not a JSON object", root.description());
+  const JsonObject& trace = *root.object();
+  for (const auto& [key, value] : trace.members) {
     if (std::find(std::begin(kKnownKeys), std::end(kKnownKeys), key) == std::end(kKnownKeys)) {
-      fail("key '{}' is unknown", key);
+      fail("key {} is unknown", in_quotes(key));
     }
   }
 
   Workload workload;
-  const Json& name = member(trace, "name");
-  if (!name.is_string()) fail("key 'name' is not a string");
-  workload.name = name.get<std::string>();
+  const JsonValue& name = member(trace, "name");
+  if (name.string() == nullptr) fail("key 'name' has {}, not a string", name.description());
+  workload.name = shortened(printable(*name.string()), kMaxNameBytes);
   workload.query_lengths = lengths(trace, "query_lengths");
   workload.key_lengths = lengths(trace, "kv_lengths");
   if (workload.query_lengths.size() != workload.key_lengths.size()) {
@@ -89,29 +102,22 @@ Workload parse_trace(std::string_view json) {
   workload.kv_heads = count(trace, "kv_heads");
   workload.head_dim_qk = count(trace, "head_dim_qk");
   workload.head_dim_vo = count(trace, "head_dim_vo");
-  const Json& causal = member(trace, "causal");
-  if (!causal.is_boolean()) fail("key 'causal' is not true or false");
-  workload.mask = make_mask(causal.get<bool>(), window(trace));
-  if (const auto cap = trace.find("soft_cap"); cap != trace.end()) {
-    if (!cap->is_number()) fail("key 'soft_cap' is not a number");
-    workload.soft_cap = cap->get<float>();
-  }
-  if (trace.contains("page_size")) {
-    workload.page_size = integer(trace["page_size"], "page_size", 0, std::numeric_limits<std::int32_t>::max());
+  const auto causal = member(trace, "causal").boolean();
+  if (!causal) fail("key 'causal' has {}, not true or false", member(trace, "causal").description());
+  workload.mask = make_mask(*causal, window(trace));
+  if (const JsonValue* cap = trace.find("soft_cap")) workload.soft_cap = soft_cap(*cap);
+  if (const JsonValue* page_size = trace.find("page_size")) {
+    workload.page_size = integer(*page_size, "'page_size'", 0, std::numeric_limits<std::int32_t>::max());
   }
   return workload;
 }
 
 Workload read_trace(const std::string& path) {
-  std::error_code status;
-  if (!std::filesystem::is_regular_file(path, status)) fail_file("{}: no such file", path);
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) fail_file("{}: cannot be read", path);
+  const std::string text = read_text(path, kMaxTraceBytes);
   try {
     return parse_trace(text);
   } catch (const Error& error) {
-    fail_file("{}: {}", path, error.what());
+    fail_file("{}: {}", input_name(path), error.what());
   }
 }
 
@@ -119,9 +125,11 @@ std::vector<std::string> trace_paths(const std::string& file_or_folder) {
   std::error_code status;
   if (!std::filesystem::is_directory(file_or_folder, status)) return {file_or_folder};
   std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(file_or_folder)) {
-    if (entry.path().extension() == ".json") paths.push_back(entry.path().string());
+  std::filesystem::directory_iterator entries(file_or_folder, status);
+  for (; !status && entries != std::filesystem::directory_iterator(); entries.increment(status)) {
+    if (entries->path().extension() == ".json") paths.push_back(entries->path().string());
   }
+  if (status) fail_file("{}: cannot be read: {}", file_or_folder, status.message());
   if (paths.empty()) fail_file("{}: no .json file in this folder", file_or_folder);
   std::sort(paths.begin(), paths.end());
   return paths;

@@ -69,10 +69,10 @@ TEST_F(Files, HeadersThatLie) {
   const std::string typed = "\"dtype\":\"F32\",";
   expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[0]"), "pair");
   expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[0,8,9]"), "pair");
-  expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[-1,7]"), "pair");
+  expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[-1,7]"), "data_offsets[0] = -1");
   expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[8,0]"), "decrease");
-  expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[0,16]"), "the file has 8 bytes");
-  expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[0,18446744073709551615]"), "the file has 8 bytes");
+  expect_header_refused(tensor(typed + "\"shape\":[4],\"data_offsets\":[0,16]"), "the file has 8 bytes");
+  expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[0,18446744073709551615]"), "18446744073709551615");
   expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[0,4]"), "need 8");
   expect_header_refused(tensor(typed + kShape + "\"data_offsets\":[0,8]") + " x", "not JSON");
   // 2³² · 2³² elements wrap to 0 bytes, 2⁶² + 1 of them to 4.
@@ -135,7 +135,7 @@ TEST_F(Files, OffsetsThatAreNone) {
 
 TEST_F(Files, NoFileAtAll) {
   expect_refused({"run", path("absent.safetensors")}, "absent.safetensors: no such file");
-  expect_refused({"run", path("")}, "no such file");
+  expect_refused({"run", path("")}, "is a folder");
 }
 
 }  // namespace

@@ -32,9 +32,30 @@ std::string Program::write(const std::string& name, const std::string& bytes) co
   return path(name);
 }
 
+std::vector<std::string> Program::names() const {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename().string();
+    if (name != "stdout" && name != "stderr") names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 Outcome Program::varlen(const std::vector<std::string>& arguments, const std::string& stdout_path) const {
   std::vector<std::string> words{VARLEN_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
+  return spawn(std::move(words), stdout_path);
+}
+
+Outcome Program::shell(const std::string& script, const std::vector<std::string>& arguments) const {
+  std::vector<std::string> words{"/bin/sh", "-c",    "cd \"$1\" && varlen=$2 && shift 2\n" + script,
+                                 "sh",      folder_, VARLEN_PROGRAM};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return spawn(std::move(words), "");
+}
+
+Outcome Program::spawn(std::vector<std::string> words, const std::string& stdout_path) const {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -47,11 +68,11 @@ Outcome Program::varlen(const std::vector<std::string>& arguments, const std::st
   posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   pid_t child = 0;
-  const int failed = posix_spawn(&child, VARLEN_PROGRAM, &actions, nullptr, argv.data(), environ);
+  const int failed = posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   Outcome outcome;
   if (failed != 0) {
-    ADD_FAILURE() << VARLEN_PROGRAM << " did not start";
+    ADD_FAILURE() << words[0] << " did not start";
     return outcome;
   }
   int status = 0;
@@ -73,8 +94,12 @@ nlohmann::json Program::varlen_json(const std::vector<std::string>& arguments) c
 
 void Program::expect_refused(const std::vector<std::string>& arguments, const std::string& message) const {
   const Outcome outcome = varlen(arguments);
-  EXPECT_EQ(outcome.status, 2) << outcome.err;
   EXPECT_EQ(outcome.out, "");
+  expect_complaint(outcome, message);
+}
+
+void Program::expect_complaint(const Outcome& outcome, const std::string& message) {
+  EXPECT_EQ(outcome.status, 2) << outcome.err;
   EXPECT_EQ(outcome.err.rfind("varlen: ", 0), 0U) << outcome.err;
   EXPECT_NE(outcome.err.find(message), std::string::npos) << outcome.err << "does not say: " << message;
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;

@@ -70,6 +70,11 @@ TEST_F(Usage, BadOptionsAreOneLine) {
   expect_refused({"check", "--cases", "some"}, "some");
   expect_refused({"check", "--count", "-1"}, "--count");
   expect_refused({"bench"}, "--trace");
+  expect_refused({"run", ""}, "input: the value is empty");
+  for (const char* option : {"--svg", "--html"}) {
+    expect_refused({"plan", "--trace", "t.json", option, ""}, "the value is empty");
+  }
+  expect_refused({"run", example(), "--output", ""}, "--output: the value is empty");
   expect_refused({"info", "extra"}, "extra");
 }
 
