@@ -24,16 +24,16 @@ TEST_F(TensorsTest, LongerTensorsAreLegal) {
 
 TEST_F(TensorsTest, RefusesTensorsShorterThanTheLastOffset) {
   tensors_.query.shape[0] = 11;
-  refused("query.shape", 0, "11", "must be at least the last query offset = 12");
+  refused("query.shape", 0, "11", "must be at least the last query offset = 12: [tokens, query_heads, head_dim_qk]");
   tensors_.query.shape[0] = 12;
   tensors_.value.shape[0] = 19;
-  refused("value.shape", 0, "19", "must be at least the last key offset = 20");
+  refused("value.shape", 0, "19", "must be at least the last key offset = 20: [tokens, kv_heads, head_dim_vo]");
   tensors_.value.shape[0] = 20;
   tensors_.out.shape[0] = 11;
-  refused("out.shape", 0, "11", "must be at least the last query offset = 12");
+  refused("out.shape", 0, "11", "must be at least the last query offset = 12: [tokens, query_heads, head_dim_vo]");
   tensors_.out.shape[0] = 12;
   tensors_.lse.shape[0] = 0;
-  refused("lse.shape", 0, "0", "must be at least the last query offset = 12");
+  refused("lse.shape", 0, "0", "must be at least the last query offset = 12: [tokens, query_heads]");
 }
 
 TEST_F(TensorsTest, LastOffsetCountsEvenIfLengthsStopShort) {
@@ -41,38 +41,43 @@ TEST_F(TensorsTest, LastOffsetCountsEvenIfLengthsStopShort) {
   batch_.query_lengths = std::span<const std::int64_t>(lengths);
   legal();
   tensors_.query.shape[0] = 11;
-  refused("query.shape", 0, "11", "must be at least the last query offset = 12");
+  refused("query.shape", 0, "11", "must be at least the last query offset = 12: [tokens, query_heads, head_dim_qk]");
 }
 
 TEST_F(TensorsTest, RefusesShapes) {
   tensors_.query.rank = 2;
-  refused("query.rank", kNone, "2", "must be 3");
+  refused("query.rank", kNone, "2", "must be 3: [tokens, query_heads, head_dim_qk]");
   tensors_.query.rank = -1;
-  refused("query.rank", kNone, "-1", "must be 3");
+  refused("query.rank", kNone, "-1", "must be 3: [tokens, query_heads, head_dim_qk]");
   tensors_.query.rank = 3;
   tensors_.query.shape[1] = 4;
-  refused("query.shape", 1, "4", "must be equal to query_heads = 8");
+  refused("query.shape", 1, "4", "must be equal to query_heads = 8: [tokens, query_heads, head_dim_qk]");
   tensors_.query.shape[1] = 8;
   tensors_.key.shape[1] = 8;
-  refused("key.shape", 1, "8", "must be equal to kv_heads = 2");
+  refused("key.shape", 1, "8", "must be equal to kv_heads = 2: [tokens, kv_heads, head_dim_qk]");
   tensors_.key.shape[1] = 2;
   tensors_.key.shape[2] = 32;
-  refused("key.shape", 2, "32", "must be equal to head_dim_qk = 64");
+  refused("key.shape", 2, "32", "must be equal to head_dim_qk = 64: [tokens, kv_heads, head_dim_qk]");
   tensors_.key.shape[2] = 64;
   tensors_.value.shape[2] = 64;
-  refused("value.shape", 2, "64", "must be equal to head_dim_vo = 32");
+  refused("value.shape", 2, "64", "must be equal to head_dim_vo = 32: [tokens, kv_heads, head_dim_vo]");
   tensors_.value.shape[2] = 32;
   tensors_.out.shape[2] = 64;
-  refused("out.shape", 2, "64", "must be equal to head_dim_vo = 32");
+  refused("out.shape", 2, "64", "must be equal to head_dim_vo = 32: [tokens, query_heads, head_dim_vo]");
   tensors_.out.shape[2] = 32;
   tensors_.lse.shape[1] = 2;
-  refused("lse.shape", 1, "2", "must be equal to query_heads = 8");
+  refused("lse.shape", 1, "2", "must be equal to query_heads = 8: [tokens, query_heads]");
   tensors_.lse.shape[1] = 8;
   tensors_.lse.rank = 3;
-  refused("lse.rank", kNone, "3", "must be 2");
+  refused("lse.rank", kNone, "3", "must be 2: [tokens, query_heads]");
   tensors_.lse.rank = 2;
   tensors_.lse.shape[0] = -1;
   refused("lse.shape", 0, "-1", "must not be negative");
+}
+
+TEST_F(TensorsTest, RefusesPagesWithoutAPageSize) {
+  tensors_.key = TensorView::dense(address(2), Dtype::kBFloat16, {6, 4, 2, 64});
+  refused("key.rank", kNone, "4", "means pages, which need page_size and a block table");
 }
 
 TEST_F(TensorsTest, RefusesDtypes) {
@@ -148,7 +153,7 @@ TEST_F(TensorsTest, TensorsWithoutElementsMayHaveAnyStrides) {
   }
   legal();
   tensors_.out.shape[2] = 31;
-  refused("out.shape", 2, "31", "must be equal to head_dim_vo = 32");
+  refused("out.shape", 2, "31", "must be equal to head_dim_vo = 32: [tokens, query_heads, head_dim_vo]");
 }
 
 TEST_F(TensorsTest, RefusesNegativeStrides) {
@@ -239,9 +244,9 @@ TEST_F(TensorsTest, Sinks) {
   tensors_.sinks = TensorView::dense(address(6), Dtype::kFloat32, {8});
   legal();
   tensors_.sinks.shape[0] = 2;
-  refused("sinks.shape", 0, "2", "must be equal to query_heads = 8");
+  refused("sinks.shape", 0, "2", "must be equal to query_heads = 8: [query_heads]");
   tensors_.sinks = TensorView::dense(address(6), Dtype::kFloat32, {8, 1});
-  refused("sinks.rank", kNone, "2", "must be 1");
+  refused("sinks.rank", kNone, "2", "must be 1: [query_heads]");
   tensors_.sinks = TensorView::dense(address(6), Dtype::kBFloat16, {8});
   refused("sinks.dtype", kNone, "bf16", "must be fp32 (one logit per query head)");
 }
@@ -252,10 +257,10 @@ TEST_F(TensorsTest, ScalesAreForFp8) {
   make_fp8();
   legal();
   tensors_.key_scale.shape[0] = 4;
-  refused("key_scale.shape", 0, "4", "must be equal to 1 or requests = 3");
+  refused("key_scale.shape", 0, "4", "must be equal to 1 or requests = 3: [requests, kv_heads]");
   tensors_.key_scale.shape[0] = 3;
   tensors_.query_scale = TensorView::dense(address(7), Dtype::kFloat32, {3, 8});
-  refused("query_scale.shape", 1, "8", "must be equal to 1 or kv_heads = 2");
+  refused("query_scale.shape", 1, "8", "must be equal to 1 or kv_heads = 2: [requests, kv_heads]");
   tensors_.query_scale = {};
   tensors_.value_scale = TensorView::dense(address(7), Dtype::kFloat32, {6});
   refused("value_scale.rank", kNone, "1", "must be 2; only one scale for all may have the shape [1]");
@@ -369,7 +374,7 @@ TEST_F(TensorsTest, RefusesBlockTables) {
   EXPECT_THROW(validate(batch_, tensors_), Error) << "a block table without a page size";
   make_paged();
   tensors_.block_table.shape[0] = 2;
-  refused("block_table.shape", 0, "2", "must be equal to requests = 3");
+  refused("block_table.shape", 0, "2", "must be equal to requests = 3: [requests, pages]");
   tensors_.block_table.shape[0] = 3;
   tensors_.block_table.dtype = Dtype::kFloat32;
   refused("block_table.dtype", kNone, "fp32", "must be int32 or int64 (page numbers)");
@@ -380,10 +385,10 @@ TEST_F(TensorsTest, RefusesBlockTables) {
   refused("block_table.data", kNone, "null", "but the batch has data there");
   make_paged();
   tensors_.value.shape[0] = 7;
-  refused("value.shape", 0, "7", "must be equal to key.shape[0] = 6");
+  refused("value.shape", 0, "7", "must be equal to key.shape[0] = 6: [pages, page_size, kv_heads, head_dim_vo]");
   tensors_.value.shape[0] = 6;
   tensors_.key.shape[1] = 8;
-  refused("key.shape", 1, "8", "must be equal to page_size = 4");
+  refused("key.shape", 1, "8", "must be equal to page_size = 4: [pages, page_size, kv_heads, head_dim_qk]");
 }
 
 TEST_F(TensorsTest, PagedWithoutKeysNeedsNeitherPoolNorTable) {
