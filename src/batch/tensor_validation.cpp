@@ -204,6 +204,15 @@ void check_apart(const Checked& output, const Checked& other, const char* rule) 
          output.memory.bytes, other.name, other.memory.bytes, rule);
 }
 
+/// Whether a query sees a key; of a plan on a device, whether one may.
+bool reads_keys(const RaggedBatch& batch) {
+  if (batch.requests.empty()) return batch.key_tokens > 0;
+  return std::any_of(batch.requests.begin(), batch.requests.end(), [&](const RequestExtent& request) {
+    const SeenKeys seen = seen_keys(batch.mask, request);
+    return seen.begin < seen.end;
+  });
+}
+
 /// That the keys of every request with queries fit its pages.
 void check_table_width(const RaggedBatch& batch, const TensorView& table) {
   const std::int64_t max_pages = table.present() ? table.shape[1] : 0;
@@ -234,7 +243,7 @@ void check_pages(const RaggedBatch& batch, const Tensors& tensors) {
 
 Checked check_block_table(const RaggedBatch& batch, const TensorView& view, std::int64_t requests) {
   const char* const name = "block_table";
-  if (!check_present(name, view, batch.key_tokens > 0)) return {name, {}};
+  if (!check_present(name, view, reads_keys(batch))) return {name, {}};
   if (view.dtype != Dtype::kInt32 && view.dtype != Dtype::kInt64) {
     refuse(field(name, "dtype"), Error::kNoIndex, shown_dtype(view.dtype), "must be int32 or int64 (page numbers)");
   }
@@ -270,7 +279,7 @@ Checked check_scales(const char* name, const TensorView& view, const RaggedBatch
 void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
   const std::int64_t requests = request_count(batch);
   const bool has_queries = batch.query_tokens > 0;
-  const bool has_keys = batch.key_tokens > 0;
+  const bool has_keys = reads_keys(batch);
   const Dimension query_tokens{batch.query_tokens, "the last query offset", true};
   const Dimension query_heads{batch.query_heads, "query_heads"};
   const Dimension kv_heads{batch.kv_heads, "kv_heads"};

@@ -240,6 +240,22 @@ TEST_F(TensorsTest, NullPointersAreLegalWhereThereIsNone) {
   legal();
 }
 
+TEST_F(TensorsTest, KeysThatNoQuerySeesMayBeAbsent) {
+  query_indptr_ = {0, 0, 0, 0};
+  tensors_.key = tensors_.value = {};
+  legal();
+  query_indptr_ = {0, 0, 1, 1};  // of the request without keys
+  legal();
+  query_indptr_ = {0, 0, 1, 2};
+  refused("key.data", kNone, "null", "but the batch has data there");
+  make_paged();
+  query_indptr_ = {0, 0, 1, 1};
+  tensors_.key = tensors_.value = tensors_.block_table = {};
+  legal();
+  query_indptr_ = {0, 1, 1, 1};
+  refused("key.data", kNone, "null", "but the batch has data there");
+}
+
 TEST_F(TensorsTest, Sinks) {
   tensors_.sinks = TensorView::dense(address(6), Dtype::kFloat32, {8});
   legal();

@@ -1,5 +1,6 @@
 /* Views and layouts that C callers meet: huge shapes, tables of 64 bits with pages that no query sees, an LSE by heads,
  * expanded heads, and workspaces that lie on a tensor. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,25 @@ static void test_hidden_pages(void) {
   CHECK(strcmp(varlen_last_error_field(), "block_table") == 0);
   CHECK(varlen_last_error_index() == 2 * kKeyTokens + 6);
   CHECK(strcmp(varlen_last_error_value(), "-1") == 0);
+}
+
+/* A query without keys and keys without queries: nothing of the keys is read, so they may be absent. */
+static void test_absent_keys(int backend) {
+  fixture f;
+  prepare(&f);
+  const int32_t queries[2] = {1, 0};
+  const int32_t keys[2] = {0, 5};
+  f.batch.query_indptr = f.batch.key_indptr = varlen_indices_32(NULL, 0);
+  f.batch.query_indptr.bits = f.batch.key_indptr.bits = 0;
+  f.batch.query_lengths = varlen_indices_32(queries, 2);
+  f.batch.key_lengths = varlen_indices_32(keys, 2);
+  f.tensors.key = f.tensors.value = NULL;
+  CHECK_OK(varlen_attention(&f.batch, &f.tensors, backend));
+  for (int head = 0; head < kQueryHeads; ++head) {
+    CHECK(isinf(f.lse[0][head]) && f.lse[0][head] < 0);
+    for (int d = 0; d < kDimVo; ++d) CHECK(f.out[0][head][d] >= 0 && f.out[0][head][d] <= 0);
+  }
+  CHECK(f.out[1][0][0] == kUntouched);
 }
 
 static void test_free_strides(int backend) {
@@ -171,6 +191,8 @@ void test_layouts(void) {
   test_hidden_pages();
   test_free_strides(VARLEN_BACKEND_CPU);
   test_free_strides(VARLEN_BACKEND_REFERENCE);
+  test_absent_keys(VARLEN_BACKEND_CPU);
+  test_absent_keys(VARLEN_BACKEND_REFERENCE);
   test_workspace_on_a_tensor();
   test_many_items();
 }
