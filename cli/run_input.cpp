@@ -22,7 +22,8 @@ constexpr const char* kKnownTensors[] = {"q",          "k",           "v",      
 
 constexpr std::pair<const char*, Dtype> kFileDtypes[] = {
     {"F32", Dtype::kFloat32},        {"F16", Dtype::kFloat16},        {"BF16", Dtype::kBFloat16},
-    {"F8_E4M3", Dtype::kFloat8E4M3}, {"F8_E5M2", Dtype::kFloat8E5M2}, {"I32", Dtype::kInt32}};
+    {"F8_E4M3", Dtype::kFloat8E4M3}, {"F8_E5M2", Dtype::kFloat8E5M2}, {"I32", Dtype::kInt32},
+    {"I64", Dtype::kInt64}};
 
 const char* file_dtype(Dtype dtype) {
   return std::find_if(std::begin(kFileDtypes), std::end(kFileDtypes), [&](auto pair) { return pair.second == dtype; })
@@ -138,7 +139,7 @@ void read_tensors(const std::vector<FileTensor>& file, const RunSettings& settin
   const std::pair<const char*, TensorView*> scales[] = {
       {"query_scale", &tensors.query_scale}, {"key_scale", &tensors.key_scale}, {"value_scale", &tensors.value_scale}};
   for (const auto& [name, view] : scales) {
-    if (const auto tensor = find(file, name)) *view = tensor->view({2});
+    if (const auto tensor = find(file, name)) *view = tensor->view({1, 2});
   }
   if (const auto sinks = find(file, "sinks")) tensors.sinks = sinks->view({1});
   read_lengths(file, batch);

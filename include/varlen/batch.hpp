@@ -86,8 +86,8 @@ inline constexpr std::int32_t kMaxHeadDim = 576;
 /// dimension, so slices of a packed QKV work; all others are free. What is only read may share elements, within a
 /// tensor (heads expanded with a stride of 0) and between tensors. No two elements of out or lse share memory, and
 /// neither shares memory with another tensor; tensors that interleave are told apart unless their strides are so
-/// irregular that it would take long. A tensor without elements may have any strides. Tensors may be longer than the
-/// last offset: rows past it are neither read nor written.
+/// irregular that it would take long. A tensor without elements may have any strides, and keys that no query sees may
+/// be absent. Tensors may be longer than the last offset: rows past it are neither read nor written.
 struct Tensors {
   TensorView query;  ///< [query tokens, query_heads, head_dim_qk], input_dtype
   TensorView key;    ///< ragged: [key tokens, kv_heads, head_dim_qk]; paged: [pages, page_size, kv_heads, head_dim_qk]

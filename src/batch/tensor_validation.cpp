@@ -28,6 +28,12 @@ struct Dimension {
 
 constexpr Dimension kAnySize{0, "", true};
 
+/// All dimensions, and what messages call them.
+struct Shape {
+  const char* axes;
+  std::initializer_list<Dimension> dimensions;
+};
+
 /// What the call does with a tensor.
 struct Use {
   bool needed = false;    // elements of it will be read or written, so it must not be null
@@ -43,17 +49,18 @@ struct Checked {
 
 std::string field(const char* name, const char* part) { return fmt::format("{}.{}", name, part); }
 
-void check_shape(const char* name, const TensorView& view, std::initializer_list<Dimension> dimensions) {
+void check_shape(const char* name, const TensorView& view, const Shape& shape) {
+  const std::initializer_list<Dimension>& dimensions = shape.dimensions;
   if (view.rank != static_cast<std::int32_t>(dimensions.size())) {
-    refuse(field(name, "rank"), Error::kNoIndex, view.rank, "must be {}", dimensions.size());
+    refuse(field(name, "rank"), Error::kNoIndex, view.rank, "must be {}: [{}]", dimensions.size(), shape.axes);
   }
   std::size_t d = 0;
   for (const Dimension& dimension : dimensions) {
     const std::int64_t size = view.shape[d];
     if (size < 0) refuse(field(name, "shape"), static_cast<std::int64_t>(d), size, "must not be negative");
     if (dimension.at_least ? size < dimension.size : size != dimension.size) {
-      refuse(field(name, "shape"), static_cast<std::int64_t>(d), size, "must be {} {} = {}",
-             dimension.at_least ? "at least" : "equal to", dimension.rule, dimension.size);
+      refuse(field(name, "shape"), static_cast<std::int64_t>(d), size, "must be {} {} = {}: [{}]",
+             dimension.at_least ? "at least" : "equal to", dimension.rule, dimension.size, shape.axes);
     }
     ++d;
   }
@@ -115,8 +122,7 @@ void check_dtype(const char* name, const TensorView& view, Dtype dtype, const ch
 
 /// Everything about one present view but its dtype. The address and the strides of a view without elements mean
 /// nothing.
-Checked check_layout(const char* name, const TensorView& view, const Use& use,
-                     std::initializer_list<Dimension> dimensions) {
+Checked check_layout(const char* name, const TensorView& view, const Use& use, const Shape& shape) {
   if (view.device != DeviceKind::kCpu && view.device != DeviceKind::kCuda) {
     refuse(field(name, "device"), Error::kNoIndex, static_cast<std::int32_t>(view.device),
            "is not 0 (CPU) or 1 (CUDA)");
@@ -124,7 +130,7 @@ Checked check_layout(const char* name, const TensorView& view, const Use& use,
   if (view.device_index < 0) {
     refuse(field(name, "device_index"), Error::kNoIndex, view.device_index, "must not be negative");
   }
-  check_shape(name, view, dimensions);
+  check_shape(name, view, shape);
   if (is_empty(view)) return {name, {}};
   const auto alignment = static_cast<std::uintptr_t>(dtype_size(view.dtype));
   const std::uintptr_t excess = reinterpret_cast<std::uintptr_t>(view.data) % alignment;
@@ -143,10 +149,10 @@ bool check_present(const char* name, const TensorView& view, bool needed) {
 }
 
 Checked check_view(const char* name, const TensorView& view, Dtype dtype, const char* dtype_rule, const Use& use,
-                   std::initializer_list<Dimension> dimensions) {
+                   const Shape& shape) {
   if (!check_present(name, view, use.needed)) return {name, {}};
   check_dtype(name, view, dtype, dtype_rule);
-  return check_layout(name, view, use, dimensions);
+  return check_layout(name, view, use, shape);
 }
 
 using NamedView = std::pair<const char*, const TensorView*>;
@@ -186,7 +192,7 @@ void check_devices(const Tensors& tensors) {
 
 /// Where `a` begins, seen from `b`: addresses themselves tell a reader nothing.
 std::string place_of(const Checked& a, const Checked& b) {
-  const std::string place = field(b.name, "data");
+  std::string place = field(b.name, "data");
   if (a.memory.begin == b.memory.begin) return place;
   const bool after = a.memory.begin > b.memory.begin;
   const std::uintptr_t bytes = after ? a.memory.begin - b.memory.begin : b.memory.begin - a.memory.begin;
@@ -197,6 +203,15 @@ void check_apart(const Checked& output, const Checked& other, const char* rule) 
   if (!overlap(output.memory, other.memory)) return;
   refuse(field(output.name, "data"), Error::kNoIndex, place_of(output, other), "({} bytes) overlaps {} ({} bytes): {}",
          output.memory.bytes, other.name, other.memory.bytes, rule);
+}
+
+/// Whether a query sees a key; of a plan on a device, whether one may.
+bool reads_keys(const RaggedBatch& batch) {
+  if (batch.requests.empty()) return batch.key_tokens > 0;
+  return std::any_of(batch.requests.begin(), batch.requests.end(), [&](const RequestExtent& request) {
+    const SeenKeys seen = seen_keys(batch.mask, request);
+    return seen.begin < seen.end;
+  });
 }
 
 /// That the keys of every request with queries fit its pages.
@@ -228,11 +243,11 @@ void check_pages(const RaggedBatch& batch, const Tensors& tensors) {
 
 Checked check_block_table(const RaggedBatch& batch, const TensorView& view, std::int64_t requests) {
   const char* const name = "block_table";
-  if (!check_present(name, view, batch.key_tokens > 0)) return {name, {}};
+  if (!check_present(name, view, reads_keys(batch))) return {name, {}};
   if (view.dtype != Dtype::kInt32 && view.dtype != Dtype::kInt64) {
     refuse(field(name, "dtype"), Error::kNoIndex, shown_dtype(view.dtype), "must be int32 or int64 (page numbers)");
   }
-  return check_layout(name, view, {}, {{requests, "requests"}, kAnySize});
+  return check_layout(name, view, {}, {"requests, pages", {{requests, "requests"}, kAnySize}});
 }
 
 std::int64_t request_count(const RaggedBatch& batch) {
@@ -248,14 +263,15 @@ Checked check_scales(const char* name, const TensorView& view, const RaggedBatch
            dtype_name(input));
   }
   check_dtype(name, view, Dtype::kFloat32, "scales");
-  if (view.rank == 1 && view.shape[0] == 1) return check_layout(name, view, {}, {kAnySize});
+  if (view.rank == 1 && view.shape[0] == 1) return check_layout(name, view, {}, {"1", {kAnySize}});
   if (view.rank != 2) {
     refuse(field(name, "rank"), Error::kNoIndex, view.rank, "must be 2; only one scale for all may have the shape [1]");
   }
   const auto expected = [&](std::size_t d, std::int64_t size) { return view.shape[d] == 1 ? 1 : size; };
   return check_layout(
       name, view, {},
-      {{expected(0, request_count(batch)), "1 or requests"}, {expected(1, batch.kv_heads), "1 or kv_heads"}});
+      {"requests, kv_heads",
+       {{expected(0, request_count(batch)), "1 or requests"}, {expected(1, batch.kv_heads), "1 or kv_heads"}}});
 }
 
 }  // namespace
@@ -263,7 +279,7 @@ Checked check_scales(const char* name, const TensorView& view, const RaggedBatch
 void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
   const std::int64_t requests = request_count(batch);
   const bool has_queries = batch.query_tokens > 0;
-  const bool has_keys = batch.key_tokens > 0;
+  const bool has_keys = reads_keys(batch);
   const Dimension query_tokens{batch.query_tokens, "the last query offset", true};
   const Dimension query_heads{batch.query_heads, "query_heads"};
   const Dimension kv_heads{batch.kv_heads, "kv_heads"};
@@ -274,34 +290,42 @@ void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
   std::array<Checked, 8> inputs{};
   const Use queries{has_queries, true};
   const Use keys{has_keys, true};
-  inputs[0] =
-      check_view("query", tensors.query, batch.input_dtype, input, queries, {query_tokens, query_heads, dim_qk});
+  inputs[0] = check_view("query", tensors.query, batch.input_dtype, input, queries,
+                         {"tokens, query_heads, head_dim_qk", {query_tokens, query_heads, dim_qk}});
   if (batch.page_size > 0) {
     const Dimension page_size{batch.page_size, "page_size"};
-    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, keys, {kAnySize, page_size, kv_heads, dim_qk});
+    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, keys,
+                           {"pages, page_size, kv_heads, head_dim_qk", {kAnySize, page_size, kv_heads, dim_qk}});
     const Dimension pages{tensors.key.present() ? tensors.key.shape[0] : 0, "key.shape[0]", !tensors.key.present()};
-    inputs[2] =
-        check_view("value", tensors.value, batch.input_dtype, input, keys, {pages, page_size, kv_heads, dim_vo});
+    inputs[2] = check_view("value", tensors.value, batch.input_dtype, input, keys,
+                           {"pages, page_size, kv_heads, head_dim_vo", {pages, page_size, kv_heads, dim_vo}});
     inputs[3] = check_block_table(batch, tensors.block_table, requests);
     check_table_width(batch, tensors.block_table);
     if (tensors.block_table.device == DeviceKind::kCpu) check_pages(batch, tensors);
   } else {
     const Dimension key_tokens{batch.key_tokens, "the last key offset", true};
-    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, keys, {key_tokens, kv_heads, dim_qk});
-    inputs[2] = check_view("value", tensors.value, batch.input_dtype, input, keys, {key_tokens, kv_heads, dim_vo});
+    if (tensors.key.present() && tensors.key.rank == 4) {
+      refuse("key.rank", Error::kNoIndex, 4, "means pages, which need page_size and a block table");
+    }
+    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, keys,
+                           {"tokens, kv_heads, head_dim_qk", {key_tokens, kv_heads, dim_qk}});
+    inputs[2] = check_view("value", tensors.value, batch.input_dtype, input, keys,
+                           {"tokens, kv_heads, head_dim_vo", {key_tokens, kv_heads, dim_vo}});
     if (tensors.block_table.present()) {
       refuse("block_table.data", Error::kNoIndex, "not null", "although page_size is 0");
     }
   }
-  inputs[4] = check_view("sinks", tensors.sinks, Dtype::kFloat32, "one logit per query head", {}, {query_heads});
+  inputs[4] = check_view("sinks", tensors.sinks, Dtype::kFloat32, "one logit per query head", {},
+                         {"query_heads", {query_heads}});
   inputs[5] = check_scales("query_scale", tensors.query_scale, batch);
   inputs[6] = check_scales("key_scale", tensors.key_scale, batch);
   inputs[7] = check_scales("value_scale", tensors.value_scale, batch);
 
-  const Checked out = check_view("out", tensors.out, batch.output_dtype, "the batch's output_dtype",
-                                 {has_queries, true, true}, {query_tokens, query_heads, dim_vo});
-  const Checked lse =
-      check_view("lse", tensors.lse, Dtype::kFloat32, "LSE", {false, false, true}, {query_tokens, query_heads});
+  const Checked out =
+      check_view("out", tensors.out, batch.output_dtype, "the batch's output_dtype", {has_queries, true, true},
+                 {"tokens, query_heads, head_dim_vo", {query_tokens, query_heads, dim_vo}});
+  const Checked lse = check_view("lse", tensors.lse, Dtype::kFloat32, "LSE", {false, false, true},
+                                 {"tokens, query_heads", {query_tokens, query_heads}});
   constexpr const char* kRule = "outputs must share memory with no other tensor";
   for (const Checked& range : inputs) {
     check_apart(out, range, kRule);

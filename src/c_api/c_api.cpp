@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "c_api/structs.hpp"
@@ -63,6 +64,8 @@ int guarded(Body&& body) noexcept {
   } catch (const varlen::Error& error) {
     return fail(error.code(), error.what(), error.field().c_str(), error.index(), error.value().c_str());
   } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::kOutOfMemory, "out of memory");
+  } catch (const std::length_error&) {  // more than any container holds
     return fail(ErrorCode::kOutOfMemory, "out of memory");
   } catch (const std::exception& error) {
     return fail(ErrorCode::kInternal, error.what());

@@ -29,6 +29,25 @@ std::vector<double> scales(std::int64_t count, RandomBits& random) {
   return values;
 }
 
+/// Every KV head's rows become those of the first.
+void expand_heads(std::int32_t kv_heads, std::int32_t dim, std::vector<double>& rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto column = i % static_cast<std::size_t>(dim);
+    const auto token = i / (static_cast<std::size_t>(kv_heads) * static_cast<std::size_t>(dim));
+    rows[i] = rows[token * static_cast<std::size_t>(kv_heads) * static_cast<std::size_t>(dim) + column];
+  }
+}
+
+/// Scales become equal where their form has one for several.
+void broadcast(ScaleForm form, std::int32_t kv_heads, std::vector<double>& scales) {
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    const auto head = i % static_cast<std::size_t>(kv_heads);
+    if (form == ScaleForm::kPerHead) scales[i] = scales[head];
+    if (form == ScaleForm::kPerRequest) scales[i] = scales[i - head];
+    if (form == ScaleForm::kOne) scales[i] = scales[0];
+  }
+}
+
 }  // namespace
 
 std::vector<std::int64_t> running_sum(const std::vector<std::int64_t>& lengths) {
@@ -53,6 +72,13 @@ CaseData make_data(const Case& test) {
     data.query_scale = scales(requests * test.kv_heads, random);
     data.key_scale = scales(requests * test.kv_heads, random);
     data.value_scale = scales(requests * test.kv_heads, random);
+    for (auto* values : {&data.query_scale, &data.key_scale, &data.value_scale}) {
+      broadcast(test.layout.scale_form, test.kv_heads, *values);
+    }
+  }
+  if (test.layout.expanded_heads) {
+    expand_heads(test.kv_heads, test.head_dim_qk, data.key);
+    expand_heads(test.kv_heads, test.head_dim_vo, data.value);
   }
   if (test.adjust) test.adjust(test, data);
   return data;

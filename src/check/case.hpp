@@ -29,6 +29,9 @@ struct CaseData {
 /// Which arrays tell where a side's requests lie. kBoth leaves gaps between them.
 enum class IndexForm { kIndptr, kLengths, kBoth };
 
+/// The shape of fp8 scales: [requests, KV heads], the same with strides of 0 for requests, [requests, 1], or [1].
+enum class ScaleForm { kEach, kPerHead, kPerRequest, kOne };
+
 /// Where the tensors of a case lie in memory; numbers are of tokens or elements.
 struct CaseLayout {
   IndexForm query_form = IndexForm::kIndptr;
@@ -45,6 +48,10 @@ struct CaseLayout {
   bool shared_pages = false;     // full pages that the first request has as well are the first request's
   bool front_guards = false;     // inaccessible memory begins right before each tensor instead of right after
   std::int64_t first_gap = 0;    // kBoth: that many more between the first request and the second
+  bool lse_heads_first = false;  // [heads, tokens] in memory
+  bool expanded_heads = false;   // all KV heads are one, with a stride of 0 unless the tensors are packed
+  bool wide_pages = false;       // 64 bits
+  ScaleForm scale_form = ScaleForm::kEach;
 };
 
 struct Case {

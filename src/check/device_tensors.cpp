@@ -35,10 +35,11 @@ void DeviceTensors::visit_rows(const TensorView& view, const Visit& visit) const
   const bool of_keys = view.data == host_.key.data || view.data == host_.value.data;
   const std::int64_t size = dtype_size(view.dtype);
   const auto visit_token = [&](std::int64_t offset) {
-    if (view.rank == 2) return visit(offset * size, view.shape[1] * size);
-    const auto head_dimension = static_cast<std::size_t>(view.rank - 2);
+    const bool of_rows = view.rank > 2;  // the LSE has single elements
+    const auto head_dimension = static_cast<std::size_t>(of_rows ? view.rank - 2 : 1);
     for (std::int64_t head = 0; head < view.shape[head_dimension]; ++head) {
-      visit((offset + head * view.strides[head_dimension]) * size, view.shape[head_dimension + 1] * size);
+      visit((offset + head * view.strides[head_dimension]) * size,
+            of_rows ? view.shape[head_dimension + 1] * size : size);
     }
   };
   if (view.rank == 4) {

@@ -67,6 +67,47 @@ void add_strides(std::vector<Case>& cases) {
   });
 }
 
+/// What is not rows may have any strides, and what is only read may share elements.
+void add_free_strides(std::vector<Case>& cases) {
+  const auto add = [&](const char* name, auto change) {
+    Case test = small_case(name, {65, 0, 7, 130}, {65, 9, 70, 131});
+    test.input_dtype = test.output_dtype = Dtype::kBFloat16;
+    test.query_heads = 6;
+    test.kv_heads = 2;
+    test.mask = Mask::causal();
+    test.spoiled_request = 2;
+    change(test);
+    cases.push_back(test);
+  };
+  add("lse_heads_first", [](Case& test) { test.layout.lse_heads_first = true; });
+  add("lse_heads_first_with_gaps", [](Case& test) {
+    test.layout.lse_heads_first = true;
+    test.layout.tail_tokens = 70;
+    test.layout.token_gap = 3;
+  });
+  add("expanded_heads", [](Case& test) { test.layout.expanded_heads = true; });
+  add("expanded_heads_first", [](Case& test) { test.layout.expanded_heads = test.layout.heads_first = true; });
+  add("expanded_heads_of_pages", [](Case& test) {
+    test.layout.expanded_heads = true;
+    test.page_size = 16;
+  });
+  add("block_table_of_64_bits", [](Case& test) {
+    test.layout.wide_pages = true;
+    test.page_size = 16;
+  });
+  const auto add_scales = [&](const char* name, ScaleForm form) {
+    add(name, [form](Case& test) {
+      test.input_dtype = Dtype::kFloat8E4M3;
+      test.fp8_scales = true;
+      test.layout.scale_form = form;
+    });
+  };
+  add_scales("scales_for_each", ScaleForm::kEach);
+  add_scales("scales_per_head", ScaleForm::kPerHead);
+  add_scales("scales_per_request", ScaleForm::kPerRequest);
+  add_scales("one_scale", ScaleForm::kOne);
+}
+
 void add_pages(std::vector<Case>& cases) {
   for (const std::int64_t page_size : {1, 2, 3, 16, 64, 100, 128, 256}) {
     const std::int64_t edge = page_size;
@@ -125,6 +166,7 @@ std::vector<Case> layout_cases() {
   add_strides(cases);
   add_pages(cases);
   add_beyond_32_bits(cases);
+  add_free_strides(cases);
   return cases;
 }
 

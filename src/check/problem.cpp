@@ -92,7 +92,6 @@ Problem::Problem(const Case& test, const CaseData& data, Surroundings surroundin
     tensors_.key = place_tensor("key", test.input_dtype, keys_.tokens + tail(), test.kv_heads, test.head_dim_qk);
     tensors_.value = place_tensor("value", test.input_dtype, keys_.tokens + tail(), test.kv_heads, test.head_dim_vo);
   }
-  const auto requests = static_cast<std::int64_t>(test.query_lengths.size());
   if (!data.sinks.empty()) {
     tensors_.sinks = place_floats("sinks", data.sinks, 1, test.query_heads);
     tensors_.sinks.rank = 1;
@@ -100,18 +99,12 @@ Problem::Problem(const Case& test, const CaseData& data, Surroundings surroundin
     tensors_.sinks.strides[0] = 1;
   }
   if (!data.query_scale.empty()) {
-    tensors_.query_scale = place_floats("query_scale", data.query_scale, requests, test.kv_heads);
-    tensors_.key_scale = place_floats("key_scale", data.key_scale, requests, test.kv_heads);
-    tensors_.value_scale = place_floats("value_scale", data.value_scale, requests, test.kv_heads);
+    tensors_.query_scale = place_scales("query_scale", data.query_scale);
+    tensors_.key_scale = place_scales("key_scale", data.key_scale);
+    tensors_.value_scale = place_scales("value_scale", data.value_scale);
   }
   tensors_.out = place_tensor("out", test.output_dtype, queries_.tokens + tail(), test.query_heads, test.head_dim_vo);
-  if (test.lse) {
-    // One row of all heads per token: "heads" is the innermost dimension here.
-    tensors_.lse = place_tensor("lse", Dtype::kFloat32, queries_.tokens + tail(), 1, test.query_heads);
-    tensors_.lse.rank = 2;
-    tensors_.lse.shape[1] = test.query_heads;
-    tensors_.lse.strides[1] = 1;
-  }
+  if (test.lse) tensors_.lse = place_lse(queries_.tokens + tail());
   write_inputs(data);
   for (const auto& memory : memories_) {
     if (!memory->sparse) memory->bytes.watch();
@@ -191,6 +184,8 @@ TensorView Problem::place_tensor(const std::string& name, Dtype dtype, std::int6
     token_stride = dim + layout.token_gap;
     head_stride = std::max<std::int64_t>(tokens, 1) * token_stride + layout.head_gap;
   }
+  if (layout.expanded_heads && (name == "key" || name == "value")) head_stride = 0;
+  if (tokens == 0) token_stride = head_stride = 0;  // as NumPy has it
   const std::int64_t elements = tokens == 0 ? 0 : (tokens - 1) * token_stride + (heads - 1) * head_stride + dim;
   Memory& memory = allocate(name, elements * dtype_size(dtype), dtype_size(dtype));
   fill(memory, dtype);
@@ -207,6 +202,7 @@ TensorView Problem::place_pool(const std::string& name, std::int64_t pages, std:
     head_stride = test_.page_size * slot_stride + layout.head_gap;
     page_stride = test_.kv_heads * head_stride;
   }
+  if (layout.expanded_heads) head_stride = 0;
   const std::int64_t elements = pages * page_stride;
   Memory& memory = allocate(name, elements * dtype_size(test_.input_dtype), dtype_size(test_.input_dtype));
   fill(memory, test_.input_dtype);
@@ -233,6 +229,31 @@ void Problem::place_packed() {
   tensors_.value = TensorView::strided(value, dtype, {tokens, test_.kv_heads, dim_vo}, {stride, dim_vo, 1});
 }
 
+TensorView Problem::place_lse(std::int64_t tokens) {
+  // A tensor of one "head" whose innermost dimension is the heads of a token, or the tokens of a head.
+  const std::int64_t heads = test_.query_heads;
+  const bool turned = test_.layout.lse_heads_first;
+  TensorView lse = turned ? place_tensor("lse", Dtype::kFloat32, heads, 1, tokens)
+                          : place_tensor("lse", Dtype::kFloat32, tokens, 1, heads);
+  const std::int64_t stride = lse.strides[0];
+  lse.rank = 2;
+  lse.shape = {tokens, heads};
+  lse.strides = {turned ? 1 : stride, turned ? stride : 1};
+  return lse;
+}
+
+TensorView Problem::place_page_numbers(const std::vector<std::int32_t>& numbers, std::int64_t requests) {
+  const Dtype dtype = test_.layout.wide_pages ? Dtype::kInt64 : Dtype::kInt32;
+  const auto count = static_cast<std::int64_t>(numbers.size());
+  std::byte* const data = allocate("block_table", count * dtype_size(dtype), dtype_size(dtype)).bytes.data();
+  if (dtype == Dtype::kInt64) {
+    std::copy(numbers.begin(), numbers.end(), reinterpret_cast<std::int64_t*>(data));
+  } else {
+    std::copy(numbers.begin(), numbers.end(), reinterpret_cast<std::int32_t*>(data));
+  }
+  return TensorView::dense(data, dtype, {requests, requests == 0 ? 0 : count / requests});
+}
+
 void Problem::place_block_table() {
   const auto requests = static_cast<std::int64_t>(test_.key_lengths.size());
   std::int64_t used = 0;
@@ -251,10 +272,10 @@ void Problem::place_block_table() {
     free_pages[other] = static_cast<std::int64_t>(p);
   }
 
-  Memory& memory = allocate("block_table", requests * max_pages * 4, 4);
-  auto* const table = reinterpret_cast<std::int32_t*>(memory.bytes.data());
   // Entries past a request's last page name no page at all.
-  std::fill_n(table, requests * max_pages, poisoned_ ? std::numeric_limits<std::int32_t>::max() : -1);
+  std::vector<std::int32_t> numbers(static_cast<std::size_t>(requests * max_pages),
+                                    poisoned_ ? std::numeric_limits<std::int32_t>::max() : -1);
+  auto* const table = numbers.data();
   const std::vector<ShownKeys> seen = shown_keys(test_);
   for (std::int64_t r = 0; r < requests; ++r) {
     const std::int64_t length = test_.key_lengths[static_cast<std::size_t>(r)];
@@ -277,7 +298,32 @@ void Problem::place_block_table() {
     }
     pages_.push_back(std::move(pages));
   }
-  tensors_.block_table = TensorView::dense(table, Dtype::kInt32, {requests, max_pages});
+  tensors_.block_table = place_page_numbers(numbers, requests);
+}
+
+TensorView Problem::place_scales(const std::string& name, const std::vector<double>& values) {
+  const auto requests = static_cast<std::int64_t>(test_.query_lengths.size());
+  const std::int64_t heads = test_.kv_heads;
+  TensorView view;
+  switch (test_.layout.scale_form) {
+    case ScaleForm::kPerHead:
+      view = place_floats(name, values, 1, heads);
+      view.shape[0] = requests;
+      view.strides[0] = 0;
+      return view;
+    case ScaleForm::kPerRequest: {
+      std::vector<double> first;  // heads
+      for (std::int64_t r = 0; r < requests; ++r) first.push_back(values[static_cast<std::size_t>(r * heads)]);
+      return place_floats(name, first, requests, 1);
+    }
+    case ScaleForm::kOne:
+      view = place_floats(name, values, 1, 1);
+      view.rank = 1;
+      return view;
+    case ScaleForm::kEach:
+      break;
+  }
+  return place_floats(name, values, requests, heads);
 }
 
 TensorView Problem::place_floats(const std::string& name, const std::vector<double>& values, std::int64_t rows,

@@ -71,9 +71,13 @@ class Problem {
                           std::int64_t dim);
   TensorView place_pool(const std::string& name, std::int64_t pages, std::int64_t dim);
   void place_packed();
+  TensorView place_lse(std::int64_t tokens);
   void place_block_table();
+  /// [requests, max_pages], of the case's width.
+  TensorView place_page_numbers(const std::vector<std::int32_t>& numbers, std::int64_t requests);
   TensorView place_floats(const std::string& name, const std::vector<double>& values, std::int64_t rows,
                           std::int64_t columns);
+  TensorView place_scales(const std::string& name, const std::vector<double>& values);
   void write_inputs(const CaseData& data);
   void write_row(const TensorView& view, bool is_surroundings, std::int64_t offset, const double* values);
   /// Whether a request's data are to be poison.

@@ -12,6 +12,8 @@ namespace {
 constexpr std::int64_t kMaxProducts = 3'000'000;
 constexpr std::int64_t kMaxElements = 60'000;
 
+constexpr std::uint64_t kFreeStridesSeed = 0x7374726964657300U;
+
 PlanTarget choose_target(RandomBits& random) {
   switch (random.below(6)) {
     case 0:
@@ -177,6 +179,15 @@ void choose_scoring(Case& test, RandomBits& random) {
   test.fp8_scales = fp8 && random.one_in(2);
 }
 
+/// Layouts that came later, with random numbers of their own: what a seed's case else is stays the same.
+void choose_free_strides(Case& test, RandomBits random) {
+  CaseLayout& layout = test.layout;
+  layout.lse_heads_first = random.one_in(3);
+  layout.wide_pages = random.one_in(2);
+  layout.expanded_heads = random.one_in(8);
+  layout.scale_form = random.pick({ScaleForm::kEach, ScaleForm::kPerHead, ScaleForm::kPerRequest, ScaleForm::kOne});
+}
+
 }  // namespace
 
 Case random_case(std::uint64_t seed) {
@@ -189,6 +200,7 @@ Case random_case(std::uint64_t seed) {
   shrink(test);
   choose_scoring(test, random);
   choose_layout(test, random);
+  choose_free_strides(test, RandomBits(seed ^ kFreeStridesSeed));
   std::int64_t longest = 1;
   for (const std::int64_t length : test.key_lengths) longest = std::max(longest, length);
   test.mask = random_mask(random, longest);

@@ -1,4 +1,4 @@
-// Every rule about one tensor at a time, and about pages.
+// Every rule about one tensor at a time.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -24,16 +24,16 @@ TEST_F(TensorsTest, LongerTensorsAreLegal) {
 
 TEST_F(TensorsTest, RefusesTensorsShorterThanTheLastOffset) {
   tensors_.query.shape[0] = 11;
-  refused("query.shape", 0, "11", "must be at least the last query offset = 12");
+  refused("query.shape", 0, "11", "must be at least the last query offset = 12: [tokens, query_heads, head_dim_qk]");
   tensors_.query.shape[0] = 12;
   tensors_.value.shape[0] = 19;
-  refused("value.shape", 0, "19", "must be at least the last key offset = 20");
+  refused("value.shape", 0, "19", "must be at least the last key offset = 20: [tokens, kv_heads, head_dim_vo]");
   tensors_.value.shape[0] = 20;
   tensors_.out.shape[0] = 11;
-  refused("out.shape", 0, "11", "must be at least the last query offset = 12");
+  refused("out.shape", 0, "11", "must be at least the last query offset = 12: [tokens, query_heads, head_dim_vo]");
   tensors_.out.shape[0] = 12;
   tensors_.lse.shape[0] = 0;
-  refused("lse.shape", 0, "0", "must be at least the last query offset = 12");
+  refused("lse.shape", 0, "0", "must be at least the last query offset = 12: [tokens, query_heads]");
 }
 
 TEST_F(TensorsTest, LastOffsetCountsEvenIfLengthsStopShort) {
@@ -41,38 +41,43 @@ TEST_F(TensorsTest, LastOffsetCountsEvenIfLengthsStopShort) {
   batch_.query_lengths = std::span<const std::int64_t>(lengths);
   legal();
   tensors_.query.shape[0] = 11;
-  refused("query.shape", 0, "11", "must be at least the last query offset = 12");
+  refused("query.shape", 0, "11", "must be at least the last query offset = 12: [tokens, query_heads, head_dim_qk]");
 }
 
 TEST_F(TensorsTest, RefusesShapes) {
   tensors_.query.rank = 2;
-  refused("query.rank", kNone, "2", "must be 3");
+  refused("query.rank", kNone, "2", "must be 3: [tokens, query_heads, head_dim_qk]");
   tensors_.query.rank = -1;
-  refused("query.rank", kNone, "-1", "must be 3");
+  refused("query.rank", kNone, "-1", "must be 3: [tokens, query_heads, head_dim_qk]");
   tensors_.query.rank = 3;
   tensors_.query.shape[1] = 4;
-  refused("query.shape", 1, "4", "must be equal to query_heads = 8");
+  refused("query.shape", 1, "4", "must be equal to query_heads = 8: [tokens, query_heads, head_dim_qk]");
   tensors_.query.shape[1] = 8;
   tensors_.key.shape[1] = 8;
-  refused("key.shape", 1, "8", "must be equal to kv_heads = 2");
+  refused("key.shape", 1, "8", "must be equal to kv_heads = 2: [tokens, kv_heads, head_dim_qk]");
   tensors_.key.shape[1] = 2;
   tensors_.key.shape[2] = 32;
-  refused("key.shape", 2, "32", "must be equal to head_dim_qk = 64");
+  refused("key.shape", 2, "32", "must be equal to head_dim_qk = 64: [tokens, kv_heads, head_dim_qk]");
   tensors_.key.shape[2] = 64;
   tensors_.value.shape[2] = 64;
-  refused("value.shape", 2, "64", "must be equal to head_dim_vo = 32");
+  refused("value.shape", 2, "64", "must be equal to head_dim_vo = 32: [tokens, kv_heads, head_dim_vo]");
   tensors_.value.shape[2] = 32;
   tensors_.out.shape[2] = 64;
-  refused("out.shape", 2, "64", "must be equal to head_dim_vo = 32");
+  refused("out.shape", 2, "64", "must be equal to head_dim_vo = 32: [tokens, query_heads, head_dim_vo]");
   tensors_.out.shape[2] = 32;
   tensors_.lse.shape[1] = 2;
-  refused("lse.shape", 1, "2", "must be equal to query_heads = 8");
+  refused("lse.shape", 1, "2", "must be equal to query_heads = 8: [tokens, query_heads]");
   tensors_.lse.shape[1] = 8;
   tensors_.lse.rank = 3;
-  refused("lse.rank", kNone, "3", "must be 2");
+  refused("lse.rank", kNone, "3", "must be 2: [tokens, query_heads]");
   tensors_.lse.rank = 2;
   tensors_.lse.shape[0] = -1;
   refused("lse.shape", 0, "-1", "must not be negative");
+}
+
+TEST_F(TensorsTest, RefusesPagesWithoutAPageSize) {
+  tensors_.key = TensorView::dense(address(2), Dtype::kBFloat16, {6, 4, 2, 64});
+  refused("key.rank", kNone, "4", "means pages, which need page_size and a block table");
 }
 
 TEST_F(TensorsTest, RefusesDtypes) {
@@ -148,7 +153,7 @@ TEST_F(TensorsTest, TensorsWithoutElementsMayHaveAnyStrides) {
   }
   legal();
   tensors_.out.shape[2] = 31;
-  refused("out.shape", 2, "31", "must be equal to head_dim_vo = 32");
+  refused("out.shape", 2, "31", "must be equal to head_dim_vo = 32: [tokens, query_heads, head_dim_vo]");
 }
 
 TEST_F(TensorsTest, RefusesNegativeStrides) {
@@ -235,13 +240,29 @@ TEST_F(TensorsTest, NullPointersAreLegalWhereThereIsNone) {
   legal();
 }
 
+TEST_F(TensorsTest, KeysThatNoQuerySeesMayBeAbsent) {
+  query_indptr_ = {0, 0, 0, 0};
+  tensors_.key = tensors_.value = {};
+  legal();
+  query_indptr_ = {0, 0, 1, 1};  // of the request without keys
+  legal();
+  query_indptr_ = {0, 0, 1, 2};
+  refused("key.data", kNone, "null", "but the batch has data there");
+  make_paged();
+  query_indptr_ = {0, 0, 1, 1};
+  tensors_.key = tensors_.value = tensors_.block_table = {};
+  legal();
+  query_indptr_ = {0, 1, 1, 1};
+  refused("key.data", kNone, "null", "but the batch has data there");
+}
+
 TEST_F(TensorsTest, Sinks) {
   tensors_.sinks = TensorView::dense(address(6), Dtype::kFloat32, {8});
   legal();
   tensors_.sinks.shape[0] = 2;
-  refused("sinks.shape", 0, "2", "must be equal to query_heads = 8");
+  refused("sinks.shape", 0, "2", "must be equal to query_heads = 8: [query_heads]");
   tensors_.sinks = TensorView::dense(address(6), Dtype::kFloat32, {8, 1});
-  refused("sinks.rank", kNone, "2", "must be 1");
+  refused("sinks.rank", kNone, "2", "must be 1: [query_heads]");
   tensors_.sinks = TensorView::dense(address(6), Dtype::kBFloat16, {8});
   refused("sinks.dtype", kNone, "bf16", "must be fp32 (one logit per query head)");
 }
@@ -252,10 +273,10 @@ TEST_F(TensorsTest, ScalesAreForFp8) {
   make_fp8();
   legal();
   tensors_.key_scale.shape[0] = 4;
-  refused("key_scale.shape", 0, "4", "must be equal to 1 or requests = 3");
+  refused("key_scale.shape", 0, "4", "must be equal to 1 or requests = 3: [requests, kv_heads]");
   tensors_.key_scale.shape[0] = 3;
   tensors_.query_scale = TensorView::dense(address(7), Dtype::kFloat32, {3, 8});
-  refused("query_scale.shape", 1, "8", "must be equal to 1 or kv_heads = 2");
+  refused("query_scale.shape", 1, "8", "must be equal to 1 or kv_heads = 2: [requests, kv_heads]");
   tensors_.query_scale = {};
   tensors_.value_scale = TensorView::dense(address(7), Dtype::kFloat32, {6});
   refused("value_scale.rank", kNone, "1", "must be 2; only one scale for all may have the shape [1]");
@@ -281,116 +302,6 @@ TEST_F(TensorsTest, ScalesMayBroadcast) {
     EXPECT_THROW(validate(batch_, tensors_), Error) << "no scales for three requests";
     tensors_.*scale = {};
   }
-}
-
-TEST_F(TensorsTest, PagesAreLegal) {
-  make_paged();
-  legal();
-  tensors_.key = TensorView::strided(address(2), Dtype::kBFloat16, {6, 4, 2, 64}, {512, 64, 256, 1});  // HND
-  legal();
-  table_[8] = 5;  // requests may share a page
-  legal();
-}
-
-TEST_F(TensorsTest, RefusesPageNumbersThatTheKeysReach) {
-  make_paged();
-  table_[10] = 6;
-  refused("block_table", 10, "6", "(request 2, page 2) is not a page of the pool's 6");
-  table_[10] = -1;
-  refused("block_table", 10, "-1", "(request 2, page 2) is not a page of the pool's 6");
-}
-
-TEST_F(TensorsTest, PageNumbersBeyondTheKeysAreNotLookedAt) {
-  make_paged();
-  key_lengths_ = {8, 0, 12};  // to the last key of the same pages
-  legal();
-  key_lengths_ = {9, 0, 12};
-  refused("block_table", 2, "-1", "(request 0, page 2) is not a page of the pool's 6");
-}
-
-TEST_F(TensorsTest, RefusesKeysBeyondTheirPages) {
-  make_paged();
-  key_lengths_[0] = 17;
-  refused("key_lengths", 0, "17", "exceeds the request's 4 pages of 4 keys");
-}
-
-TEST_F(TensorsTest, PagesThatNoQuerySeesAreNotLookedAt) {
-  make_paged();
-  query_indptr_ = {0, 2, 2, 5};  // requests 0 and 2 have 2 queries on 7 keys and 3 on 9
-  batch_.mask = Mask::causal_window(1);
-  legal();
-  table_[0] = -1;       // keys 4 … 6 are seen
-  table_[8] = 1 << 30;  // keys 5 … 8
-  legal();
-  batch_.mask = Mask::causal_window(2);  // request 0 sees key 3
-  refused("block_table", 0, "-1", "(request 0, page 0) is not a page of the pool's 6");
-  table_[0] = 5;
-  legal();
-  batch_.mask = Mask::window(3, 7);  // request 2 sees key 3
-  refused("block_table", 8, "1073741824", "(request 2, page 0) is not a page of the pool's 6");
-}
-
-TEST_F(TensorsTest, PagesOfARequestWithoutQueriesAreNotLookedAt) {
-  make_paged();
-  query_indptr_ = {0, 5, 5, 5};
-  batch_.query_lengths = {};
-  key_lengths_ = {7, 400, 9};
-  table_ = {5, 0, -1, -1, -1, -1, -1, -1, -7, 1 << 30, -1, -1};
-  legal();
-}
-
-TEST_F(TensorsTest, PageNumbersMayHave64Bits) {
-  make_paged();
-  std::vector<std::int64_t> wide{5, 0, -1, -1, -1, -1, -1, -1, 3, 1, 2, -1};
-  tensors_.block_table = TensorView::dense(wide.data(), Dtype::kInt64, {3, 4});
-  legal();
-  wide[9] = (std::int64_t{1} << 32) + 1;  // page 1 to whoever reads 32 bits
-  refused("block_table", 9, "4294967297", "(request 2, page 1) is not a page of the pool's 6");
-  wide[9] = -1;
-  refused("block_table", 9, "-1", "(request 2, page 1) is not a page of the pool's 6");
-  wide[9] = 1;
-  tensors_.block_table.data = reinterpret_cast<std::byte*>(wide.data()) + 4;
-  refused("block_table.data", kNone, "4 modulo 8", "must be aligned to its 8-byte elements");
-}
-
-TEST_F(TensorsTest, BlockTablesMayHaveAnyStrides) {
-  make_paged();
-  std::vector<std::int32_t> turned{5, -1, 3, 0, -1, 1, -1, -1, 2};
-  tensors_.block_table = TensorView::strided(turned.data(), Dtype::kInt32, {3, 3}, {1, 3});
-  legal();
-  turned[5] = 6;
-  refused("block_table", 7, "6", "(request 2, page 1) is not a page of the pool's 6");
-  tensors_.block_table = TensorView::strided(table_.data() + 8, Dtype::kInt32, {3, 4}, {0, 1});  // one row for all
-  legal();
-}
-
-TEST_F(TensorsTest, RefusesBlockTables) {
-  tensors_.block_table = TensorView::dense(table_.data(), Dtype::kInt32, {3, 4});
-  EXPECT_THROW(validate(batch_, tensors_), Error) << "a block table without a page size";
-  make_paged();
-  tensors_.block_table.shape[0] = 2;
-  refused("block_table.shape", 0, "2", "must be equal to requests = 3");
-  tensors_.block_table.shape[0] = 3;
-  tensors_.block_table.dtype = Dtype::kFloat32;
-  refused("block_table.dtype", kNone, "fp32", "must be int32 or int64 (page numbers)");
-  tensors_.block_table.dtype = Dtype::kInt32;
-  tensors_.block_table.strides[0] = -4;
-  refused("block_table.strides", 0, "-4", "must not be negative");
-  tensors_.block_table = {};
-  refused("block_table.data", kNone, "null", "but the batch has data there");
-  make_paged();
-  tensors_.value.shape[0] = 7;
-  refused("value.shape", 0, "7", "must be equal to key.shape[0] = 6");
-  tensors_.value.shape[0] = 6;
-  tensors_.key.shape[1] = 8;
-  refused("key.shape", 1, "8", "must be equal to page_size = 4");
-}
-
-TEST_F(TensorsTest, PagedWithoutKeysNeedsNeitherPoolNorTable) {
-  make_paged();
-  key_lengths_ = {0, 0, 0};
-  tensors_.key = tensors_.value = tensors_.block_table = {};
-  legal();
 }
 
 }  // namespace

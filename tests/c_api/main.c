@@ -84,6 +84,8 @@ int main(void) {
   test_attention();
   test_plan();
   test_errors();
+  test_layouts();
+  test_stack();
   printf("%d passed, %d failed\n", passed_count, failed_count);
   return failed_count == 0 ? 0 : 1;
 }

@@ -43,7 +43,14 @@ TEST(Cases, EdgeCasesHaveNamesOfTheirOwn) {
                            "max_length_1_window_0_0",
                            "batch_invariant_request_2_causal",
                            "packed_qkv",
-                           "rows_past_the_last_offset"}) {
+                           "rows_past_the_last_offset",
+                           "lse_heads_first",
+                           "expanded_heads",
+                           "expanded_heads_of_pages",
+                           "block_table_of_64_bits",
+                           "scales_per_head",
+                           "scales_per_request",
+                           "one_scale"}) {
     EXPECT_TRUE(names.contains(name)) << name;
   }
 }
@@ -78,6 +85,12 @@ TEST(Cases, RandomCasesReachEveryFeature) {
     seen["soft cap"] += test.soft_cap > 0;
     seen["fp8 scales"] += test.fp8_scales;
     seen["no lse"] += !test.lse;
+    seen["lse heads first"] += test.lse && test.layout.lse_heads_first;
+    seen["expanded heads"] += test.layout.expanded_heads && test.kv_heads > 1;
+    seen["wide pages"] += test.page_size > 0 && test.layout.wide_pages;
+    seen["one scale"] += test.fp8_scales && test.layout.scale_form == ScaleForm::kOne;
+    seen["scales per head"] += test.fp8_scales && test.layout.scale_form == ScaleForm::kPerHead;
+    seen["scales per request"] += test.fp8_scales && test.layout.scale_form == ScaleForm::kPerRequest;
     seen["invariant"] += test.solo_request >= 0;
     seen["spoiled"] += test.spoiled_request >= 0;
     seen["vo differs"] += test.head_dim_qk != test.head_dim_vo;

@@ -207,6 +207,41 @@ TEST(PlantedFault, ZeroTimesAnUnusedPartOfAPage) {
       "request 1 has other bits when NaN");
 }
 
+TEST(PlantedFault, AnLseWrittenByTokensWhereItLiesByHeads) {
+  Case test = small_case("turned", {40, 9, 33}, {40, 20, 50});
+  test.layout.lse_heads_first = true;
+  expect_caught(
+      test,
+      [](const RaggedBatch& batch, const Tensors& tensors) {
+        auto* const lse = static_cast<float*>(tensors.lse.data);
+        const std::int64_t heads = batch.query_heads;
+        std::vector<float> by_tokens;
+        for (std::int64_t i = 0; i < batch.query_tokens * heads; ++i) {
+          by_tokens.push_back(static_cast<float>(load_at(tensors.lse, i / heads, i % heads, 0)));
+        }
+        std::copy(by_tokens.begin(), by_tokens.end(), lse);
+      },
+      "request 0, query row 0, head 1: lse = ");
+}
+
+TEST(PlantedFault, ABroadcastScaleTakenForOneOfEach) {
+  Case test = small_case("broadcast", {12, 9}, {20, 30});
+  test.input_dtype = Dtype::kFloat8E4M3;
+  test.fp8_scales = true;
+  test.layout.scale_form = ScaleForm::kPerRequest;
+  expect_caught(
+      test,
+      [](const RaggedBatch& batch, const Tensors& tensors) {
+        const auto* const scales = static_cast<const float*>(tensors.value_scale.data);
+        for (std::int64_t token = 0; token < batch.requests[0].query_length; ++token) {  // KV head 1 takes the next one
+          const std::int64_t head = batch.group;
+          const double out = load_at(tensors.out, token, head, 3);
+          store_at(tensors.out, token, head, 3, out / static_cast<double>(scales[0]) * static_cast<double>(scales[1]));
+        }
+      },
+      "request 0, query row 0, head 2: out is");
+}
+
 TEST(PlantedFault, BitsThatDependOnTheBatch) {
   Case test = spacious();
   test.batch_invariant = true;

@@ -115,6 +115,32 @@ TEST_F(Run, PagedKeys) {
   expect_near(compute(file, {"--causal", "--check"}).out, {0, 0.5, 1, 1.5, 4, 4.5, 0});
 }
 
+TEST_F(Run, PagedKeysOf64BitsOfWhichAWindowHidesSome) {
+  // One query on 7 keys in pages of 2, of which it sees the last two: key 5 in page 1 and key 6 in page 0.
+  FileMaker file;
+  std::vector<float> pool(2 * 2 * 8, std::numeric_limits<float>::quiet_NaN());
+  std::fill_n(pool.begin() + 3 * 8, 8, 5.0F);
+  std::fill_n(pool.begin(), 8, 6.0F);
+  file.add("q", "F32", {7, 1, 8}, std::vector<float>(7 * 8, 1.0F))
+      .add("k", "F32", {2, 2, 1, 8}, std::vector<float>(2 * 2 * 8, 1.0F))
+      .add("v", "F32", {2, 2, 1, 8}, pool)
+      .add("query_indptr", "I32", {2}, std::vector<std::int32_t>{0, 1})
+      .add("key_lengths", "I32", {1}, std::vector<std::int32_t>{7})
+      .add("block_table", "I64", {1, 4}, std::vector<std::int64_t>{-1, std::int64_t{1} << 40, 1, 0});
+  expect_near(compute(file, {"--window", "1,0", "--check"}).out, {5.5, 0, 0, 0, 0, 0, 0});
+}
+
+TEST_F(Run, OneScaleForAllRequests) {
+  FileMaker file;
+  file.add("q", "F8_E5M2", {7, 1, 8}, std::string(56, '\0'))
+      .add("k", "F8_E5M2", {2, 1, 8}, std::string(16, '\0'))
+      .add("v", "F8_E5M2", {2, 1, 8}, std::string(16, '\x3C'))  // ones
+      .add("query_indptr", "I32", {3}, std::vector<std::int32_t>{0, 1, 2})
+      .add("key_indptr", "I32", {3}, std::vector<std::int32_t>{0, 1, 2})
+      .add("value_scale", "F32", {1}, std::vector<float>{3});
+  expect_near(compute(file, {"--check", "--output-dtype", "fp32"}).out, {3, 3, 0, 0, 0, 0, 0});
+}
+
 TEST_F(Run, ExamplePassesItsCheck) {
   const Outcome outcome = varlen({"run", example(), "--check", "--repeat", "1"});
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -23,7 +25,7 @@ struct Call {
   RunOptions options;
 };
 
-/// What a call must be refused with. An empty value stands for any, as of an address.
+/// What a call must be refused with. An empty value stands for any.
 struct Refusal {
   ErrorCode code;
   std::string field;
@@ -83,6 +85,12 @@ std::vector<BadCall> bad_data(std::int64_t workspace, std::int32_t device) {
       {"out where the query is",
        {kInvalid, "out.data", ""},
        [](Call& call) { call.tensors.out.data = call.tensors.query.data; }},
+      {"a workspace on the query",
+       {kInvalid, "workspace.data", ""},
+       [](Call& call) {
+         const auto query = reinterpret_cast<std::uintptr_t>(call.tensors.query.data);
+         call.workspace.data = reinterpret_cast<void*>(query / 64 * 64);
+       }},
       {"keys of another dtype",
        {kInvalid, "key.dtype", "fp16"},
        [](Call& call) { call.tensors.key.dtype = Dtype::kFloat16; }},
