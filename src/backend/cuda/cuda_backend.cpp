@@ -251,10 +251,15 @@ std::int64_t workspace_bytes(const Plan& plan) {
   return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
 }
 
+void raise_report(const Plan& plan) {
+  const ResidentPlan& resident = *plan.data().on_device;
+  if (resident.report) kernel::raise_report(resident.report->on_host());
+}
+
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
              void* stream) {
   const ResidentPlan& resident = *plan.data().on_device;
-  if (resident.report) kernel::raise_report(resident.report->on_host());
+  raise_report(plan);
   if (cuda::workspace_bytes(plan) == 0) workspace = {};
   check_device_memory(tensors, workspace, resident.device);
   if (item_count(resident.view) == 0) return;
