@@ -221,7 +221,8 @@ VARLEN_API int varlen_workspace_bytes(const varlen_plan* plan, int64_t* bytes);
 VARLEN_API int varlen_run(const varlen_plan* plan, const varlen_tensors* tensors, void* workspace,
                           int64_t workspace_bytes);
 
-/* Everything at once: validate, plan, allocate the workspace, run. */
+/* Everything at once: validate, plan, allocate the workspace, run. Page numbers in memory of a device are found wrong
+ * only once it is done: then, too, it returns VARLEN_INVALID_ARGUMENT, and rows that need them are NaN. */
 VARLEN_API int varlen_attention(const varlen_batch* batch, const varlen_tensors* tensors, int backend);
 
 #ifdef __cplusplus

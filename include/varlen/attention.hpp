@@ -56,11 +56,14 @@ VARLEN_API std::int64_t workspace_bytes(const Plan& plan, Backend backend = Back
 /// On the CPU with as many threads as the plan has workers and the machine offers; allocates nothing proportional to
 /// the data. On a CUDA device the plan must be there (to_device()) and all tensors too; the call only launches kernels:
 /// it neither allocates, copies nor waits, and may be captured in a graph. Addresses that are not memory of the device
-/// are refused; page numbers in its memory are not validated.
+/// are refused. Page numbers in its memory are validated by the kernels: where a tile of rows needs a page that is none
+/// of the pool's, no such page is read, out and LSE of these rows are NaN, and the next run() of the plan throws an
+/// Error with field, index and value, and does nothing else. Of several faults it is the first one that was reported.
 VARLEN_API void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options = {});
 
-/// Everything at once: validate, plan, allocate the workspace, run, and wait for the result. Backend::kReference
-/// computes in float64 by definition, slowly.
+/// Everything at once: validate, plan, allocate the workspace, run, and wait for the result. Page numbers in memory of
+/// a device are wrong only once it is done: then it throws Error as well, and rows that need them are NaN.
+/// Backend::kReference computes in float64 by definition, slowly.
 VARLEN_API void attention(const Batch& batch, const Tensors& tensors, Backend backend = Backend::kAuto);
 
 /// What this build can do on this machine.

@@ -72,6 +72,13 @@ class DevicePlanner;  // src/plan/device_planner.hpp
 /// neither waits for the device, copies or allocates, so both may be captured in a CUDA graph and replayed with other
 /// lengths. Cheap to copy; the copies are one plan. One batch at a time: a plan must not be made anew on one stream
 /// while another still runs it.
+///
+/// What is wrong with lengths and pages shows on the device. A plan whose lengths are refused, or that was never made,
+/// has no items: run() fills out and LSE with NaN, all tokens of the tensors, whatever the limits. Pages are treated as
+/// by run() of other plans. Both are reported to the host, which plan_on_device(), run() and status() look at first,
+/// without waiting: the first of these calls that finds a report throws it and does nothing else (status() returns it).
+/// A report stays until then, also if the plan was made anew meanwhile, and later ones are dropped; each is raised
+/// once. When a call finds it depends on when the device comes to it.
 class VARLEN_API DevicePlan {
  public:
   /// Sets memory aside. Heads, head dims, dtypes, mask, scale, page size and batch_invariant are the batch's; its
@@ -83,8 +90,9 @@ class VARLEN_API DevicePlan {
   const PlanTarget& target() const noexcept;
   std::int64_t bytes() const noexcept;  ///< of device memory that it holds
 
-  /// What the planner found wrong with the lengths: the Error that make_plan() throws for them, or that they exceed the
-  /// limits. Then the plan has no items, and run() leaves the outputs as they were. Waits for the device.
+  /// What the planner found wrong with the lengths last: the Error that make_plan() throws for them, or that they
+  /// exceed the limits. Else what the next call would throw, as of pages: then that call throws it no more. Waits for
+  /// the device.
   std::optional<Error> status() const;
   /// A copy of the plan in host memory, equal byte for byte to what make_plan() makes of the same lengths. Waits for
   /// the device. Throws status().
@@ -97,7 +105,7 @@ class VARLEN_API DevicePlan {
 };
 
 /// Launches the planner on `stream` (a cudaStream_t). The arrays are read when it runs. Throws Error for arrays that
-/// are missing or contradict each other; what is in them status() tells.
+/// are missing or contradict each other, and what was reported of earlier calls.
 VARLEN_API void plan_on_device(const DevicePlan& plan, const DeviceLengths& lengths, void* stream = nullptr);
 
 /// Bytes that run() needs for any plan within the limits.
@@ -105,9 +113,9 @@ VARLEN_API std::int64_t workspace_bytes(const DevicePlan& plan);
 VARLEN_API std::int64_t workspace_bytes(const Batch& batch, const Limits& limits, const PlanTarget& target);
 
 /// Computes the batch that the plan was last made for. Tensors must hold as many tokens as the limits allow, block
-/// tables as many requests; page numbers are not validated. options.backend is the plan's own. Which kernel runs is
-/// decided by the limits: on Hopper fp8 requests of few rows may have another one, and so other bits, with a plan of
-/// their own lengths, unless batch_invariant.
+/// tables as many requests. Throws what was reported of earlier calls. options.backend is the plan's own. Which kernel
+/// runs is decided by the limits: on Hopper fp8 requests of few rows may have another one, and so other bits, with a
+/// plan of their own lengths, unless batch_invariant.
 VARLEN_API void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace,
                     const RunOptions& options = {});
 

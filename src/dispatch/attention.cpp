@@ -88,6 +88,7 @@ void attention(const Batch& batch, const Tensors& tensors, Backend backend) {
     const DeviceMemory memory(workspace_bytes(plan), device);
     run(plan, tensors, Workspace{memory.data(), memory.bytes()});
     synchronize(device);
+    cuda::raise_report(plan);
     return;
   }
   const Plan plan = make_plan(batch, selected == Backend::kEmulator ? PlanTarget::h100() : PlanTarget::cpu(0));

@@ -17,19 +17,19 @@ struct Scheduler {
 
   VARLEN_DEVICE static void run(const ForwardParameters& parameters) {
     Ring<Shape::kWorkSlots> slots;
-    std::uint32_t wanted_parity = 0;
-    TileWork work = first_work(parameters);
+    std::int32_t run = kFirst;
     for (;;) {
-      wait_together(Memory::work_empty(slots.stage()), slots.parity() ^ 1U);
-      if (gpu::lane_index() == 0) {
-        store_work(Memory::work(slots.stage()), work);
-        gpu::arrive(Memory::work_full(slots.stage()));
+      {
+        const TileWork work = next_work(parameters, run);
+        wait_together(Memory::work_empty(slots.stage()), slots.parity() ^ 1U);
+        if (gpu::lane_index() == 0) store_work(Memory::work(slots.stage()), work);
+        run = work.rows == 0 ? kNoRun : work.run;
       }
-      if (work.rows == 0) return;
+      if (run != kNoRun && !is_sound(parameters, Memory::work(slots.stage()))) continue;
+      if (gpu::lane_index() == 0) gpu::arrive(Memory::work_full(slots.stage()));
+      if (run == kNoRun) return;
+      gpu::wait_for(Memory::work_wanted(), static_cast<std::uint32_t>(slots.stage()) % 2);
       slots.advance();
-      gpu::wait_for(Memory::work_wanted(), wanted_parity);
-      wanted_parity ^= 1U;
-      work = next_work(parameters, work.run);
     }
   }
 };

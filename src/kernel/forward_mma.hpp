@@ -408,17 +408,24 @@ class ForwardMmaSlice {
   Band<kColumnTiles> bands_[kBands];
 };
 
+/// Leaves the block's next item that is sound, after one in `run`, at `place` in shared memory. By one warp.
+VARLEN_DEVICE void leave_next_work(const ForwardParameters& parameters, gpu::SharedAddress place, std::int32_t run) {
+  for (;;) {
+    const TileWork work = next_work(parameters, run);
+    if (gpu::lane_index() == 0) store_work(place, work);
+    if (work.rows == 0 || is_sound(parameters, place)) return;
+    run = work.run;
+  }
+}
+
 /// Every thread of every block.
 template <class Shape>
 VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
   using Element = typename Shape::Element;
   constexpr auto kWorkBytes = static_cast<std::uint32_t>(sizeof(TileWork));
-  const auto leave_work = [](gpu::SharedAddress place, const TileWork& work) {
-    if (gpu::lane_index() == 0) store_work(place, work);
-  };
   const auto first = [] { return gpu::shared_memory() + Shape::kWorkAt; };
   gpu::SharedAddress place = first();  // of two, in turns
-  if (gpu::warp_index() == 0) leave_work(place, first_work(parameters));
+  if (gpu::warp_index() == 0) leave_next_work(parameters, place, kFirst);
   for (;;) {
     gpu::sync_block();  // all threads: `place` is written; nobody needs the place before any more
     const TileWork work = load_work(place);
@@ -439,7 +446,7 @@ VARLEN_DEVICE void forward_mma(const ForwardParameters& parameters) {
     }
     const gpu::SharedAddress before = place;
     place = place.value == first().value ? first() + kWorkBytes : first();
-    if (gpu::warp_index() == 0) leave_work(place, next_work(parameters, load_work(before).run));
+    if (gpu::warp_index() == 0) leave_next_work(parameters, place, load_work(before).run);
   }
 }
 

@@ -69,17 +69,29 @@ VARLEN_DEVICE void store_lse(const ForwardParameters& parameters, std::int64_t t
 
 VARLEN_DEVICE constexpr float not_a_number() { return __builtin_nanf(""); }
 
+/// NaN all over a row of numbers of 16 bits, or of 32 if they are `wide`. By the whole warp. Nothing is found out
+/// before the loop: who calls this is short of registers elsewhere, where the compiler would keep it.
+VARLEN_DEVICE void write_nan(void* to, std::int32_t count, bool wide) {
+  constexpr std::uint16_t kNan = 0x7FFF;  // fp16 and bf16
+  VARLEN_UNROLL_BY(1)
+  for (int i = gpu::fresh_thread_index() % gpu::kWarpThreads; i < count; i += gpu::kWarpThreads) {
+    if (wide) {
+      gpu::store_global(static_cast<float*>(to) + i, not_a_number());
+    } else {
+      gpu::store_global(static_cast<std::uint16_t*>(to) + i, kNan);
+    }
+  }
+}
+
 /// `token` and `head` of the tensor. By the whole warp.
 VARLEN_DEVICE void write_nan_out(const ForwardParameters& parameters, std::int64_t token, std::int32_t head) {
+  const bool wide = parameters.output_dtype == Dtype::kFloat32;
   const std::int64_t offset = token * parameters.out.token_stride + head * parameters.out.head_stride;
-  VARLEN_UNROLL_BY(1)
-  for (int column = 2 * gpu::lane_index(); column < parameters.head_dim_vo; column += 2 * gpu::kWarpThreads) {
-    store_out_pair(parameters, offset + column, not_a_number(), not_a_number());
-  }
+  write_nan(static_cast<char*>(parameters.out.data) + offset * (wide ? 4 : 2), parameters.head_dim_vo, wide);
 }
 VARLEN_DEVICE void write_nan_row(const ForwardParameters& parameters, std::int64_t token, std::int32_t head) {
   write_nan_out(parameters, token, head);
-  if (gpu::lane_index() == 0) store_lse(parameters, token, head, not_a_number());
+  if (gpu::fresh_thread_index() % gpu::kWarpThreads == 0) store_lse(parameters, token, head, not_a_number());
 }
 
 }  // namespace varlen::kernel

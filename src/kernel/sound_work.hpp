@@ -37,7 +37,8 @@ class NeededPages {
     std::int32_t wrong = end_ <= in_table_ ? kNone : greatest(begin_, in_table_);
     const std::int32_t end = least(end_, wrong);
     VARLEN_UNROLL_BY(4)
-    for (std::int32_t place = begin_ + gpu::lane_index(); place < end; place += gpu::kWarpThreads) {
+    for (std::int32_t place = begin_ + gpu::fresh_thread_index() % gpu::kWarpThreads; place < end;
+         place += gpu::kWarpThreads) {
       const std::uint32_t page = static_cast<std::uint32_t>(gpu::load_global(entry(place)));
       if (page >= parameters_.pages) wrong = least(wrong, place);
     }
@@ -73,15 +74,15 @@ class NeededPages {
 /// A row of a part is NaN when all of its numbers are: then so is what it is merged into.
 VARLEN_DEVICE void write_nan_partial_row(const ForwardParameters& parameters, std::int64_t partial_row) {
   const std::int64_t floats = partial_row_floats(parameters.head_dim_vo);
-  for (std::int64_t i = gpu::lane_index(); i < floats; i += gpu::kWarpThreads) {
-    gpu::store_global(parameters.partials + partial_row * floats + i, not_a_number());
-  }
+  write_nan(parameters.partials + partial_row * floats, static_cast<std::int32_t>(floats), true);
 }
 
-/// In place of the item's results. By the whole warp.
-VARLEN_DEVICE void write_nan_rows(const ForwardParameters& parameters, const TileWork& work) {
+/// In place of the results of the item whose work is at `place`. By the whole warp.
+VARLEN_DEVICE void write_nan_rows(const ForwardParameters& parameters, gpu::SharedAddress place) {
   VARLEN_UNROLL_BY(1)
-  for (std::int32_t row = 0; row < work.rows; ++row) {
+  for (std::int32_t row = 0;; ++row) {
+    const TileWork work = load_work(place);  // again and again: those who draw items are short of registers
+    if (row >= work.rows) return;
     if (work.partial_row >= 0) {
       write_nan_partial_row(parameters, work.partial_row + row);
     } else {
@@ -91,15 +92,24 @@ VARLEN_DEVICE void write_nan_rows(const ForwardParameters& parameters, const Til
   }
 }
 
-/// Whether the item can be computed. If not, it is reported and done with: its rows are NaN. By the whole warp.
-VARLEN_DEVICE bool is_sound(const ForwardParameters& parameters, const TileWork& work) {
-  if (!parameters.is_paged || work.keys <= work.hidden_keys()) return true;
+VARLEN_DEVICE std::int32_t first_wrong_page(const ForwardParameters& parameters, const TileWork& work) {
+  if (work.keys <= work.hidden_keys()) return NeededPages::kNone;
   gpu::enter_item(work.item, work.request);
-  const NeededPages pages(parameters, work);
-  const std::int32_t wrong = pages.first_wrong();
+  return NeededPages(parameters, work).first_wrong();
+}
+
+/// Whether the item whose work lane 0 has left at this place in shared memory can be computed. If not, it is reported
+/// and done with: its rows are NaN, and the place is free. By the whole warp.
+VARLEN_DEVICE bool is_sound(const ForwardParameters& parameters, gpu::SharedAddress place) {
+  if (!parameters.is_paged) return true;
+  gpu::sync_warp();  // the place is written
+  const std::int32_t wrong = first_wrong_page(parameters, load_work(place));
   if (wrong == NeededPages::kNone) return true;
-  if (gpu::lane_index() == 0) report_fault(parameters.faults, pages.describe(wrong));
-  write_nan_rows(parameters, work);
+  if (gpu::lane_index() == 0) {
+    report_fault(parameters.faults, NeededPages(parameters, load_work(place)).describe(wrong));
+  }
+  write_nan_rows(parameters, place);
+  gpu::sync_warp();  // and read
   return false;
 }
 

@@ -18,8 +18,9 @@ VARLEN_DEVICE std::int32_t find_run(const PlanView& plan, std::int64_t index, st
   // 32. The run is in [run, end).
   auto end = static_cast<std::int32_t>(plan.run_count);
   std::int32_t step = 1;
+  const int lane = gpu::fresh_thread_index() % gpu::kWarpThreads;
   while (end - run > 1) {
-    const std::int64_t probe = run + std::int64_t{gpu::lane_index()} * step;
+    const std::int64_t probe = run + std::int64_t{lane} * step;
     const int begun = gpu::count_votes(probe < end && plan.runs[probe].item_begin <= index);
     if (begun < gpu::kWarpThreads && end - run > std::int64_t{begun} * step) end = run + begun * step;
     run += (begun - 1) * step;
@@ -41,32 +42,22 @@ VARLEN_DEVICE TileWork look_up(const ForwardParameters& parameters, std::int64_t
   return describe_work(parameters, run_item(plan, found, in_runs - found.item_begin), index, run);
 }
 
-/// Index of the next item after the block's first; −1: there is none.
-VARLEN_DEVICE std::int64_t draw_index(const ForwardParameters& parameters) {
-  if (parameters.counter == nullptr) return -1;  // every block has one item
+// In place of a run: the block has had no item yet, or has no more.
+inline constexpr std::int32_t kFirst = -1;
+inline constexpr std::int32_t kNoRun = -2;
+
+/// Of the block's next item, after one in `run`; beyond all items if there is none. Draws it unless it is the first.
+VARLEN_DEVICE std::int64_t next_index(const ForwardParameters& parameters, std::int32_t run) {
+  if (run == kFirst) return static_cast<std::uint32_t>(gpu::block_index());
+  if (parameters.counter == nullptr) return INT64_MAX;  // every block has one item
   std::int64_t drawn = 0;
-  if (gpu::lane_index() == 0) drawn = gpu::draw(parameters.counter);
+  if (gpu::fresh_thread_index() % gpu::kWarpThreads == 0) drawn = gpu::draw(parameters.counter);
   return gpu::block_count() + gpu::broadcast(drawn);
 }
 
-/// The item at `index` or, if that is not sound, the next one drawn that is.
-VARLEN_DEVICE TileWork sound_work(const ForwardParameters& parameters, std::int64_t index, std::int32_t run) {
-  while (index >= 0) {
-    const TileWork work = look_up(parameters, index, run);
-    if (work.rows == 0 || is_sound(parameters, work)) return work;
-    run = work.run;
-    index = draw_index(parameters);
-  }
-  return {};
-}
-
-VARLEN_DEVICE TileWork first_work(const ForwardParameters& parameters) {
-  return sound_work(parameters, gpu::block_index(), 0);
-}
-
-/// Draws the item after one in `run`. The later, the better the work is shared out.
+/// The block's next item, after one in `run`. The later it is drawn, the better the work is shared out.
 VARLEN_DEVICE TileWork next_work(const ForwardParameters& parameters, std::int32_t run) {
-  return sound_work(parameters, draw_index(parameters), run);
+  return look_up(parameters, next_index(parameters, run), greatest(run, 0));
 }
 
 }  // namespace varlen::kernel

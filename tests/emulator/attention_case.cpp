@@ -110,6 +110,10 @@ AttentionData::AttentionData(const AttentionCase& test) : test_(test), plan_(mak
     }
   }
   validate_tensors(batch, tensors_);
+  for (std::size_t r = 0; test.wrong_pages && r < batch.requests.size(); ++r) {
+    const std::int64_t own = ceil_div(batch.requests[r].key_length, test.page_size);
+    table[static_cast<std::int64_t>(r) * tensors_.block_table.strides[0] + own - 1] = static_cast<std::int32_t>(pages);
+  }
 }
 
 void AttentionData::execute() {

@@ -24,6 +24,7 @@ struct AttentionCase {
   float scale = 0.0F;  // 0: the default
   float soft_cap = 0.0F;
   std::int64_t page_size = 0;
+  bool wrong_pages = false;  // the last page of each request is none of the pool's
   bool sinks = false;
   bool fp8_scales = false;
   bool lse = true;

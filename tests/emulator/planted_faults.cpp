@@ -77,6 +77,11 @@ std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
   pages.page_size = 16;
   pages.mask = Mask::window(100, 10);
 
+  AttentionCase wrong_pages = pages;  // items that are not computed, parts of split tiles among them
+  wrong_pages.wrong_pages = true;
+  wrong_pages.lengths.push_back({1, 3000});
+  wrong_pages.target.workers = 8;
+
   AttentionCase groups = ragged;  // tiles of three heads leave rows of a box over; runs of items without keys
   groups.lengths = {{130, 200}, {90, 0}, {90, 0}, {90, 0},    {90, 0}, {90, 0},
                     {90, 0},    {90, 0}, {90, 0}, {100, 300}, {43, 90}};
@@ -87,8 +92,8 @@ std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
   loose.lse = false;
   loose.extra_stride = 16;
 
-  std::vector<NamedCase> all = {{"ragged", ragged}, {"full", full},     {"parts", parts},
-                                {"pages", pages},   {"groups", groups}, {"loose", loose}};
+  std::vector<NamedCase> all = {{"ragged", ragged},           {"full", full},     {"parts", parts}, {"pages", pages},
+                                {"wrong pages", wrong_pages}, {"groups", groups}, {"loose", loose}};
   if (architecture == GpuArchitecture::kSm80) {
     AttentionCase tall = ragged;  // more rows than a slice has
     tall.target = PlanTarget::b200();

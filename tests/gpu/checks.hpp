@@ -36,6 +36,11 @@ Outcome check_repeat(Machine& machine, const Options& options);
 /// Calls that must be refused before anything is launched.
 Outcome check_bad_input(Machine& machine, const Options& options);
 
+/// Wrong lengths on the device, of every kind, eager and replayed: results are NaN, and the next call says why.
+Outcome check_refused(Machine& machine, const Options& options);
+/// Random block tables that name pages which do not exist: rows that need them are NaN, and the next call says so.
+Outcome check_bad_pages(Machine& machine, const Options& options);
+
 /// Plans of random batches made there, byte for byte as the host makes them; wrong lengths, error for error.
 Outcome check_plan(Machine& machine, const Options& options);
 /// One graph, captured once, that plans and computes `count` batches: the same bits as with the host's plans.

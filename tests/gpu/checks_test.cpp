@@ -65,6 +65,30 @@ TEST(GpuChecks, BadInput) {
   EXPECT_GE(outcome.passed, 8);
 }
 
+TEST(GpuChecks, Refused) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  const Outcome outcome = check_refused(*emulator, options_for(*emulator, 1));
+  EXPECT_EQ(outcome.passed, 3 * 2 * (1 + 15 * 2));
+  EXPECT_EQ(outcome.failed, 0);
+}
+
+TEST(GpuChecks, BadPages) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  const Options options = options_for(*emulator, 30);
+  const Outcome outcome = check_bad_pages(*emulator, options);
+  EXPECT_EQ(outcome.passed, options.count);
+  EXPECT_EQ(outcome.failed, 0);
+}
+
+TEST(GpuChecks, BadPagesOnBlackwell) {
+  const std::unique_ptr<Machine> emulator = host_machine();
+  Options options = options_for(*emulator, 10);
+  options.architectures = {GpuArchitecture::kSm100a};
+  const Outcome outcome = check_bad_pages(*emulator, options);
+  EXPECT_EQ(outcome.passed, options.count);
+  EXPECT_EQ(outcome.failed, 0);
+}
+
 TEST(GpuChecks, Plan) {
   const std::unique_ptr<Machine> emulator = host_machine();
   const Options options = options_for(*emulator, 100);

@@ -72,6 +72,8 @@ int main(int argc, char** argv) {
   add("large", "More than 2^31 elements, very many requests", 0, check_large);
   add("repeat", "The same bits every time", 1'000, check_repeat);
   add("bad-input", "Calls that must be refused", 0, check_bad_input);
+  add("refused", "Lengths that are refused on the device leave NaN, and the next call says why", 0, check_refused);
+  add("bad-pages", "Pages that do not exist give NaN, and the next call says so", 1'000, check_bad_pages);
   add("plan", "Plans made on the device are the host's; errors, too", 10'000, check_plan);
   add("graph", "One graph plans and computes many batches", 500, check_graph);
   add("plan-time", "How long the planner takes on the device", 0, time_plan);

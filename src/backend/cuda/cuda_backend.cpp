@@ -240,17 +240,24 @@ void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int6
   const kernel::Forward boxed = forward_of(plan.architecture, plan.architecture);
   if (kernel::may_have_boxes(batch, plan.longest, boxed)) plan.boxed = launch_of(boxed);
   constexpr std::int64_t kMergeBlocks = 2048;  // about as many as run at once on the largest devices
-  plan.merge_blocks = static_cast<int>(std::min(kMergeBlocks, most_merges * kernel::kMergeShares));
+  // Of plans made on the device they also write NaN where the plan was refused.
+  const std::int64_t wanted = plan.counts != nullptr ? std::max<std::int64_t>(most_merges, 1) : most_merges;
+  plan.merge_blocks = static_cast<int>(std::min(kMergeBlocks, wanted * kernel::kMergeShares));
 }
 
 std::int32_t device_of(const Plan& plan) { return plan.data().on_device->device; }
 
 std::int64_t workspace_bytes(const Plan& plan) { return kernel::workspace_layout(plan.data()).bytes(); }
 
+void raise_report(const Plan& plan) {
+  const ResidentPlan& resident = *plan.data().on_device;
+  if (resident.report) kernel::raise_report(resident.report->on_host());
+}
+
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
              void* stream) {
   const ResidentPlan& resident = *plan.data().on_device;
-  if (resident.report) kernel::raise_report(resident.report->on_host());
+  raise_report(plan);
   if (cuda::workspace_bytes(plan) == 0) workspace = {};
   check_device_memory(tensors, workspace, resident.device);
   if (item_count(resident.view) == 0) return;

@@ -28,6 +28,8 @@ std::int32_t device_of(const Plan& plan);
 
 /// Bytes of partial rows. Exact.
 std::int64_t workspace_bytes(const Plan& plan);
+/// Throws what runs of the plan have reported, once. Does not wait.
+void raise_report(const Plan& plan);
 /// Launches the plan's kernels on `stream`. Plan, workspace and tensors are on one device, validated but for that.
 void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream);
 

@@ -1,5 +1,4 @@
 // DevicePlans on CUDA devices.
-#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -12,7 +11,6 @@
 #include "backend/cuda/resident_plan.hpp"
 #include "backend/cuda/runtime.hpp"
 #include "kernel/launch_parameters.hpp"
-#include "kernel/merge_partials.hpp"
 #include "kernel/planning.hpp"
 #include "kernel/take_report.hpp"
 
@@ -46,8 +44,6 @@ class CudaPlanner : public DevicePlanner {
     plan_.counts = reinterpret_cast<const PlanCounts*>(memory() + planning_.layout().counts);
     plan_.longest = {planning_.limits().query_length, planning_.limits().key_length};
     choose_kernels(this->batch(), planning_.sizes().items + planning_.sizes().listed, planning_.sizes().merges, plan_);
-    // They see to it as well that a refused plan leaves nothing as it was.
-    plan_.merge_blocks = std::max(plan_.merge_blocks, kernel::kMergeShares);
     plan_.report.emplace(device);
     plan_.lock = planning_.faults(memory(), nullptr).lock;
     const auto most_shared = static_cast<int>(shared_bytes_of_block(device));

@@ -21,6 +21,7 @@ PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, Gpu
 std::shared_ptr<const ResidentPlan> upload(const PlanData& /*plan*/, std::int32_t /*device*/) { refuse_device(); }
 std::int32_t device_of(const Plan& /*plan*/) { refuse_device(); }
 std::int64_t workspace_bytes(const Plan& /*plan*/) { refuse_device(); }
+void raise_report(const Plan& /*plan*/) { refuse_device(); }
 void execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/,
              GpuArchitecture /*architecture*/, void* /*stream*/) {
   refuse_device();

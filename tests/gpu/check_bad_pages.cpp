@@ -1,0 +1,329 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "check/random_bits.hpp"
+#include "checks.hpp"
+#include "output_image.hpp"
+#include "placed_case.hpp"
+#include "score.hpp"
+#include "varlen/device.hpp"
+
+namespace varlen::gpu_check {
+namespace {
+
+constexpr std::int64_t kArenaBytes = std::int64_t{1} << 26;
+constexpr std::int64_t kRequests = 6;
+constexpr std::int64_t kQueryTokens = 200;
+constexpr std::int64_t kKeyTokens = 1200;
+constexpr std::int64_t kKeyLength = 700;
+constexpr std::int64_t kPageSize = 16;
+constexpr std::int64_t kEntries = kKeyLength / kPageSize + 1;  // of the table, for each request
+
+check::Case tensors_case(check::RandomBits& random) {
+  check::Case test;
+  test.name = "bad pages";
+  test.query_lengths = {kQueryTokens};
+  test.key_lengths = {kKeyTokens};
+  test.page_size = kPageSize;
+  test.query_heads = 4;
+  test.kv_heads = 2;
+  test.head_dim_qk = test.head_dim_vo = 64;
+  const Dtype inputs[] = {Dtype::kBFloat16, Dtype::kFloat16, Dtype::kFloat8E4M3};
+  const Dtype outputs[] = {Dtype::kBFloat16, Dtype::kFloat16, Dtype::kFloat32};
+  const Mask masks[] = {Mask::causal(), Mask::full(), Mask::window(50, 0), Mask::window(200, 3)};
+  test.input_dtype = inputs[random.below(3)];
+  test.output_dtype = outputs[random.below(3)];
+  test.mask = masks[random.below(4)];
+  test.batch_invariant = random.one_in(4);
+  test.sinks = random.one_in(3);
+  test.layout.token_gap = random.one_in(3) ? 3 : 0;
+  test.layout.spare_pages = 3;
+  test.seed = random.next();
+  return test;
+}
+
+/// A batch whose block table names pages that there are not, or is too narrow.
+class BadPagesCheck {
+ public:
+  BadPagesCheck(Machine& machine, Memory& memory, GpuArchitecture architecture, std::uint64_t seed)
+      : machine_(machine),
+        memory_(memory),
+        architecture_(architecture),
+        random_(seed),
+        placed_(tensors_case(random_), machine, memory, 2),
+        shape_(placed_.batch()) {
+    shape_.query_indptr = shape_.query_lengths = shape_.key_indptr = shape_.key_lengths = {};
+    target_ = machine.target(placed_.batch(), architecture);
+    if (random_.one_in(2)) target_.workers = 3;  // items after items
+    placed_.write_inputs(oracle::Pattern::kPoison);
+    draw_lengths();
+    draw_table();
+    bad_table_ = good_table_;
+    if (random_.one_in(5)) entries_ = random_.below(longest() / kPageSize + 1);
+    spoil_table();
+  }
+
+  /// With a plan made on the device. `replayed`: by a graph.
+  std::string check_device_plan(bool replayed) {
+    const Limits limits{kRequests, kQueryTokens, kKeyTokens, 0, kKeyLength};
+    const DevicePlan plan(shape_, limits, target_, machine_.backend(), machine_.device());
+    const Workspace workspace = place_workspace(workspace_bytes(plan));
+    DeviceLengths lengths;
+    lengths.query_indptr = upload(query_indptr_);
+    lengths.key_lengths = upload(key_lengths_);
+    const auto run_with = [&](int output, bool bad, void* stream) {
+      varlen::run(plan, tensors(output, bad), workspace, options(stream));
+    };
+    make_all_old();
+    plan_on_device(plan, lengths);
+    run_with(1, false, nullptr);
+    std::string finding;
+    if (replayed) {
+      finding = machine_.captured(
+          [&](void* stream) {
+            plan_on_device(plan, lengths, stream);
+            run_with(0, true, stream);
+          },
+          1, {});
+    } else {
+      run_with(0, true, nullptr);
+    }
+    machine_.wait();
+    if (finding.empty()) finding = check_outputs();
+    return finding.empty() ? check_report([&] { run_with(1, false, nullptr); }) : finding;
+  }
+
+  /// With a plan of the host; its validation cannot read a block table on a device.
+  std::string check_host_plan() {
+    Batch batch = shape_;
+    batch.query_indptr = std::span<const std::int32_t>(query_indptr_);
+    batch.key_lengths = std::span<const std::int32_t>(key_lengths_);
+    const Plan plan = machine_.prepared(make_plan(batch, target_));
+    const Workspace workspace = place_workspace(workspace_bytes(plan, machine_.backend()));
+    make_all_old();
+    if (entries_ * kPageSize < longest()) return check_narrow_table_is_refused(plan, workspace);
+    varlen::run(plan, tensors(1, false), workspace, options(nullptr));
+    varlen::run(plan, tensors(0, true), workspace, options(nullptr));
+    machine_.wait();
+    const std::string finding = check_outputs();
+    if (!finding.empty()) return finding;
+    return check_report([&] { varlen::run(plan, tensors(1, false), workspace, options(nullptr)); });
+  }
+
+ private:
+  template <class T>
+  const T* upload(const std::vector<T>& values) {
+    auto* const there = memory_.place(std::ssize(values) * static_cast<std::int64_t>(sizeof(T)), sizeof(T)).data;
+    machine_.upload(there, values.data(), std::ssize(values) * static_cast<std::int64_t>(sizeof(T)));
+    return reinterpret_cast<const T*>(there);
+  }
+  Workspace place_workspace(std::int64_t bytes) {
+    constexpr std::int64_t kAlignment = 64;
+    return {memory_.place(bytes, kAlignment).data, bytes};
+  }
+  RunOptions options(void* stream) const {
+    return {.backend = machine_.backend(), .architecture = architecture_, .stream = stream};
+  }
+  void make_all_old() {
+    for (const int output : {0, 1}) make_old(machine_, placed_, output);
+  }
+
+  std::int64_t longest() const { return *std::max_element(key_lengths_.begin(), key_lengths_.end()); }
+  std::int64_t query_length(std::size_t r) const { return query_indptr_[r + 1] - query_indptr_[r]; }
+
+  void draw_lengths() {
+    query_indptr_ = {0};
+    for (std::int64_t r = 0; r < kRequests; ++r) {
+      const std::int64_t keys = random_.one_in(6) ? 0 : random_.log_between(1, kKeyLength);
+      const std::int64_t queries = random_.one_in(3) ? 1 : random_.between(0, kQueryTokens / kRequests);
+      query_indptr_.push_back(query_indptr_.back() + static_cast<std::int32_t>(queries));
+      key_lengths_.push_back(static_cast<std::int32_t>(std::min(keys, kKeyTokens / kRequests * (r + 1) - key_sum_)));
+      key_sum_ += key_lengths_.back();
+    }
+  }
+  std::int64_t pool_pages() const { return placed_.tensors(0).key.shape[0]; }
+  void draw_table() {
+    good_table_.resize(static_cast<std::size_t>(kRequests * kEntries));
+    for (std::int32_t& page : good_table_) page = static_cast<std::int32_t>(random_.below(pool_pages()));
+  }
+
+  /// Keys that a row of a request sees.
+  struct Seen {
+    std::int64_t begin;
+    std::int64_t end;
+  };
+  Seen seen(std::size_t r, std::int64_t token) const {
+    const Mask& mask = placed_.test().mask;
+    const std::int64_t keys = key_lengths_[r];
+    const std::int64_t stand = keys - query_length(r) + token;
+    const std::int64_t begin = mask.left == Mask::kUnlimited ? 0 : std::max<std::int64_t>(0, stand - mask.left);
+    const std::int64_t end =
+        mask.right == Mask::kUnlimited ? keys : std::clamp<std::int64_t>(stand + mask.right + 1, 0, keys);
+    return {std::min(begin, end), end};
+  }
+  /// Pages before this one no item of the request touches: none of its rows sees them, nor anything of their blocks.
+  std::int64_t first_touched_page(std::size_t r) const {
+    return seen(r, 0).begin / target_.key_block * target_.key_block / kPageSize;
+  }
+
+  /// Some entries of what the requests use, of what they cannot see, and of what is past their ends.
+  void spoil_table() {
+    const std::int32_t values[] = {-1,        INT32_MIN, static_cast<std::int32_t>(pool_pages()),
+                                   INT32_MAX, 1'000'000, static_cast<std::int32_t>(pool_pages()) + 1};
+    const auto spoil = [&](std::size_t r, std::int64_t page) {
+      bad_table_[r * kEntries + static_cast<std::size_t>(page)] = values[random_.below(std::ssize(values))];
+    };
+    for (std::size_t r = 0; r < kRequests; ++r) {
+      const std::int64_t pages = (key_lengths_[r] + kPageSize - 1) / kPageSize;
+      for (std::int64_t page = 0; page < std::min(first_touched_page(r), pages); ++page) spoil(r, page);
+      for (std::int64_t page = pages; page < kEntries; ++page) spoil(r, page);
+      const std::int64_t count = random_.one_in(2) ? 0 : random_.between(1, 3);
+      // Only pages that the last row sees: to no tile they are hidden in front of keys that it loads.
+      const std::int64_t first = query_length(r) > 0 ? seen(r, query_length(r) - 1).begin / kPageSize : 0;
+      for (std::int64_t i = 0; i < count && first < pages; ++i) spoil(r, random_.between(first, pages - 1));
+    }
+  }
+  bool is_wrong(std::size_t r, std::int64_t page) const {
+    const std::int32_t value = bad_table_[r * kEntries + static_cast<std::size_t>(page)];
+    return page >= entries_ || value < 0 || value >= pool_pages();
+  }
+  bool must_be_nan(std::size_t r, std::int64_t token) const {
+    const Seen keys = seen(r, token);
+    if (keys.begin >= keys.end) return false;
+    for (std::int64_t page = keys.begin / kPageSize; page <= (keys.end - 1) / kPageSize; ++page) {
+      if (is_wrong(r, page)) return true;
+    }
+    return false;
+  }
+  bool is_spoiled(std::size_t r) const {
+    for (std::int64_t token = 0; token < query_length(r); ++token) {
+      if (must_be_nan(r, token)) return true;
+    }
+    return false;
+  }
+
+  Tensors tensors(int output, bool bad) {
+    Tensors tensors = placed_.tensors(output);
+    const std::int32_t*& there = bad ? bad_there_ : good_there_;
+    if (there == nullptr) there = upload(bad ? bad_table_ : good_table_);
+    tensors.block_table = machine_.here(TensorView::strided(const_cast<std::int32_t*>(there), Dtype::kInt32,
+                                                            {kRequests, bad ? entries_ : kEntries}, {kEntries, 1}));
+    return tensors;
+  }
+
+  /// Rows that see a key of a wrong page are NaN, others of the same request that or right, and all else is as it is
+  /// with a good table.
+  std::string check_outputs() {
+    for (const bool lse : {false, true}) {
+      const OutputImage image(machine_, placed_, 0, lse);
+      const OutputImage good(machine_, placed_, 1, lse);
+      const char* const name = lse ? "lse" : "out";
+      if (!image.gaps_are_old()) return fmt::format("memory between the rows of {} was written", name);
+      for (std::int64_t token = query_indptr_.back(); token < image.tokens(); ++token) {
+        if (!image.is_old(token)) return fmt::format("{}[token {}], which is nobody's, was written", name, token);
+      }
+      for (std::size_t r = 0; r < kRequests; ++r) {
+        for (std::int64_t t = 0; t < query_length(r); ++t) {
+          const std::int64_t token = query_indptr_[r] + t;
+          if (must_be_nan(r, t) ? image.all_nan(token)
+                                : image.equals(good, token) || (is_spoiled(r) && image.all_nan(token))) {
+            continue;
+          }
+          return fmt::format("{}[token {}], {} of request {}, is {}", name, token, t, r,
+                             must_be_nan(r, t) ? "not NaN" : "not what a good table gives");
+        }
+      }
+    }
+    return {};
+  }
+
+  /// Errors that name a wrong page which somebody needs.
+  std::set<std::string> possible_errors() const {
+    std::set<std::string> errors;
+    for (std::size_t r = 0; r < kRequests; ++r) {
+      for (std::int64_t t = 0; t < query_length(r); ++t) {
+        const Seen keys = seen(r, t);
+        for (std::int64_t page = keys.begin / kPageSize; page * kPageSize < keys.end; ++page) {
+          if (!is_wrong(r, page)) continue;
+          const std::size_t index = r * kEntries + static_cast<std::size_t>(page);
+          errors.insert(page >= entries_
+                            ? fmt::format("key_lengths[{}] = {}", r, key_lengths_[r])
+                            : fmt::format("block_table[{}] = {}",
+                                          r * static_cast<std::size_t>(entries_) + static_cast<std::size_t>(page),
+                                          bad_table_[index]));
+        }
+      }
+    }
+    return errors;
+  }
+  /// The next call raises an error, if there was one, and the one after it none.
+  std::string check_report(const std::function<void()>& call) {
+    const std::set<std::string> possible = possible_errors();
+    std::vector<std::string> raised;
+    for (int i = 0; i < 2; ++i) {
+      try {
+        call();
+      } catch (const Error& error) {
+        raised.push_back(fmt::format("{}[{}] = {}", error.field(), error.index(), error.value()));
+      }
+      machine_.wait();
+    }
+    if (raised.size() != (possible.empty() ? 0U : 1U)) {
+      return fmt::format("raised {} times; {} pages are wrong", raised.size(), possible.size());
+    }
+    if (!raised.empty() && possible.count(raised.front()) == 0)
+      return "raised " + raised.front() + ", which is not wrong";
+    return {};
+  }
+  std::string check_narrow_table_is_refused(const Plan& plan, const Workspace& workspace) {
+    try {
+      varlen::run(plan, tensors(0, true), workspace, options(nullptr));
+    } catch (const Error& error) {
+      return error.field() == "key_lengths" ? "" : std::string("refused with ") + error.what();
+    }
+    return "a block table that is too narrow is not refused";
+  }
+
+  Machine& machine_;
+  Memory& memory_;
+  const GpuArchitecture architecture_;
+  check::RandomBits random_;
+  PlacedCase placed_;
+  Batch shape_;
+  PlanTarget target_;
+  std::vector<std::int32_t> query_indptr_;
+  std::vector<std::int32_t> key_lengths_;
+  std::int64_t key_sum_ = 0;
+  std::vector<std::int32_t> good_table_;  // [kRequests, kEntries]
+  std::vector<std::int32_t> bad_table_;
+  const std::int32_t* good_there_ = nullptr;
+  const std::int32_t* bad_there_ = nullptr;
+  std::int64_t entries_ = kEntries;  // that the call is told of
+};
+
+}  // namespace
+
+Outcome check_bad_pages(Machine& machine, const Options& options) {
+  Score score(options);
+  Arena arena(machine, kArenaBytes);
+  const bool reads_tables_unseen = machine.backend() == Backend::kCuda;
+  score.attempt_seeds(options, "bad-pages", [&](std::uint64_t seed) {
+    std::string finding;
+    for (const GpuArchitecture architecture : options.architectures) {
+      arena.clear();
+      BadPagesCheck check(machine, arena, architecture, seed);
+      finding = check.check_device_plan(seed % 2 == 0);
+      if (finding.empty() && reads_tables_unseen) finding = check.check_host_plan();
+      if (!finding.empty()) return fmt::format("on {}: {}", name_of(architecture), finding);
+    }
+    return finding;
+  });
+  return score.finish();
+}
+
+}  // namespace varlen::gpu_check
