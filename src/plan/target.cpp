@@ -4,8 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <thread>
-
+#include "plan/offered_threads.hpp"
 #include "varlen/plan.hpp"
 
 namespace varlen {
@@ -31,7 +30,7 @@ PlanTarget PlanTarget::b200() {
 }
 
 PlanTarget PlanTarget::cpu(std::int32_t threads) {
-  if (threads <= 0) threads = static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
+  if (threads <= 0) threads = offered_threads();
   PlanTarget target;
   target.name = "cpu";
   // A CPU tile's cost follows its rows; packing the keys and values of a block costs as much as some 17 of them.
@@ -60,7 +59,6 @@ void validate(const PlanTarget& target) {
   };
   constexpr std::int32_t kMaxTileRows = 4096;
   constexpr std::int32_t kMaxKeyBlock = 4096;
-  constexpr std::int32_t kMaxWorkers = 1 << 16;
   constexpr Cost kMaxCost = 1 << 16;
   const auto shapes = static_cast<std::int64_t>(target.tile_shapes.size());
   if (shapes < 1 || shapes > PlanTarget::kMaxTileShapes) {
