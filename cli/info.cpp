@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "cli/failure.hpp"
 #include "cli/options.hpp"
 #include "varlen/attention.hpp"
 #include "varlen/device.hpp"
@@ -51,8 +50,7 @@ void print_json(const BuildInfo& build) {
 void print_table(const BuildInfo& build) {
   fmt::print("varlen {}, {} build, {}\n", build.version, build.build_type, build.compiler);
   fmt::print("SIMD target {} (compiled in: {})\n", build.simd_target, fmt::join(build.simd_targets, " "));
-  fmt::print("{} {} on the CPU: {}\n", build.threads, build.threads == 1 ? "thread" : "threads",
-             printable(build.threads_source));
+  fmt::print("{} {} on the CPU: {}\n", build.threads, build.threads == 1 ? "thread" : "threads", build.threads_source);
   for (std::int32_t i = 0; i < device_count(); ++i) {
     const DeviceInfo device = device_info(i);
     fmt::print("CUDA device {}: {}, compute capability {}, {} multiprocessors, {:.0f} MB of L2, {:.0f} GB\n", i,

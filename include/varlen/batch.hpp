@@ -60,6 +60,11 @@ struct Mask {
 /// `query_lengths` alone and the requests lie end to end; or give both, and only the first `query_lengths[r]` tokens of
 /// each range are the request's (the rest is a gap, neither read nor written). Keys likewise. With `page_size > 0` keys
 /// are paged: give `key_lengths` alone; the pages come with Tensors::block_table.
+///
+/// With `batch_invariant` a request's bits never depend on the other requests. On the CPU they do not depend on the
+/// number of threads either, and a row has the same bits in a prompt, in a chunk of it and in decoding as long as none
+/// of the request's tiles sees more than 32 key blocks (8,192 keys of PlanTarget::cpu()). Longer tiles are cut where
+/// the cost of the whole request says.
 struct Batch {
   IndexView query_indptr;      ///< [requests + 1], tokens, not decreasing, first = 0
   IndexView query_lengths;     ///< [requests], tokens
@@ -77,7 +82,7 @@ struct Batch {
   std::optional<float> scale;  ///< multiplies query · key; default 1 / sqrt(head_dim_qk). Finite and not 0
   Mask mask;
   float soft_cap = 0.0F;         ///< c > 0: scores become c · tanh(score / c); 0: none
-  bool batch_invariant = false;  ///< a request's bits never depend on the other requests
+  bool batch_invariant = false;  ///< see above
 };
 
 inline constexpr std::int32_t kMaxHeadDim = 576;
@@ -92,7 +97,8 @@ struct Tensors {
   TensorView lse;    ///< optional: [query tokens, query_heads], fp32; natural log of the row's sum of exponentials
 
   TensorView block_table;  ///< paged only: [requests, max_pages], int32: page numbers of each request, in order
-  TensorView sinks;        ///< optional: [query_heads], fp32: one logit per head that joins the softmax's denominator
+  TensorView sinks;        ///< optional: [query_heads], fp32: one logit per head that joins the softmax's denominator.
+                           ///< NaN and +∞ make the head's rows NaN, those without keys too
   TensorView query_scale;  ///< optional, fp8 inputs only: [requests, kv_heads], fp32: true query = stored · scale. Any
                            ///< finite number, 0 and negative ones too
   TensorView key_scale;    ///< likewise

@@ -32,6 +32,7 @@ struct PlanTarget {
   Cost item_cost = 24;                 ///< every item: 1.5 blocks
   Cost split_cost = 32;                ///< an item that is a part of a split tile: 2 blocks more
   std::int64_t l2_bytes = 0;           ///< cache shared by all workers
+  std::int32_t invariant_shares = 0;   ///< with batch_invariant, tiles are cut as for so many workers; 0: for `workers`
 
   static constexpr int kMaxTileShapes = 4;
 

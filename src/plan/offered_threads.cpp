@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -30,8 +32,8 @@ std::int32_t allowed_cpus() {
 
 /// The setting of the environment as far as it matters here: how many threads a program's own level of parallelism has.
 struct Setting {
-  std::int32_t count = 0;  ///< 0: there is none that is valid
-  std::string refused;     ///< a value that is no number of threads
+  std::int32_t count = 0;              ///< 0: there is none that is valid
+  std::optional<std::string> refused;  ///< a value that is no number of threads
 };
 
 /// A number from 1 up, alone or as the first of a list, one for each level of nesting. Spaces may surround it.
@@ -47,9 +49,20 @@ Setting read_setting(const char* text) {
   std::int32_t count = 0;
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), count);
   if (error != std::errc{} || end != number.data() + number.size() || count < 1) {
-    return {0, text};
+    return {0, std::string(text)};
   }
-  return {std::min(count, kMaxWorkers), {}};
+  return {std::min(count, kMaxWorkers), std::nullopt};
+}
+
+/// Text of the environment for one line of a terminal: bounded, and what is not ASCII as \xNN.
+std::string printable(const std::string& text) {
+  constexpr std::size_t kMost = 32;
+  std::string result;
+  for (const char character : text.substr(0, kMost)) {
+    const bool plain = character >= ' ' && character <= '~';
+    result += plain ? std::string(1, character) : fmt::format("\\x{:02x}", static_cast<unsigned char>(character));
+  }
+  return text.size() > kMost ? result + "…" : result;
 }
 
 const Setting& setting() {
@@ -73,8 +86,8 @@ std::string offered_threads_source() {
     return "OMP_NUM_THREADS";
   }
   std::string source = "the CPUs that the process may use";
-  if (!setting().refused.empty()) {
-    source += fmt::format("; OMP_NUM_THREADS = {} is not a number of threads", setting().refused);
+  if (setting().refused) {
+    source += fmt::format("; OMP_NUM_THREADS = {} is not a number of threads", printable(*setting().refused));
   }
   return source;
 }

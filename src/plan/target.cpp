@@ -40,6 +40,7 @@ PlanTarget PlanTarget::cpu(std::int32_t threads) {
   target.item_cost = 1;
   target.split_cost = 2;
   target.l2_bytes = std::int64_t{32} << 20;
+  target.invariant_shares = 64;  // whatever the threads, so that bits do not depend on their number
   return target;
 }
 
@@ -81,6 +82,9 @@ void validate(const PlanTarget& target) {
   }
   if (target.workers < 1 || target.workers > kMaxWorkers) {
     refuse("target.workers", Error::kNoIndex, target.workers, "must be from 1 to 65536");
+  }
+  if (target.invariant_shares < 0 || target.invariant_shares > kMaxWorkers) {
+    refuse("target.invariant_shares", Error::kNoIndex, target.invariant_shares, "must be from 0 to 65536");
   }
   if (target.item_cost < 0 || target.item_cost > kMaxCost) {
     refuse("target.item_cost", Error::kNoIndex, target.item_cost, "must be from 0 to 65536");

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,19 +40,45 @@ TEST(Execute, BitsOfARowDoNotDependOnTheTileAroundIt) {
   }
 }
 
+/// Of tiles that are cut, too.
 TEST(Execute, BitsDoNotDependOnThreadsOrOtherRequests) {
+  const auto target = [](std::int32_t workers) { return target_of({{64, 16}, {16, 8}}, 16, workers); };
   Case together({5, 120, 1}, {900, 300, 2500}, {11, 12, 13}, Mask::causal());
-  const PlanTarget one = target_of({{64, 16}, {16, 8}}, 128, 1);
-  together.run(one);
-  for (const std::int32_t workers : {2, 3, 7}) {
+  together.run(target(1));
+  for (const std::int32_t workers : {2, 3, 7, 64}) {
     Case again({5, 120, 1}, {900, 300, 2500}, {11, 12, 13}, Mask::causal());
-    again.run(target_of({{64, 16}, {16, 8}}, 128, workers));
+    ASSERT_FALSE(make_plan(again.batch, target(workers)).merges().empty());
+    again.run(target(workers));
     expect_same_bits(again.out, together.out);
     expect_same_bits(again.lse, together.lse);
   }
   Case alone({1}, {2500}, {13}, Mask::causal());
-  alone.run(one);
+  alone.run(target(1));
   expect_same_bits(alone.out, {together.out.end() - static_cast<std::ptrdiff_t>(alone.out.size()), together.out.end()});
+}
+
+/// The last rows of a prompt, computed with all others, as a chunk of it and one by one.
+TEST(Execute, PromptChunkAndDecodingGiveTheSameBits) {
+  constexpr std::int64_t kTokens = 4500;  // more than are summed without a fold
+  for (const Mask mask : {Mask::causal(), Mask::causal_window(4200), Mask::causal_window(70)}) {
+    Case prompt({kTokens}, {kTokens}, {17}, mask);
+    prompt.run(PlanTarget::cpu(2));
+    for (const std::int64_t tokens : {1, 2, 300}) {
+      Case part({kTokens}, {kTokens}, {17}, mask);
+      ASSERT_TRUE(make_plan(part.batch, PlanTarget::cpu(2)).merges().empty());
+      const std::int64_t skipped = (kTokens - tokens) * Case::kQueryHeads;
+      part.query_lengths = {tokens};
+      part.batch.query_lengths = std::span<const std::int64_t>(part.query_lengths);
+      part.tensors.query.data = part.query.data() + skipped * Case::kHeadDim;
+      part.tensors.out.data = part.out.data() + skipped * Case::kHeadDim;
+      part.tensors.lse.data = part.lse.data() + skipped;
+      for (TensorView* view : {&part.tensors.query, &part.tensors.out, &part.tensors.lse}) view->shape[0] = tokens;
+      part.run(PlanTarget::cpu(5));
+      expect_same_bits({part.out.begin() + skipped * Case::kHeadDim, part.out.end()},
+                       {prompt.out.begin() + skipped * Case::kHeadDim, prompt.out.end()});
+      expect_same_bits({part.lse.begin() + skipped, part.lse.end()}, {prompt.lse.begin() + skipped, prompt.lse.end()});
+    }
+  }
 }
 
 TEST(Execute, FoldsLongRowsAtFixedKeys) {
