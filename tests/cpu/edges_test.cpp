@@ -62,6 +62,7 @@ class Problem {
   void fill_keys(std::int64_t begin, std::int64_t end, double value) {
     fill(key_, begin * head_dim_, end * head_dim_, value);
   }
+  void fill_values(double value) { fill(value_, 0, keys_ * value_dim_, value); }
   void scale_inputs(double factor) {
     for (auto* bytes : {&query_, &key_}) {
       const std::int64_t count = (bytes == &query_ ? queries_ : keys_) * head_dim_;
@@ -163,6 +164,7 @@ TEST(Edges, ScalesWhoseProductFp32CannotHold) {
 TEST(Edges, ScalesOfValues) {
   for (const float scale : {1e-38F, 1e-45F, 0.0F, -3.0F, 3e37F}) {
     Problem problem(Dtype::kFloat8E4M3, 3, 3000, 8);
+    problem.fill_values(1.0);
     problem.set_scales(1.0F, 1.0F, scale);
     problem.run();
     EXPECT_TRUE(problem.is_right()) << scale;

@@ -23,7 +23,7 @@
 namespace varlen::cpu {
 namespace {
 
-constexpr unsigned kLimitSeconds = 60;
+constexpr unsigned kLimitSeconds = 20;
 
 /// Whether `body` returns true in a child of fork(). A child that hangs is ended by its alarm.
 bool true_in_child(const std::function<bool()>& body) {
