@@ -260,14 +260,14 @@ void add_bench(CLI::App& app, Action& action) {
       ->type_name("NAME,...")
       ->capture_default_str();
   command->add_option("--repeat", options->repeat, "Times to run; medians are shown")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Default: all")->check(CLI::PositiveNumber);
+  command->add_option("--threads", options->threads, "Default: all")->check(thread_count());
   command->add_option("--max-gflop", options->max_gflop, "Skip traces with more work than this")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->add_option("--scale-lengths", options->scale_lengths, "Multiply every length by this")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->add_option("--backend", options->backend, "auto, cpu or cuda; auto means the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))

@@ -159,11 +159,11 @@ std::vector<CLI::Option*> add_emulator_options(CLI::App& command, Options& optio
               ->capture_default_str()
               ->group(emulator),
           command.add_option("--schedule-seed", options.schedule_seed, "Of each case's first schedule; then the next")
-              ->check(CLI::PositiveNumber)
+              ->check(positive())
               ->capture_default_str()
               ->group(emulator),
           command.add_option("--schedules", options.schedules, "Runs of each case; default: one under each policy")
-              ->check(CLI::PositiveNumber)
+              ->check(positive())
               ->group(emulator),
           command
               .add_option("--trace-out", options.trace_out,
@@ -188,9 +188,7 @@ void add_check(CLI::App& app, Action& action) {
   command->add_option("--count", options->count, "Random batches")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the first random batch")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Of the first random batch")->check(positive())->capture_default_str();
   const std::vector<CLI::Option*> emulators = add_emulator_options(*command, *options);
   command->add_flag("--json", options->as_json, "Print one JSON object");
   command->callback([options, emulators, &action] {

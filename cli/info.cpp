@@ -19,9 +19,13 @@ std::string compute_capability(const DeviceInfo& device) {
 }
 
 void print_json(const BuildInfo& build) {
-  nlohmann::ordered_json json = {{"version", build.version},           {"build_type", build.build_type},
-                                 {"compiler", build.compiler},         {"simd_target", build.simd_target},
-                                 {"simd_targets", build.simd_targets}, {"threads", build.threads}};
+  nlohmann::ordered_json json = {{"version", build.version},
+                                 {"build_type", build.build_type},
+                                 {"compiler", build.compiler},
+                                 {"simd_target", build.simd_target},
+                                 {"simd_targets", build.simd_targets},
+                                 {"threads", build.threads},
+                                 {"threads_source", build.threads_source}};
   for (const Support& row : support_table()) {
     json["backends"].push_back({{"backend", row.backend},
                                 {"inputs", row.inputs},
@@ -46,7 +50,7 @@ void print_json(const BuildInfo& build) {
 void print_table(const BuildInfo& build) {
   fmt::print("varlen {}, {} build, {}\n", build.version, build.build_type, build.compiler);
   fmt::print("SIMD target {} (compiled in: {})\n", build.simd_target, fmt::join(build.simd_targets, " "));
-  fmt::print("{} threads\n", build.threads);
+  fmt::print("{} {} on the CPU: {}\n", build.threads, build.threads == 1 ? "thread" : "threads", build.threads_source);
   for (std::int32_t i = 0; i < device_count(); ++i) {
     const DeviceInfo device = device_info(i);
     fmt::print("CUDA device {}: {}, compute capability {}, {} multiprocessors, {:.0f} MB of L2, {:.0f} GB\n", i,

@@ -239,7 +239,7 @@ void add_model(CLI::App& app, Action& action) {
   command->add_option("--multiprocessors", options->multiprocessors, "Default: the target's")
       ->check(CLI::Range(1, 1 << 16));
   const auto rate = [&](const char* name, double& value, const char* help) {
-    command->add_option(name, value, help)->check(CLI::PositiveNumber);
+    command->add_option(name, value, help)->check(positive());
   };
   rate("--clock-ghz", options->clock_ghz, "Of everything but tensor cores; default: the data sheet's");
   rate("--matmul-tflops", options->matmul_tflops, "What a large matrix product reaches; default: docs/model.md");

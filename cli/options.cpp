@@ -26,6 +26,27 @@ Mask MaskOptions::mask() const {
   return make_mask(causal, std::pair(window_side(window, sides[0]), window_side(window, sides[1])));
 }
 
+CLI::Validator positive() {
+  return {[](const std::string& text) {
+            double value = 0;
+            const char* end = text.data() + text.size();
+            const bool is_number = std::from_chars(text.data(), end, value).ptr == end;
+            return is_number && value > 0 ? std::string() : text + " is not a number above 0";
+          },
+          "POSITIVE"};
+}
+
+CLI::Validator thread_count() {
+  constexpr std::int64_t kMostWorkers = 65536;  // PlanTarget::workers
+  return {[](const std::string& text) {
+            const auto value = whole_number(text);
+            return value && *value >= 1 && *value <= kMostWorkers
+                       ? std::string()
+                       : fmt::format("{} is not a number from 1 to {}", text, kMostWorkers);
+          },
+          "1 to 65536"};
+}
+
 void add_arch_option(CLI::App& command, std::string& arch) {
   command.add_option("--arch", arch, "Newest GPU architecture whose kernels run (cuda, emulator)")
       ->check(CLI::IsMember({"newest", "sm_80", "sm_90a", "sm_100a"}))

@@ -35,6 +35,11 @@ struct MaskOptions {
 };
 void add_mask_options(CLI::App& command, MaskOptions& options);
 
+/// Numbers above 0.
+CLI::Validator positive();
+/// Threads or workers: from 1 to as many as a plan may have.
+CLI::Validator thread_count();
+
 /// --arch, of CUDA and the emulator.
 void add_arch_option(CLI::App& command, std::string& arch);
 

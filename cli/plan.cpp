@@ -135,7 +135,7 @@ void add_plan(CLI::App& app, Action& action) {
   CLI::Option* head_dim = command->add_option("--head-dim", options->head_dim, "Head dim of query and key");
   CLI::Option* head_dim_vo =
       command->add_option("--head-dim-vo", options->head_dim_vo, "Head dim of value and output; default: the same")
-          ->check(CLI::PositiveNumber);
+          ->check(positive());
   add_mask_options(*command, options->mask);
   trace->excludes(lengths);
   for (CLI::Option* needed : {query_heads, kv_heads, head_dim}) lengths->needs(needed);
@@ -148,7 +148,7 @@ void add_plan(CLI::App& app, Action& action) {
       ->capture_default_str();
   command
       ->add_option("--workers", options->workers, "Thread blocks resident at once, or threads; default: the target's")
-      ->check(CLI::PositiveNumber);
+      ->check(thread_count());
   command->add_option("--dtype", options->dtype, "Of query, key and value")->capture_default_str();
   command->add_flag("--batch-invariant", options->batch_invariant, "Split each request by its own lengths alone");
   command->add_flag("--json", options->as_json, "Print one JSON object");

@@ -83,9 +83,9 @@ void add_run(CLI::App& app, Action& action) {
   command->add_option("--backend", options->backend, "auto, cpu or reference")
       ->check(CLI::IsMember({"auto", "cpu", "reference"}))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Default: all")->check(CLI::PositiveNumber);
+  command->add_option("--threads", options->threads, "Default: all")->check(thread_count());
   command->add_option("--repeat", options->repeat, "Times to compute; the median is shown")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->add_flag("--check", options->check, "Compare every row with the float64 reference; exit 1 if one is wrong");
   command->add_flag("--all-requests", options->all_requests, "Show every request, however many");

@@ -1,5 +1,4 @@
-# VARLEN_SANITIZE and VARLEN_BUILD_FUZZ instrument every target of this build. Both need clang: libFuzzer ships with it, and
-# ThreadSanitizer understands OpenMP only through LLVM's runtime and its tool Archer (docs/decisions/0002).
+# VARLEN_SANITIZE and VARLEN_BUILD_FUZZ instrument every target of this build. Both need clang, which libFuzzer ships with.
 set(VARLEN_SANITIZE "" CACHE STRING "Empty, 'address,undefined' or 'thread'")
 set_property(CACHE VARLEN_SANITIZE PROPERTY STRINGS "" "address,undefined" "thread")
 option(VARLEN_BUILD_FUZZ "Build the libFuzzer targets" OFF)
@@ -10,12 +9,6 @@ endif()
 if(VARLEN_SANITIZE)
   add_compile_options("-fsanitize=${VARLEN_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options("-fsanitize=${VARLEN_SANITIZE}")
-endif()
-# libomp opens its tool libarcher.so by name, which ThreadSanitizer makes a search on the program's own path.
-if(VARLEN_SANITIZE STREQUAL "thread")
-  file(REAL_PATH "${OpenMP_omp_LIBRARY}" libomp)
-  cmake_path(GET libomp PARENT_PATH libomp_folder)
-  add_link_options("-Wl,-rpath,${libomp_folder}")
 endif()
 
 # The sanitizers' C++ runtime, which the library needs, comes with the C++ compiler's link only. For C programs.

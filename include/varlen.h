@@ -133,10 +133,10 @@ typedef struct varlen_plan_target {
   int32_t tile_shape_count;
   int32_t key_block; /* keys per key block */
   int32_t workers;
-  int32_t reserved;
-  int64_t item_cost;  /* default 24 */
-  int64_t split_cost; /* default 32 */
-  int64_t l2_bytes;   /* default 0 */
+  int32_t invariant_shares; /* default 0: as many as workers */
+  int64_t item_cost;        /* default 24 */
+  int64_t split_cost;       /* default 32 */
+  int64_t l2_bytes;         /* default 0 */
 } varlen_plan_target;
 
 /* One entry of a plan, written by varlen_plan_item(): some query tokens and heads of one request, and the keys they

@@ -46,19 +46,20 @@ struct RunOptions {
   EmulatorOptions emulator = {};  ///< kEmulator; as it is for other backends
 };
 
-/// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch. kAuto: the
-/// device that the plan is on (to_device()), else the CPU.
+/// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch, whose size
+/// follows from the plan alone. kAuto: the device that the plan is on (to_device()), else the CPU.
 VARLEN_API std::int64_t workspace_bytes(const Plan& plan, Backend backend = Backend::kAuto);
 
 /// Computes the plan's batch over `tensors`. Validates the tensors first and throws Error before anything is written.
 /// The plan may have been made for any target, splits and merges included.
 ///
-/// On the CPU with as many threads as the plan has workers and the machine offers; allocates nothing proportional to
-/// the data. On a CUDA device the plan must be there (to_device()) and all tensors too; the call only launches kernels:
-/// it neither allocates, copies nor waits, and may be captured in a graph. Addresses that are not memory of the device
-/// are refused. Page numbers in its memory are validated by the kernels: where a tile of rows needs a page that is none
-/// of the pool's, no such page is read, out and LSE of these rows are NaN, and the next run() of the plan throws an
-/// Error with field, index and value, and does nothing else. Of several faults it is the first one that was reported.
+/// On the CPU with as many threads as the plan has workers and BuildInfo::threads allows; with fewer where no more can
+/// be started. Works in a child of fork() too. Allocates nothing proportional to the data. On a CUDA device the plan
+/// must be there (to_device()) and all tensors too; the call only launches kernels: it neither allocates, copies nor
+/// waits, and may be captured in a graph. Addresses that are not memory of the device are refused. Page numbers in its
+/// memory are validated by the kernels: where a tile of rows needs a page that is none of the pool's, no such page is
+/// read, out and LSE of these rows are NaN, and the next run() of the plan throws an Error with field, index and value,
+/// and does nothing else. Of several faults it is the first one that was reported.
 VARLEN_API void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options = {});
 
 /// Everything at once: validate, plan, allocate the workspace, run, and wait for the result. Page numbers in memory of
@@ -73,7 +74,8 @@ struct BuildInfo {
   std::string compiler;
   std::string simd_target;                ///< the one that runs here, e.g. "AVX3_ICL"
   std::vector<std::string> simd_targets;  ///< compiled in
-  std::int32_t threads = 0;
+  std::int32_t threads = 0;               ///< of the CPU backend, unless a plan has fewer workers
+  std::string threads_source;             ///< what offers so many, in words
 };
 VARLEN_API BuildInfo build_info();
 

@@ -60,6 +60,11 @@ struct Mask {
 /// `query_lengths` alone and the requests lie end to end; or give both, and only the first `query_lengths[r]` tokens of
 /// each range are the request's (the rest is a gap, neither read nor written). Keys likewise. With `page_size > 0` keys
 /// are paged: give `key_lengths` alone; the pages come with Tensors::block_table.
+///
+/// With `batch_invariant` a request's bits never depend on the other requests. On the CPU they do not depend on the
+/// number of threads either, and a row has the same bits in a prompt, in a chunk of it and in decoding as long as none
+/// of the request's tiles sees more than 32 key blocks (8,192 keys of PlanTarget::cpu()). Longer tiles are cut where
+/// the cost of the whole request says.
 struct Batch {
   IndexView query_indptr;      ///< [requests + 1], tokens, not decreasing, first = 0
   IndexView query_lengths;     ///< [requests], tokens
@@ -77,7 +82,7 @@ struct Batch {
   std::optional<float> scale;  ///< multiplies query · key; default 1 / sqrt(head_dim_qk). Finite and not 0
   Mask mask;
   float soft_cap = 0.0F;         ///< c > 0: scores become c · tanh(score / c); 0: none
-  bool batch_invariant = false;  ///< a request's bits never depend on the other requests
+  bool batch_invariant = false;  ///< see above
 };
 
 inline constexpr std::int32_t kMaxHeadDim = 576;
@@ -100,7 +105,8 @@ struct Tensors {
   /// other entries may hold anything: those before a window, those past the last key, and all of a request without
   /// queries. GPUs read page numbers below 2^31 and of a wider entry its low 32 bits.
   TensorView block_table;
-  TensorView sinks;        ///< optional: [query_heads], fp32: one logit per head that joins the softmax's denominator
+  TensorView sinks;        ///< optional: [query_heads], fp32: one logit per head that joins the softmax's denominator.
+                           ///< NaN and +∞ make the head's rows NaN, those without keys too
   TensorView query_scale;  ///< optional, fp8 inputs only, fp32: true query = stored · scale. [requests, kv_heads] with
                            ///< 1 for either, or [1]: one scale for all. Any finite number, 0 and negative ones too
   TensorView key_scale;    ///< likewise

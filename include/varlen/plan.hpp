@@ -32,12 +32,14 @@ struct PlanTarget {
   Cost item_cost = 24;                 ///< every item: 1.5 blocks
   Cost split_cost = 32;                ///< an item that is a part of a split tile: 2 blocks more
   std::int64_t l2_bytes = 0;           ///< cache shared by all workers
+  std::int32_t invariant_shares = 0;   ///< with batch_invariant, tiles are cut as for so many workers; 0: for `workers`
 
   static constexpr int kMaxTileShapes = 4;
 
   static VARLEN_API PlanTarget h100();                     ///< 132 workers; 128 and 64 rows × 128 keys; 50 MB of L2
   static VARLEN_API PlanTarget b200();                     ///< 148 workers; 256 and 128 rows × 128 keys; 126 MB of L2
-  static VARLEN_API PlanTarget cpu(std::int32_t threads);  ///< 0: as many as the machine offers
+  static VARLEN_API PlanTarget cpu(std::int32_t threads);  ///< 0: as many as OMP_NUM_THREADS says,
+                                                           ///< else one for each CPU that the process may use
   /// "cpu", "h100" or "b200".
   static VARLEN_API PlanTarget named(const std::string& name);
 };

@@ -119,6 +119,7 @@ PlanTarget to_target(const varlen_plan_target* given) {
   }
   target.key_block = source.key_block;
   target.workers = source.workers;
+  target.invariant_shares = source.invariant_shares;
   target.item_cost = source.item_cost;
   target.split_cost = source.split_cost;
   target.l2_bytes = source.l2_bytes;
@@ -132,6 +133,7 @@ void from_target(const PlanTarget& target, varlen_plan_target* given) {
   }
   result.key_block = target.key_block;
   result.workers = target.workers;
+  result.invariant_shares = target.invariant_shares;
   result.item_cost = target.item_cost;
   result.split_cost = target.split_cost;
   result.l2_bytes = target.l2_bytes;

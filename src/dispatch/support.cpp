@@ -7,6 +7,7 @@
 #include "backend/cpu/cpu_backend.hpp"
 #include "batch/refuse.hpp"
 #include "dispatch/select.hpp"
+#include "plan/offered_threads.hpp"
 #include "varlen/attention.hpp"
 
 namespace varlen {
@@ -107,7 +108,8 @@ BuildInfo build_info() {
   info.compiler = compiler();
   info.simd_target = cpu::simd_target();
   info.simd_targets = cpu::simd_targets();
-  info.threads = PlanTarget::cpu(0).workers;
+  info.threads = offered_threads();
+  info.threads_source = offered_threads_source();
   return info;
 }
 

@@ -60,7 +60,7 @@ void size_lists(const PlanProblem<std::int64_t>& problem, std::int64_t tile_rows
 }
 
 /// With batch_invariant tiles of more than kInvariantPartBlocks are cut into parts of at least so many. A request's
-/// parts of split tiles are at most 2 workers: together they cost no more than the request, each as much as a worker's
+/// parts of split tiles are at most twice the shares: together they cost no more than the request, each as much as a
 /// share of it but for the last one of each tile. And a tile's are at most three times its whole kInvariantPartBlocks.
 void size_own_lists(const PlanProblem<std::int64_t>& problem, const Limits& limits, std::int64_t tile_rows,
                     PlanSizes& sizes) {
@@ -68,8 +68,8 @@ void size_own_lists(const PlanProblem<std::int64_t>& problem, const Limits& limi
       as_double(limits.key_tokens) / (as_double(kInvariantPartBlocks) * as_double(problem.key_block.value));
   const double requests = std::min(as_double(limits.requests), pieces);  // that are long enough
   const double tiles = most_items(problem, requests, as_double(limits.query_tokens));
-  const double per_request = 2.0 * problem.workers;
-  // Σ min(2 workers, 3 tiles · pieces) over the requests is at most its Σ of geometric means, and that is at most the
+  const double per_request = 2.0 * problem.invariant_shares;
+  // Σ min(2 shares, 3 tiles · pieces) over the requests is at most its Σ of geometric means, and that is at most the
   // geometric mean of the sums (Cauchy and Schwarz).
   const double parts =
       std::min({requests * per_request, 3 * tiles * pieces, std::sqrt(per_request * 3 * tiles * pieces)});

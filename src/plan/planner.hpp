@@ -79,7 +79,7 @@ class Planner {
   }
   /// With batch_invariant: key blocks of each part of a tile of this run.
   VARLEN_PLAN Int part_blocks(std::int32_t run, Int block_cost) const {
-    const Cost share = ceil_div<Cost>(cost_of(run), problem_.workers);
+    const Cost share = ceil_div<Cost>(cost_of(run), problem_.invariant_shares);
     return static_cast<Int>(greatest(kInvariantPartBlocks, ceil_div<Cost>(share, block_cost)));
   }
 

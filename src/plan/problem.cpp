@@ -51,6 +51,7 @@ PlanProblem<Int> plan_problem(const RaggedBatch& batch, const PlanTarget& target
   problem.section_keys = narrowed(section_keys);
   problem.whole_section_keys = narrowed(section_keys / batch.kv_heads);
   problem.workers = target.workers;
+  problem.invariant_shares = target.invariant_shares > 0 ? target.invariant_shares : target.workers;
   problem.batch_invariant = batch.batch_invariant;
   return problem;
 }

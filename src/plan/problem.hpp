@@ -32,6 +32,7 @@ struct PlanProblem {
   Int section_keys;        // keys of one head that half of L2 holds
   Int whole_section_keys;  // and of all heads
   std::int32_t workers;
+  std::int32_t invariant_shares;  // with batch_invariant, of each request
   bool batch_invariant;
 
   VARLEN_HOST_DEVICE Int part_cost() const { return item_cost + split_cost; }  // what a part costs besides its blocks

@@ -4,8 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <thread>
-
+#include "plan/offered_threads.hpp"
 #include "varlen/plan.hpp"
 
 namespace varlen {
@@ -31,7 +30,7 @@ PlanTarget PlanTarget::b200() {
 }
 
 PlanTarget PlanTarget::cpu(std::int32_t threads) {
-  if (threads <= 0) threads = static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
+  if (threads <= 0) threads = offered_threads();
   PlanTarget target;
   target.name = "cpu";
   // A CPU tile's cost follows its rows; packing the keys and values of a block costs as much as some 17 of them.
@@ -41,6 +40,7 @@ PlanTarget PlanTarget::cpu(std::int32_t threads) {
   target.item_cost = 1;
   target.split_cost = 2;
   target.l2_bytes = std::int64_t{32} << 20;
+  target.invariant_shares = 64;  // whatever the threads, so that bits do not depend on their number
   return target;
 }
 
@@ -60,7 +60,6 @@ void validate(const PlanTarget& target) {
   };
   constexpr std::int32_t kMaxTileRows = 4096;
   constexpr std::int32_t kMaxKeyBlock = 4096;
-  constexpr std::int32_t kMaxWorkers = 1 << 16;
   constexpr Cost kMaxCost = 1 << 16;
   const auto shapes = static_cast<std::int64_t>(target.tile_shapes.size());
   if (shapes < 1 || shapes > PlanTarget::kMaxTileShapes) {
@@ -83,6 +82,9 @@ void validate(const PlanTarget& target) {
   }
   if (target.workers < 1 || target.workers > kMaxWorkers) {
     refuse("target.workers", Error::kNoIndex, target.workers, "must be from 1 to 65536");
+  }
+  if (target.invariant_shares < 0 || target.invariant_shares > kMaxWorkers) {
+    refuse("target.invariant_shares", Error::kNoIndex, target.invariant_shares, "must be from 0 to 65536");
   }
   if (target.item_cost < 0 || target.item_cost > kMaxCost) {
     refuse("target.item_cost", Error::kNoIndex, target.item_cost, "must be from 0 to 65536");

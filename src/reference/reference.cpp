@@ -83,6 +83,16 @@ class GroupAttention {
   }
 
  private:
+  // What row i sees: nothing if the last key is before the first.
+  std::int64_t position(std::int64_t i) const { return extent_.key_length - extent_.query_length + i; }
+  std::int64_t first_key(std::int64_t i) const {
+    return batch_.mask.left == Mask::kUnlimited ? 0 : std::max<std::int64_t>(0, position(i) - batch_.mask.left);
+  }
+  std::int64_t last_key(std::int64_t i) const {
+    return batch_.mask.right == Mask::kUnlimited ? extent_.key_length - 1
+                                                 : std::min(extent_.key_length - 1, position(i) + batch_.mask.right);
+  }
+
   double score(std::int64_t key) const {
     const double product = static_cast<double>(batch_.scale) *
                            dot(query_.data(), keys_.data() + key * batch_.head_dim_qk, batch_.head_dim_qk);
@@ -96,12 +106,8 @@ class GroupAttention {
   }
 
   void compute_row(std::int64_t i, std::int64_t head, std::int64_t row, Result& result) {
-    const std::int64_t position = extent_.key_length - extent_.query_length + i;
-    const std::int64_t first =
-        batch_.mask.left == Mask::kUnlimited ? 0 : std::max<std::int64_t>(0, position - batch_.mask.left);
-    const std::int64_t last = batch_.mask.right == Mask::kUnlimited
-                                  ? extent_.key_length - 1
-                                  : std::min(extent_.key_length - 1, position + batch_.mask.right);
+    const std::int64_t first = first_key(i);
+    const std::int64_t last = last_key(i);
     load_row(tensors_.query, row_offset(tensors_.query, extent_.query_start + i, head), query_factor_, query_.data(),
              batch_.head_dim_qk);
     const double sink = tensors_.sinks.present()
@@ -130,7 +136,7 @@ class GroupAttention {
     result.visible[r] = std::max<std::int64_t>(0, last - first + 1);
     result.magnitude[r] = 0;
     result.lse[r] = -kInfinity;
-    if (spoiled) {
+    if (spoiled || max == kInfinity) {  // e^(∞ − ∞)
       result.lse[r] = std::numeric_limits<double>::quiet_NaN();
       std::fill_n(out, batch_.head_dim_vo, result.lse[r]);
       return;

@@ -38,6 +38,7 @@ TEST_F(Usage, Version) {
 TEST_F(Usage, InfoTellsBuildAndBackends) {
   const auto json = varlen_json({"info", "--json"});
   EXPECT_GE(json["threads"].get<int>(), 1);
+  EXPECT_FALSE(json["threads_source"].get<std::string>().empty());
   EXPECT_FALSE(json["simd_target"].get<std::string>().empty());
   EXPECT_EQ(json["version"].get<std::string>(), varlen({"--version"}).out.substr(7, json["version"].size() + 4));
   std::vector<std::string> backends;
@@ -48,6 +49,26 @@ TEST_F(Usage, InfoTellsBuildAndBackends) {
   EXPECT_NE(varlen({"info"}).out.find(json["simd_target"].get<std::string>()), std::string::npos);
 }
 
+TEST_F(Usage, InfoTellsWhereThreadsComeFrom) {
+  const char* const given = std::getenv("OMP_NUM_THREADS");
+  const std::string before = given == nullptr ? "" : given;
+  const auto info_with = [this](const char* setting) {
+    setenv("OMP_NUM_THREADS", setting, 1);
+    return varlen_json({"info", "--json"});
+  };
+  for (const char* setting : {"3", " 3 ", "3,2,1"}) {
+    EXPECT_EQ(info_with(setting)["threads"], 3) << setting;
+    EXPECT_EQ(info_with(setting)["threads_source"], "OMP_NUM_THREADS");
+  }
+  for (const char* setting : {"", "0", "-2", "3x", "99999999999"}) {
+    const auto json = info_with(setting);
+    EXPECT_GE(json["threads"].get<int>(), 1);
+    EXPECT_NE(json["threads_source"].get<std::string>().find(std::string("OMP_NUM_THREADS = ") + setting),
+              std::string::npos);
+  }
+  given == nullptr ? unsetenv("OMP_NUM_THREADS") : setenv("OMP_NUM_THREADS", before.c_str(), 1);
+}
+
 TEST_F(Usage, BadOptionsAreOneLine) {
   expect_refused({}, "a subcommand is needed");
   expect_refused({"fly"}, "fly");
@@ -55,7 +76,13 @@ TEST_F(Usage, BadOptionsAreOneLine) {
   expect_refused({"run", example(), "--no-such-option"}, "--no-such-option");
   expect_refused({"run", example(), "--repeat", "0"}, "--repeat");
   expect_refused({"run", example(), "--repeat", "many"}, "--repeat");
-  expect_refused({"run", example(), "--threads", "-1"}, "--threads");
+  for (const char* threads : {"-1", "0", "100000", "65537", "1.5", "many"}) {
+    const std::string message = std::string(threads) + " is not a number from 1 to 65536";
+    expect_refused({"run", example(), "--threads", threads}, "--threads: " + message);
+    expect_refused({"bench", "--trace", source_path("bench/traces"), "--threads", threads}, "--threads: " + message);
+    expect_refused({"plan", "--lengths", "5", "--workers", threads}, "--workers: " + message);
+  }
+  expect_refused({"run", example(), "--repeat", "0"}, "--repeat: 0 is not a number above 0");
   expect_refused({"run", example(), "--backend", "cuda"}, "cuda");
   expect_refused({"run", example(), "--backend", "reference", "--threads", "2"}, "--threads");
   expect_refused({"run", example(), "--output-dtype", "fp64"}, "fp64");

@@ -121,7 +121,7 @@ TEST(RegisterBlocks, EveryShapeGivesTheBitsOfTheSmallest) {
       for (std::int64_t r = 0; r < shape.block_rows; ++r) {
         for (std::int64_t v = 0; v < shape.block_vectors; ++v) {
           const std::int64_t lane = v * shape.lanes;
-          simd::score_block(1, 1, query.data() + r * depth, depth, panel.data() + lane,
+          simd::score_block(1, 1, query.data() + r * depth, depth, panel.data() + lane, false,
                             one_scores.data() + r * kKeyStep + lane);
           simd::value_block(1, 1, probabilities.data() + r * kKeyStep, depth, panel.data() + lane, rescale.data() + r,
                             one_out.data() + r * out_stride + lane, out_stride);
@@ -131,7 +131,7 @@ TEST(RegisterBlocks, EveryShapeGivesTheBitsOfTheSmallest) {
         for (std::int64_t vectors = 1; vectors <= shape.block_vectors; ++vectors) {
           Floats scores(shape.block_rows * kKeyStep, kNan);
           Floats out = before;
-          simd::score_block(rows, vectors, query.data(), depth, panel.data(), scores.data());
+          simd::score_block(rows, vectors, query.data(), depth, panel.data(), false, scores.data());
           simd::value_block(rows, vectors, probabilities.data(), depth, panel.data(), rescale.data(), out.data(),
                             out_stride);
           for (std::int64_t r = 0; r < shape.block_rows; ++r) {

@@ -61,6 +61,9 @@ TEST(Numbers, Exp2) {
     }
     EXPECT_TRUE(std::isnan(special[6]));
     EXPECT_EQ(special[7], 2.0F);
+    for (const std::uint32_t bits : {0x7FC00000U, 0x7FFFFFFFU, 0xFFFFFFFFU, 0x7F8001FFU, 0xFFC00100U}) {
+      EXPECT_TRUE(std::isnan(apply(simd::exp2, std::vector<float>(8, std::bit_cast<float>(bits)))[0])) << bits;
+    }
     for (const float small : apply(simd::exp2, evenly(-127.0F, -126.0F, 1000))) {
       EXPECT_GE(small, 0.0F);
       EXPECT_LT(small, 2.4e-38F);

@@ -34,7 +34,7 @@ void simd_load(Dtype dtype, const std::byte* from, std::int64_t count, float* to
 }
 
 void simd_store(Dtype dtype, const float* from, std::int64_t count, std::byte* to) {
-  store_row(dtype, from, 1.0F, count, to);
+  store_row(dtype, from, 1.0F, 1.0F, count, to);
 }
 
 void simd_pack_keys(const std::byte* const* rows, KeyRange keys, std::int64_t depth, float* stage, float* panels) {
@@ -46,8 +46,8 @@ void simd_pack_values(const std::byte* const* rows, KeyRange keys, std::int64_t 
 }
 
 void simd_score_block(std::int64_t rows, std::int64_t vectors, const float* query, std::int64_t depth,
-                      const float* panel, float* scores) {
-  block_shape(rows, vectors).score(query, depth, panel, scores);
+                      const float* panel, bool add, float* scores) {
+  block_shape(rows, vectors).score(query, depth, panel, depth, add, scores);
 }
 
 void simd_value_block(std::int64_t rows, std::int64_t vectors, const float* probabilities, std::int64_t depth,
@@ -121,8 +121,8 @@ void pack_values(const std::byte* const* rows, KeyRange keys, std::int64_t head_
 }
 
 void score_block(std::int64_t rows, std::int64_t vectors, const float* query, std::int64_t depth, const float* panel,
-                 float* scores) {
-  HWY_DYNAMIC_DISPATCH(simd_score_block)(rows, vectors, query, depth, panel, scores);
+                 bool add, float* scores) {
+  HWY_DYNAMIC_DISPATCH(simd_score_block)(rows, vectors, query, depth, panel, add, scores);
 }
 
 void value_block(std::int64_t rows, std::int64_t vectors, const float* probabilities, std::int64_t depth,

@@ -47,7 +47,7 @@ void store(Dtype dtype, const float* from, std::int64_t count, std::byte* to);
 void pack_keys(const std::byte* const* rows, KeyRange keys, std::int64_t depth, float* stage, float* panels);
 void pack_values(const std::byte* const* rows, KeyRange keys, std::int64_t head_dim, float* panels);
 void score_block(std::int64_t rows, std::int64_t vectors, const float* query, std::int64_t depth, const float* panel,
-                 float* scores);
+                 bool add, float* scores);
 void value_block(std::int64_t rows, std::int64_t vectors, const float* probabilities, std::int64_t depth,
                  const float* panel, const float* rescale, float* out, std::int64_t out_stride);
 void mask_scores(float* scores, KeyRange computed, KeyRange visible);

@@ -1,44 +1,59 @@
 // One planted fault per argument, so that the tests beside this file can show that the sanitizer of this build reports
 // it; "none" does what varlen's threads do and must stay silent.
-#include <omp.h>
-
 #include <atomic>
 #include <climits>
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include "backend/cpu/thread_pool.hpp"
 
 namespace {
 
-// Workers draw items from one counter, then merge after a barrier. With `race`, they also add to a plain variable.
-std::int64_t draw_and_merge(bool race) {
+// Threads draw items from one counter; when all have returned, they merge.
+std::int64_t draw_and_merge() {
   constexpr std::int64_t kItems = 1000;
+  constexpr std::int32_t kThreads = 4;
   std::vector<std::int64_t> results(kItems);
+  std::vector<std::int64_t> totals(kThreads);
   std::atomic<std::int64_t> next{0};
-  std::int64_t total = 0;
-  std::int64_t unguarded = 0;
-#pragma omp parallel num_threads(4) reduction(+ : total)
-  {
-    if (race) {
-      for (std::int64_t repeat = 0; repeat < kItems; ++repeat) unguarded += repeat;
-    }
-    for (std::int64_t item = next.fetch_add(1, std::memory_order_relaxed); item < kItems;
-         item = next.fetch_add(1, std::memory_order_relaxed)) {
+  varlen::cpu::run_on_threads(kThreads, [&](std::int32_t /*thread*/) noexcept {
+    for (std::int64_t item = next.fetch_add(1); item < kItems; item = next.fetch_add(1)) {
       results[static_cast<std::size_t>(item)] = item;
     }
-#pragma omp barrier
-#pragma omp for schedule(dynamic)
-    for (std::int64_t item = 0; item < kItems; ++item) total += results[static_cast<std::size_t>(kItems - 1 - item)];
-  }
-  return total + unguarded;
+  });
+  next = 0;
+  varlen::cpu::run_on_threads(kThreads, [&](std::int32_t thread) noexcept {
+    for (std::int64_t item = next.fetch_add(1); item < kItems; item = next.fetch_add(1)) {
+      totals[static_cast<std::size_t>(thread)] += results[static_cast<std::size_t>(kItems - 1 - item)];
+    }
+  });
+  std::int64_t total = 0;
+  for (const std::int64_t part : totals) total += part;
+  return total;
+}
+
+std::int64_t race() {
+  std::int64_t unguarded = 0;
+  const auto add = [&unguarded] {
+    for (std::int64_t repeat = 0; repeat < 1000; ++repeat) unguarded += repeat;
+  };
+  std::thread other(add);
+  add();
+  other.join();
+  return unguarded;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string fault = argc > 1 ? argv[1] : "none";
-  std::int64_t result = draw_and_merge(fault == "race");
+  std::int64_t result = draw_and_merge();
+  if (fault == "race") {
+    result += race();
+  }
   if (fault == "overflow") {
     result += INT_MAX + argc;
   }

@@ -1,9 +1,11 @@
 // What every item of one execute() shares, and where the rows of its tensors lie.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "batch/ragged_batch.hpp"
 #include "batch/small_tensors.hpp"
@@ -101,23 +103,29 @@ inline float stored_scale(const TensorView& scales, std::int32_t request, std::i
 /// the largest logit: a negative factor turns the sign of the query, and a zero one (an fp8 scale may be 0) makes it
 /// zero.
 struct ScoreScale {
-  float query_factor;     ///< 1, −1 or 0: multiplies the query as it is loaded
-  float cap_factor;       ///< with a soft cap: score · cap_factor is the argument of tanh
-  float natural_per_one;  ///< logit = score · natural_per_one, after the soft cap if there is one
-  float log2_per_one;     ///< the same to base 2
+  float query_factor;      ///< 1, −1 or 0: multiplies the query as it is loaded
+  float cap_factor;        ///< with a soft cap: score · cap_factor is the argument of tanh
+  float log2_per_one;      ///< logit to base 2 = score · log2_per_one, after the soft cap if there is one
+  double natural_per_one;  ///< the same to base e; scales of fp8 may make it larger than fp32 can hold
 };
 
 inline ScoreScale score_scale(const Call& call, std::int32_t request, std::int32_t kv_head) {
   constexpr double kLog2E = 1.4426950408889634;
+  // A factor beyond fp32 becomes the largest number: scores that differ do so by enough for all the weight to go to
+  // one.
+  const auto to_float = [](double factor) {
+    return static_cast<float>(std::min(factor, static_cast<double>(std::numeric_limits<float>::max())));
+  };
   const double factor = static_cast<double>(call.batch->scale) *
                         stored_scale(call.tensors->query_scale, request, kv_head) *
                         stored_scale(call.tensors->key_scale, request, kv_head);
-  const auto query_factor = static_cast<float>((factor > 0) - (factor < 0));
-  const double magnitude = factor == 0 ? 1.0 : std::abs(factor);
   const double cap = call.batch->soft_cap;
-  const double natural = cap > 0 ? 1.0 : magnitude;
-  return {query_factor, cap > 0 ? static_cast<float>(magnitude / cap) : 0.0F, static_cast<float>(natural),
-          static_cast<float>(natural * kLog2E)};
+  const double natural = cap > 0 ? 1.0 : std::abs(factor);
+  const float log2 = to_float(natural * kLog2E);
+  if (factor == 0 || log2 == 0.0F) {
+    return {0.0F, 1.0F, static_cast<float>(kLog2E), 1.0};  // all logits are 0, or nearer to it than fp32 can tell
+  }
+  return {factor > 0 ? 1.0F : -1.0F, cap > 0 ? to_float(std::abs(factor) / cap) : 0.0F, log2, natural};
 }
 
 }  // namespace varlen::cpu

@@ -1,7 +1,6 @@
 #include "backend/cpu/cpu_backend.hpp"
 
 #include <fmt/core.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +10,7 @@
 
 #include "backend/cpu/call.hpp"
 #include "backend/cpu/scratch.hpp"
+#include "backend/cpu/thread_pool.hpp"
 #include "backend/cpu/tile_kernel.hpp"
 #include "plan/plan_data.hpp"
 
@@ -36,11 +36,8 @@ std::int64_t scratch_bytes(const Plan& plan) {
   return lay_out_scratch(nullptr, plan.data().batch, tallest_tile(plan)).bytes;
 }
 
-/// Threads worth starting: never more than there are items to draw.
-std::int64_t worker_count(const Plan& plan) {
-  const std::int64_t machine = omp_get_max_threads();
-  return std::min({static_cast<std::int64_t>(plan.target().workers), machine, plan.item_count()});
-}
+/// Threads that the plan has work for: never more than there are items to draw.
+std::int64_t worker_count(const Plan& plan) { return std::min<std::int64_t>(plan.target().workers, plan.item_count()); }
 
 /// Seconds since the call began.
 class Clock {
@@ -61,7 +58,7 @@ struct Crew {
         tallest(tallest_tile(of_plan)),
         trace(of_trace) {}
 
-  void draw_items(std::int32_t worker) {
+  void draw_items(std::int32_t worker) noexcept {
     const std::int64_t count = plan.item_count();
     for (std::int64_t index = next_item.fetch_add(1); index < count; index = next_item.fetch_add(1)) {
       const double begin = trace == nullptr ? 0 : clock.seconds();
@@ -72,7 +69,7 @@ struct Crew {
     }
   }
 
-  void draw_merges(std::int32_t worker) {
+  void draw_merges(std::int32_t worker) noexcept {
     const auto& merges = plan.merges();
     const auto count = static_cast<std::int64_t>(merges.size());
     for (std::int64_t index = next_merge.fetch_add(1); index < count; index = next_merge.fetch_add(1)) {
@@ -97,34 +94,26 @@ std::int64_t workspace_bytes(const Plan& plan) {
   return partial_bytes(plan) + worker_count(plan) * scratch_bytes(plan);
 }
 
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, RunTrace* trace) {
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, RunTrace* trace,
+             std::int32_t most_threads) {
   if (trace != nullptr) {
     trace->items.assign(static_cast<std::size_t>(plan.item_count()), {});
   }
   if (plan.item_count() == 0) {
     return;
   }
-  // The number of threads that the machine offers may have changed since the caller asked for the workspace's size:
-  // then its size decides.
-  const std::int64_t room = (workspace.bytes - partial_bytes(plan)) / scratch_bytes(plan);
-  if (room < 1 || workspace.data == nullptr) {
+  if (const std::int64_t needed = cpu::workspace_bytes(plan); workspace.bytes < needed || workspace.data == nullptr) {
     throw Error(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, std::to_string(workspace.bytes),
-                fmt::format("workspace.bytes = {} is less than workspace_bytes() = {}", workspace.bytes,
-                            cpu::workspace_bytes(plan)));
+                fmt::format("workspace.bytes = {} is less than workspace_bytes() = {}", workspace.bytes, needed));
   }
-  const auto threads = static_cast<int>(std::min(worker_count(plan), room));
+  const auto threads = static_cast<std::int32_t>(std::min<std::int64_t>(worker_count(plan), most_threads));
   Crew crew(plan, tensors, workspace, trace);
-  if (threads == 1) {
-    crew.draw_items(0);
-    crew.draw_merges(0);
-    return;
-  }
-#pragma omp parallel num_threads(threads) default(none) shared(crew)
-  {
-    const std::int32_t worker = omp_get_thread_num();
-    crew.draw_items(worker);
-#pragma omp barrier  // every part of every split tile is written before the first merge
-    crew.draw_merges(worker);
+  const auto draw_items = [&crew](std::int32_t worker) noexcept { crew.draw_items(worker); };
+  run_on_threads(threads, draw_items);
+  // Every part of every split tile is written now.
+  if (!plan.merges().empty()) {
+    const auto draw_merges = [&crew](std::int32_t worker) noexcept { crew.draw_merges(worker); };
+    run_on_threads(threads, draw_merges);
   }
 }
 

@@ -5,15 +5,19 @@
 #include <string>
 #include <vector>
 
+#include "plan/offered_threads.hpp"
 #include "varlen/attention.hpp"
 
 namespace varlen::cpu {
 
-/// Bytes that execute() needs for this plan: partial rows of split tiles and per-thread scratch. Exact.
+/// Bytes that execute() needs for this plan: partial rows of split tiles and per-thread scratch. Exact, and the same on
+/// every machine.
 std::int64_t workspace_bytes(const Plan& plan);
 
-/// Runs every item, then every merge. Tensors have been validated against the plan's batch.
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, RunTrace* trace);
+/// Runs every item, then every merge, on as many threads as the plan has workers and `most_threads` allows. Tensors
+/// have been validated against the plan's batch.
+void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, RunTrace* trace,
+             std::int32_t most_threads = offered_threads());
 
 /// SIMD targets: the one chosen on this machine, and all compiled in.
 std::string simd_target();

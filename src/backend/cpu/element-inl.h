@@ -160,22 +160,23 @@ HWY_INLINE void with_input_dtype(Dtype dtype, const Body& body) {
 }
 
 template <Dtype kDtype>
-HWY_INLINE void store_row_of(const float* from, float factor, std::int64_t count, std::byte* to) {
+HWY_INLINE void store_row_of(const float* from, float factor, float scale, std::int64_t count, std::byte* to) {
   for_each_vector(count, [=](auto df, std::int64_t index) HWY_ATTR {
-    const auto value = hn::Mul(hn::LoadU(df, from + index), hn::Set(df, factor));
+    const auto value = hn::Mul(hn::Mul(hn::LoadU(df, from + index), hn::Set(df, factor)), hn::Set(df, scale));
     store_float_as<kDtype>(df, value, to + index * element_size(kDtype));
   });
 }
 
-/// `count` floats times `factor` to `dtype`, one of fp32, fp16 and bf16.
-inline void store_row(Dtype dtype, const float* from, float factor, std::int64_t count, std::byte* to) {
+/// `count` floats times `factor` and then `scale`, whose product fp32 may not hold, to `dtype`, one of fp32, fp16 and
+/// bf16.
+inline void store_row(Dtype dtype, const float* from, float factor, float scale, std::int64_t count, std::byte* to) {
   switch (dtype) {
     case Dtype::kFloat16:
-      return store_row_of<Dtype::kFloat16>(from, factor, count, to);
+      return store_row_of<Dtype::kFloat16>(from, factor, scale, count, to);
     case Dtype::kBFloat16:
-      return store_row_of<Dtype::kBFloat16>(from, factor, count, to);
+      return store_row_of<Dtype::kBFloat16>(from, factor, scale, count, to);
     default:
-      return store_row_of<Dtype::kFloat32>(from, factor, count, to);
+      return store_row_of<Dtype::kFloat32>(from, factor, scale, count, to);
   }
 }
 

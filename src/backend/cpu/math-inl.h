@@ -39,7 +39,8 @@ HWY_INLINE V exp2_of(D df, V x) {
   poly = hn::MulAdd(poly, f, hn::Set(df, 0.693147004F));
   poly = hn::MulAdd(poly, f, hn::Set(df, 1.0F));
   // times 2^n by adding n to the exponent. At n = −127 and f = 0 the bits of 1.0 become the bits of 0.
-  return hn::BitCast(df, hn::Add(hn::BitCast(du, poly), hn::ShiftLeft<23>(hn::BitCast(du, shifted))));
+  const V result = hn::BitCast(df, hn::Add(hn::BitCast(du, poly), hn::ShiftLeft<23>(hn::BitCast(du, shifted))));
+  return hn::MulAdd(f, hn::Zero(df), result);  // the bits of a NaN may have become any number
 }
 
 /// tanh, odd and monotone at the seam, ±1 beyond ±10.

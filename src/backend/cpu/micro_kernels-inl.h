@@ -1,7 +1,7 @@
 // The two matrix products of attention on register blocks: scores = query · keysᵀ and out += probabilities · values.
 // Both multiply a few rows, one broadcast element each, with a panel whose lanes lie side by side.
 //
-// An element of the product is the same chain of fused multiply-adds, in order of depth from zero, in whichever block
+// An element of the product is the same chains of fused multiply-adds, in order of depth from zero, in whichever block
 // shape it is computed: where a row lies in a tile never changes its bits.
 #if defined(VARLEN_CPU_MICRO_KERNELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef VARLEN_CPU_MICRO_KERNELS_INL_H_
@@ -94,17 +94,20 @@ HWY_INLINE void multiply_block(const float* HWY_RESTRICT a, std::int64_t a_strid
   }
 }
 
-/// scores[r · kKeyStep + key] for kRows rows and kVectors vectors of keys.
+/// scores[r · kKeyStep + key], for kRows rows and kVectors vectors of keys: Σ over `depth` units of rows
+/// `query_stride` apart, or with `add` what is there and that.
 template <class Step, int kRows, int kVectors>
-void score_block(const float* query, std::int64_t depth, const float* panel, float* scores) {
+void score_block(const float* query, std::int64_t query_stride, const float* panel, std::int64_t depth, bool add,
+                 float* scores) {
   const hn::ScalableTag<float> df;
   hn::Vec<decltype(df)> block[kRows][kVectors];
-  multiply_block<Step, kRows, kVectors>(query, depth, panel, depth, block);
+  multiply_block<Step, kRows, kVectors>(query, query_stride, panel, depth, block);
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      hn::Store(block[r][v], df, scores + r * kKeyStep + v * kLanes);
+      float* to = scores + r * kKeyStep + v * kLanes;
+      hn::Store(add ? hn::Add(hn::Load(df, to), block[r][v]) : block[r][v], df, to);
     }
   }
 }
@@ -128,7 +131,7 @@ void value_block(const float* probabilities, std::int64_t depth, const float* pa
   }
 }
 
-using ScoreBlock = void (*)(const float*, std::int64_t, const float*, float*);
+using ScoreBlock = void (*)(const float*, std::int64_t, const float*, std::int64_t, bool, float*);
 using ValueBlock = void (*)(const float*, std::int64_t, const float*, const float*, float*, std::int64_t);
 
 struct BlockShape {

@@ -51,28 +51,28 @@ struct RowWriter {
         value_scale(stored_scale(of_call.tensors->value_scale, request, kv_head)),
         query_start(of_call.batch->requests[static_cast<std::size_t>(request)].query_start) {}
 
-  /// out = sums / (sum + sink's share), LSE likewise. `token` counts within the request.
+  /// out = sums / (sum + sink's share), LSE likewise. `token` counts within the request. A row that has seen nothing
+  /// has a sum of 0; one with a NaN score has a sum of NaN, whatever its maximum.
   void write(std::int64_t token, std::int32_t head, const float* sums, float row_max, double sum) const {
     const Tensors& tensors = *call.tensors;
-    const bool seen = row_max != kMinusInfinity;
-    double max = seen ? static_cast<double>(row_max) * scale.natural_per_one : -HUGE_VAL;
-    double denominator = seen ? sum : 0.0;
+    double max = row_max == kMinusInfinity ? -HUGE_VAL : static_cast<double>(row_max) * scale.natural_per_one;
+    double denominator = sum;
     double factor = 1.0;
     if (tensors.sinks.present()) {
       const double sink = static_cast<const float*>(tensors.sinks.data)[head * tensors.sinks.strides[0]];
-      const double top = std::max(max, sink);
+      const double top = std::max(sink, max);  // NaN if the sink is
       if (top != -HUGE_VAL) {
         factor = std::exp(max - top);
         denominator = denominator * factor + std::exp(sink - top);
         max = top;
       }
     }
-    const auto out_factor = seen ? static_cast<float>(factor / denominator * value_scale) : 0.0F;
-    store_row(tensors.out.dtype, sums, out_factor, call.batch->head_dim_vo,
-              token_row(tensors.out, query_start + token, head));
+    const bool empty = denominator == 0.0;
+    store_row(tensors.out.dtype, sums, empty ? 0.0F : static_cast<float>(factor / denominator), value_scale,
+              call.batch->head_dim_vo, token_row(tensors.out, query_start + token, head));
     if (tensors.lse.present()) {
       *reinterpret_cast<float*>(token_row(tensors.lse, query_start + token, head)) =
-          denominator == 0.0 ? kMinusInfinity : static_cast<float>(max + std::log(denominator));
+          empty ? kMinusInfinity : static_cast<float>(max + std::log(denominator));
     }
   }
 };

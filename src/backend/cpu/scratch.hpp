@@ -14,6 +14,9 @@ namespace varlen::cpu {
 inline constexpr std::int64_t kKeyStep = 256;
 /// Keys whose values are summed in one chain of additions.
 inline constexpr std::int64_t kSumStep = 128;
+/// Elements of a query and a key, or pairs of them, whose products are summed in one chain: the rounding error of a
+/// chain grows with its length, and an exponential makes it that of the weight. Shorter chains cost time.
+inline constexpr std::int64_t kScoreStep = 64;
 /// After so many keys a row's sums are folded into its totals: short chains of additions keep fp32 sums over hundreds
 /// of thousands of keys exact enough. Also a position in the request, not in the item.
 inline constexpr std::int64_t kFoldKeys = 16 * kKeyStep;

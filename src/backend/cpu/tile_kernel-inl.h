@@ -114,7 +114,7 @@ class Slice {
         convert_to_units<dtype>(from, head_dim, to);
         if (factor != 1.0F) {
           convert_row<dtype>(from, head_dim, scratch_.stage);
-          store_row(kKeptAsPairs<dtype> ? Dtype::kBFloat16 : Dtype::kFloat32, scratch_.stage, factor, head_dim,
+          store_row(kKeptAsPairs<dtype> ? Dtype::kBFloat16 : Dtype::kFloat32, scratch_.stage, factor, 1.0F, head_dim,
                     reinterpret_cast<std::byte*>(to));
         }
         scratch_.visible[row] = intersected(visible_keys(batch_.mask, extent, token), {item_.key_begin, item_.key_end});
@@ -197,14 +197,17 @@ class Slice {
 
     const std::int64_t depth = query_units_;
     for (std::int64_t panel = 0; panel < kKeyStep; panel += kPanel) {
-      for (std::int64_t i = 0; i < group_count; ++i) {
-        const Group& group = groups[i];
-        const KeyRange keys = intersected(group.computed, {panel, panel + kPanel});
-        if (keys.begin < keys.end) {
-          const BlockShape& shape = block_shape(group.rows, (keys.end - keys.begin) / kLanes);
-          (keep_pairs_ ? shape.score_of_pairs : shape.score)(scratch_.query + group.row * depth, depth,
-                                                             scratch_.keys + panel * depth + (keys.begin - panel),
-                                                             scores_of(group) + keys.begin);
+      for (std::int64_t unit = 0; unit < depth; unit += kScoreStep) {
+        for (std::int64_t i = 0; i < group_count; ++i) {
+          const Group& group = groups[i];
+          const KeyRange keys = intersected(group.computed, {panel, panel + kPanel});
+          if (keys.begin < keys.end) {
+            const BlockShape& shape = block_shape(group.rows, (keys.end - keys.begin) / kLanes);
+            (keep_pairs_ ? shape.score_of_pairs : shape.score)(
+                scratch_.query + group.row * depth + unit, depth,
+                scratch_.keys + panel * depth + unit * kPanel + (keys.begin - panel),
+                std::min(kScoreStep, depth - unit), unit > 0, scores_of(group) + keys.begin);
+          }
         }
       }
     }
