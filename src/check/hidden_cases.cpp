@@ -32,10 +32,10 @@ std::vector<Case> hidden_cases() {
   // A window may begin anywhere in a step of a kernel and in a page, and the rest of a request may be shorter than
   // either. Pages of 48 keys are loaded in boxes of sixteen.
   for (const Dtype dtype : kInputs) {
-    for (const std::int64_t page_size : {0, 8, 48, 128}) {
-      for (const auto& [left, right] : {std::pair<std::int64_t, std::int64_t>{3, 0}, {130, 0}, {40, 70}, {300, 2}}) {
+    for (const std::int64_t page_size : {0, 8, 48}) {
+      for (const auto& [left, right] : {std::pair<std::int64_t, std::int64_t>{3, 0}, {130, 0}, {40, 70}}) {
         Case test = small_case(fmt::format("window_{}_{}_pages_of_{}_{}", left, right, page_size, dtype_name(dtype)),
-                               {1, 3, 140, 1, 0}, {140, 205, 420, 1500, 33});
+                               {1, 3, 140, 1, 0}, {140, 205, 420, 700, 33});
         test.page_size = page_size;
         test.mask = Mask::window(left, right);
         test.input_dtype = dtype;

@@ -9,7 +9,7 @@ PlantedKernel planted_kernel() {
   return {Dtype::kFloat16,
           GpuArchitecture::kSm80,
           kernel::Forward::kMma,
-          {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
+          {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes, Shape::kFlushedBytes}};
 }
 
 }  // namespace varlen::emulator::test

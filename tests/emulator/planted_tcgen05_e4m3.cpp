@@ -9,7 +9,7 @@ PlantedKernel planted_kernel() {
   return {Dtype::kFloat8E4M3,
           GpuArchitecture::kSm100a,
           kernel::Forward::kTcgen05,
-          {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes}};
+          {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes, Shape::kFlushedBytes}};
 }
 
 }  // namespace varlen::emulator::test
