@@ -8,9 +8,14 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <vector>
 
+#include "cli/failure.hpp"
+#include "cli/help.hpp"
 #include "cli/options.hpp"
+#include "cli/suggest.hpp"
 #include "varlen/attention.hpp"
 #include "varlen/error.hpp"
 
@@ -24,28 +29,86 @@ int complain(std::string message, int status) {
   return status;
 }
 
-int parse_and_act(int argc, char** argv) {
-  CLI::App app{"Fused attention over ragged batches: requests of different lengths, no padding.", "varlen"};
-  app.set_version_flag("--version", "varlen " + varlen::build_info().version);
-  app.require_subcommand(0, 1);
-  app.footer("Exit status: 0 done, 1 a check failed, 2 bad usage or input, 3 a defect in varlen.");
-  Action action;
+/// The command that the words were for: the program itself where none was recognised.
+const CLI::App& chosen(const CLI::App& app) {
+  const std::vector<CLI::App*> commands = app.get_subcommands();
+  return commands.empty() ? app : *commands.front();
+}
+
+std::string how_to_get_help(const CLI::App& app) {
+  const CLI::App& command = chosen(app);
+  return &command == &app ? "'varlen --help' lists what there is"
+                          : fmt::format("'varlen {} --help' explains its options", command.get_name());
+}
+
+/// A word that is no option and no command of the program.
+std::string unknown_word(const CLI::App& app, const std::string& word) {
+  const CLI::App& command = chosen(app);
+  if (word.size() < 2 || word.front() != '-') {
+    if (&command != &app) return fmt::format("{}: '{}' is one argument too many", command.get_name(), word);
+    const std::vector<std::string> known = commands_of(app);
+    return fmt::format("'{}' is no command{}; there are {}", word, did_you_mean(word, known), fmt::join(known, ", "));
+  }
+  std::vector<std::string> known;
+  for (const OptionText& option : options_of(command)) {
+    known.insert(known.end(), option.names.begin(), option.names.end());
+  }
+  const std::string where = &command == &app ? "" : command.get_name() + ": ";
+  return fmt::format("{}'{}' is no option{}", where, word, did_you_mean(word, known));
+}
+
+/// What is wrong with the command line, as one line.
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  // A word that nobody knows explains more than what is missing because of it.
+  const std::vector<std::string> unknown = app.remaining(true);
+  const std::string message = unknown.empty() ? std::string(error.what()) : unknown_word(app, unknown.front());
+  return printable(fmt::format("{}; {}", message, how_to_get_help(app)));
+}
+
+void add_commands(CLI::App& app, Action& action) {
   add_run(app, action);
   add_plan(app, action);
   add_check(app, action);
   add_bench(app, action);
   add_model(app, action);
   add_info(app, action);
+  add_help(app, action);
+  add_generate(app, action);
+}
+
+/// An error of a command's options that parsing could not see says how to get help, too.
+int act(const CLI::App& app, const Action& action) {
+  try {
+    return action();
+  } catch (const varlen::Error& error) {
+    const bool about_an_option = error.code() == varlen::ErrorCode::kInvalidArgument && error.field().empty() &&
+                                 std::string_view(error.what()).substr(0, 2) == "--";
+    if (!about_an_option) throw;
+    return complain(fmt::format("{}: {}; {}", chosen(app).get_name(), error.what(), how_to_get_help(app)),
+                    kExitBadInput);
+  }
+}
+
+int parse_and_act(int argc, char** argv) {
+  CLI::App app{"Fused attention over ragged batches: requests of different lengths, no padding.", "varlen"};
+  app.set_version_flag("-V,--version", "varlen " + varlen::build_info().version);
+  app.formatter(help_formatter());  // subcommands inherit it
+  app.require_subcommand(0, 1);
+  app.footer("Exit status: 0 done, 1 a check failed, 2 bad usage or input, 3 a defect in varlen.");
+  Action action;
+  add_commands(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
     return app.exit(help_or_version);
   } catch (const CLI::ParseError& error) {
-    return complain(error.what(), kExitBadInput);
+    return complain(usage_error(app, error), kExitBadInput);
   }
-  if (!action)
-    return complain("a subcommand is needed: run, plan, check, bench, model or info; see --help", kExitBadInput);
-  return action();
+  if (!action) {
+    return complain(fmt::format("a command is needed: {}; {}", fmt::join(commands_of(app), ", "), how_to_get_help(app)),
+                    kExitBadInput);
+  }
+  return act(app, action);
 }
 
 }  // namespace

@@ -37,12 +37,6 @@ Mask MaskOptions::mask() const {
   return make_mask(causal, std::pair(window_side(window, sides[0]), window_side(window, sides[1])));
 }
 
-void add_arch_option(CLI::App& command, std::string& arch) {
-  command.add_option("--arch", arch, "Newest GPU architecture whose kernels run (cuda, emulator)")
-      ->check(CLI::IsMember({"newest", "sm_80", "sm_90a", "sm_100a"}))
-      ->capture_default_str();
-}
-
 void add_mask_options(CLI::App& command, MaskOptions& options) {
   command.add_flag("--causal", options.causal, "Hide keys after a row's own position (aligned at the last key)");
   command.add_option("--window", options.window, "Keys seen before and after a row's own position; -1 or inf: all")

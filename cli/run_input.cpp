@@ -11,13 +11,11 @@
 
 #include "cli/failure.hpp"
 #include "cli/options.hpp"
+#include "cli/run_tensors.hpp"
+#include "cli/suggest.hpp"
 
 namespace varlen::cli {
 namespace {
-
-constexpr const char* kKnownTensors[] = {"q",          "k",           "v",           "query_indptr", "query_lengths",
-                                         "key_indptr", "key_lengths", "block_table", "sinks",        "query_scale",
-                                         "key_scale",  "value_scale"};
 
 constexpr std::pair<const char*, Dtype> kFileDtypes[] = {
     {"F32", Dtype::kFloat32},        {"F16", Dtype::kFloat16},        {"BF16", Dtype::kBFloat16},
@@ -33,13 +31,20 @@ class Tensor {
   explicit Tensor(const FileTensor& tensor) : tensor_(tensor), shape_(tensor.entry.shape) {}
 
   TensorView view(std::initializer_list<std::size_t> ranks) const {
+    return dense_view(ranks, tensor_.data.data(), dtype());
+  }
+
+  /// The same over other memory and of another type.
+  TensorView dense_view(std::initializer_list<std::size_t> ranks, std::byte* data, Dtype dtype) const {
     if (std::find(ranks.begin(), ranks.end(), shape_.size()) == ranks.end()) {
-      fail("tensor '{}' has the shape [{}], but needs {} dimensions", name(), fmt::join(shape_, ", "),
-           fmt::join(ranks, " or "));
+      const TensorText& text = *find_tensor_text(name());
+      const bool paged = text.paged_axes != nullptr && *ranks.begin() == 4;
+      fail("tensor '{}' has the shape [{}], but needs {} dimensions: [{}]{}", name(), fmt::join(shape_, ", "),
+           fmt::join(ranks, " or "), paged ? text.paged_axes : text.axes, page_note(paged, text));
     }
     TensorView view;
-    view.data = tensor_.data.data();
-    view.dtype = dtype();
+    view.data = data;
+    view.dtype = dtype;
     view.rank = static_cast<std::int32_t>(shape_.size());
     std::int64_t stride = 1;
     for (std::size_t i = shape_.size(); i-- > 0;) {
@@ -59,14 +64,29 @@ class Tensor {
     fail("tensor '{}' is {}, but offsets and lengths are I32 or I64", name(), tensor_.entry.dtype);
   }
 
+  /// Of an I64 tensor.
+  std::span<const std::int64_t> wide_elements() const {
+    return {reinterpret_cast<const std::int64_t*>(tensor_.data.data()),
+            static_cast<std::size_t>(tensor_.data.bytes()) / sizeof(std::int64_t)};
+  }
+  std::size_t rank() const { return shape_.size(); }
+  bool is(const char* dtype) const { return tensor_.entry.dtype == dtype; }
+
  private:
+  /// Why a key tensor of another rank needs this one.
+  std::string page_note(bool paged, const TensorText& text) const {
+    if (paged) return ", because there is a 'block_table'";
+    if (text.paged_axes == nullptr || rank() != 4) return "";
+    return fmt::format("; pages, [{}], need a tensor 'block_table'", text.paged_axes);
+  }
+
   const std::string& name() const { return tensor_.entry.name; }
 
   Dtype dtype() const {
     for (const auto& [known, dtype] : kFileDtypes) {
       if (tensor_.entry.dtype == known) return dtype;
     }
-    fail("tensor '{}' is {}, which varlen cannot compute with", name(), tensor_.entry.dtype);
+    fail("tensor '{}' is {}, but may be {}", name(), tensor_.entry.dtype, find_tensor_text(name())->dtypes);
   }
 
   const FileTensor& tensor_;
@@ -93,9 +113,11 @@ std::int32_t small(const char* what, std::int64_t value) {
 
 void refuse_unknown(const std::vector<FileTensor>& file) {
   for (const FileTensor& tensor : file) {
-    if (std::find(std::begin(kKnownTensors), std::end(kKnownTensors), tensor.entry.name) == std::end(kKnownTensors)) {
-      fail("tensor '{}' is unknown; known are {}", tensor.entry.name, fmt::join(kKnownTensors, ", "));
-    }
+    const std::string& name = tensor.entry.name;
+    if (find_tensor_text(name) != nullptr) continue;
+    std::vector<std::string> known;
+    for (const TensorText& text : tensor_texts()) known.emplace_back(text.name);
+    fail("tensor '{}' is unknown; known are {}{}", name, fmt::join(known, ", "), did_you_mean(name, known));
   }
 }
 
@@ -121,6 +143,26 @@ std::vector<std::int64_t> lengths_of(const IndexView& indptr, const IndexView& l
   return result;
 }
 
+/// A table of 64-bit page numbers as 32-bit ones, which `memory` then holds. Numbers that do not fit are refused.
+TensorView narrowed(const Tensor& table, Buffer& memory) {
+  const std::span<const std::int64_t> pages = table.wide_elements();
+  memory = Buffer(static_cast<std::int64_t>(pages.size() * sizeof(std::int32_t)));
+  auto* const narrow = reinterpret_cast<std::int32_t*>(memory.data());
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    narrow[i] = static_cast<std::int32_t>(pages[i]);
+    if (narrow[i] != pages[i]) fail("tensor 'block_table': [{}] = {} is no page number of 32 bits", i, pages[i]);
+  }
+  return table.dense_view({2}, memory.data(), Dtype::kInt32);
+}
+
+/// Scales in a file whose q is not fp8 would be ignored.
+void refuse_scales(const std::vector<FileTensor>& file, Dtype input_dtype) {
+  if (input_dtype == Dtype::kFloat8E4M3 || input_dtype == Dtype::kFloat8E5M2) return;
+  for (const char* name : {"query_scale", "key_scale", "value_scale"}) {
+    if (find(file, name)) fail("tensor '{}' is a scale of fp8, but 'q' is {}", name, dtype_name(input_dtype));
+  }
+}
+
 // Query, key and value as the file has them, and the batch that they make.
 void read_tensors(RunInput& input, const RunSettings& settings) {
   const std::vector<FileTensor>& file = input.file;
@@ -133,7 +175,7 @@ void read_tensors(RunInput& input, const RunSettings& settings) {
   tensors.key = need(file, "k").view({key_rank});
   tensors.value = need(file, "v").view({key_rank});
   if (block_table) {
-    tensors.block_table = block_table->view({2});
+    tensors.block_table = block_table->is("I64") ? narrowed(*block_table, input.block_table) : block_table->view({2});
     batch.page_size = tensors.key.shape[1];
     if (batch.page_size == 0) fail("tensor 'k' has pages of 0 tokens");
   }
@@ -150,6 +192,7 @@ void read_tensors(RunInput& input, const RunSettings& settings) {
   batch.head_dim_qk = small("the head dim of 'q'", tensors.query.shape[2]);
   batch.head_dim_vo = small("the head dim of 'v'", tensors.value.shape[key_rank - 1]);
   batch.input_dtype = tensors.query.dtype;
+  refuse_scales(file, batch.input_dtype);
   batch.output_dtype =
       settings.output_dtype.empty() ? default_output(batch.input_dtype) : parse_dtype(settings.output_dtype);
   batch.mask = settings.mask;
@@ -170,7 +213,11 @@ RunInput read_run_input(const std::string& path, const RunSettings& settings) {
   } catch (const Error& error) {
     fail_file("{}: {}", path, error.what());
   }
-  validate(batch);
+  try {
+    validate(batch);
+  } catch (const Error& error) {
+    refuse_input(path, input.file, error);
+  }
 
   const std::int64_t rows = tensors.query.shape[0] * batch.query_heads;
   input.out = Buffer(rows * batch.head_dim_vo * dtype_size(batch.output_dtype));
@@ -180,7 +227,11 @@ RunInput read_run_input(const std::string& path, const RunSettings& settings) {
   const std::int64_t tokens = tensors.query.shape[0];
   tensors.out = TensorView::dense(input.out.data(), batch.output_dtype, {tokens, batch.query_heads, batch.head_dim_vo});
   tensors.lse = TensorView::dense(input.lse.data(), Dtype::kFloat32, {tokens, batch.query_heads});
-  validate(batch, tensors);
+  try {
+    validate(batch, tensors);
+  } catch (const Error& error) {
+    refuse_input(path, input.file, error);
+  }
 
   Workload& workload = input.workload;
   workload.name = path;

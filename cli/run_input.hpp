@@ -23,8 +23,9 @@ struct RunSettings {
 /// Owns everything that `batch` and `tensors` point at. Output rows of no request are zeros.
 struct RunInput {
   std::vector<FileTensor> file;
-  Buffer out;  ///< [query tokens, query_heads, head_dim_vo]
-  Buffer lse;  ///< [query tokens, query_heads], fp32
+  Buffer block_table;  ///< if the file's has 64 bits
+  Buffer out;          ///< [query tokens, query_heads, head_dim_vo]
+  Buffer lse;          ///< [query tokens, query_heads], fp32
   Batch batch;
   Tensors tensors;
   Workload workload;

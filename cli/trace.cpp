@@ -10,15 +10,12 @@
 #include <optional>
 
 #include "cli/failure.hpp"
+#include "cli/trace_keys.hpp"
 
 namespace varlen::cli {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr const char* kKnownKeys[] = {"name",     "query_lengths", "kv_lengths",  "query_heads",
-                                      "kv_heads", "head_dim_qk",   "head_dim_vo", "causal",
-                                      "window",   "soft_cap",      "page_size"};
 
 const Json& member(const Json& trace, const char* key) {
   const auto found = trace.find(key);
@@ -71,9 +68,7 @@ Workload parse_trace(std::string_view json) {
   }
   if (!trace.is_object()) fail("not a JSON object");
   for (const auto& [key, value] : trace.items()) {
-    if (std::find(std::begin(kKnownKeys), std::end(kKnownKeys), key) == std::end(kKnownKeys)) {
-      fail("key '{}' is unknown", key);
-    }
+    if (!is_trace_key(key)) fail("key '{}' is unknown", key);
   }
 
   Workload workload;

@@ -44,6 +44,9 @@ struct RunOptions {
   void* stream = nullptr;         ///< kCuda: the cudaStream_t to launch on; null: the default stream
   RunTrace* trace = nullptr;      ///< kCpu: what ran when
   EmulatorOptions emulator = {};  ///< kEmulator; as it is for other backends
+  /// If not null: where the name of what computes goes, "forward_wgmma" or, on the CPU, the SIMD target; empty if the
+  /// plan has no items.
+  std::string* kernel = nullptr;
 };
 
 /// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch. kAuto: the

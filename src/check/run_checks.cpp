@@ -66,6 +66,10 @@ void check_options(const CheckOptions& options) {
     refuse("schedules", schedules, fmt::format("schedules = {} must not be negative", schedules));
   }
   if (options.policies.empty()) refuse("policies", "", "policies has no policy: one is needed");
+  if (!options.only.empty() && options.cases == CheckCases::kRandom) {
+    refuse("only", options.only,
+           fmt::format("only = {} chooses among named cases, of which random has none", options.only));
+  }
   if (options.backend == Backend::kEmulator) return;
   const char* const backend = backend_name(options.backend);
   const CheckOptions defaults;
@@ -138,6 +142,16 @@ class Checker {
 
 }  // namespace
 
+std::vector<std::string> check_case_names(CheckCases cases, Backend backend) {
+  std::vector<check::EdgeCase> edges = named_cases(cases);
+  check::adapt_to(backend, edges);
+  std::vector<std::string> names;
+  for (const check::EdgeCase& edge : edges) {
+    for (const PlanTarget& target : edge.targets) names.push_back(full_name(edge, target));
+  }
+  return names;
+}
+
 CheckSummary run_checks(const CheckOptions& options) {
   check_options(options);
   std::vector<check::EdgeCase> edges = named_cases(options.cases);
@@ -150,6 +164,9 @@ CheckSummary run_checks(const CheckOptions& options) {
       return full_name(edge, target).find(options.only) == std::string::npos;
     });
     total += static_cast<std::int64_t>(edge.targets.size());
+  }
+  if (!options.only.empty() && total == random_cases) {
+    refuse("only", options.only, fmt::format("only = {} is in no name of a case", options.only));
   }
 
   Checker checker(options, total);

@@ -29,7 +29,9 @@ std::int32_t device_of(const Plan& plan);
 /// Bytes of partial rows. Exact.
 std::int64_t workspace_bytes(const Plan& plan);
 /// Launches the plan's kernels on `stream`. Plan, workspace and tensors are on one device, validated but for that.
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream);
+/// Returns the name of the kernel that computes; empty if there is nothing to compute.
+const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
+                    void* stream);
 
 /// Plans that are made on the device. Throws Error(kUnsupported) for a batch that no kernel computes and for limits
 /// that are too high.

@@ -64,8 +64,11 @@ class CudaPlanner : public DevicePlanner {
 
   void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
     check_device_memory(tensors, workspace, plan_.device);
-    if (plan_.mma.blocks == 0) return;  // the limits allow no items
-    run_kernels(plan_, batch(), target(), tensors, workspace, options.architecture, options.stream);
+    const char* kernel = "";
+    if (plan_.mma.blocks > 0) {  // else the limits allow no items
+      kernel = run_kernels(plan_, batch(), target(), tensors, workspace, options.architecture, options.stream);
+    }
+    if (options.kernel != nullptr) *options.kernel = kernel;
   }
 
   LengthFault fault() const override {

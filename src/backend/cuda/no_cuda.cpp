@@ -21,8 +21,8 @@ PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, Gpu
 std::shared_ptr<const ResidentPlan> upload(const PlanData& /*plan*/, std::int32_t /*device*/) { refuse_device(); }
 std::int32_t device_of(const Plan& /*plan*/) { refuse_device(); }
 std::int64_t workspace_bytes(const Plan& /*plan*/) { refuse_device(); }
-void execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/,
-             GpuArchitecture /*architecture*/, void* /*stream*/) {
+const char* execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/,
+                    GpuArchitecture /*architecture*/, void* /*stream*/) {
   refuse_device();
 }
 // NOLINTNEXTLINE(performance-unnecessary-value-param): with CUDA it is moved from.

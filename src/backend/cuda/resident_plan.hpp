@@ -41,9 +41,9 @@ namespace cuda {
 /// plan's device, which is the current one.
 void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int64_t most_merges, ResidentPlan& plan);
 
-/// Launches them.
-void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
-                 Workspace workspace, GpuArchitecture architecture, void* stream);
+/// Launches them. Returns the name of the forward kernel.
+const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
+                        const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream);
 
 }  // namespace cuda
 }  // namespace varlen

@@ -17,8 +17,8 @@ std::int64_t workspace_bytes(const Plan& plan) {
   return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
 }
 
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
-             const EmulatorOptions& options) {
+const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
+                    const EmulatorOptions& options) {
   const PlanData& data = plan.data();
   kernel::select_shape(data.batch);  // throws if no kernel computes it
   const std::int64_t bytes = emulator::workspace_bytes(plan);
@@ -26,11 +26,12 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
     throw Error(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, std::to_string(workspace.bytes),
                 fmt::format("workspace.bytes = {} is less than workspace_bytes() = {}", workspace.bytes, bytes));
   }
-  if (plan.item_count() == 0) return;
+  if (plan.item_count() == 0) return "";
   const std::int64_t workers = data.target.workers;
   const PlacedPlan placed{data.view(), data.merges.data(), nullptr, std::min(plan.item_count(), workers),
                           std::min(std::ssize(data.merges), workers)};
-  run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, workspace, architecture, options);
+  return run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, workspace, architecture,
+                     options);
 }
 
 }  // namespace varlen::emulator

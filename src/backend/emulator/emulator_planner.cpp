@@ -51,8 +51,10 @@ class EmulatorPlanner : public DevicePlanner {
     const std::int64_t workers = target().workers;
     const PlacedPlan placed{planning_.view(data()), merges, counts, workers,
                             std::min(planning_.sizes().merges, workers)};
-    run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
-                workspace, options.architecture, options.emulator);
+    const char* const kernel =
+        run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
+                    workspace, options.architecture, options.emulator);
+    if (options.kernel != nullptr) *options.kernel = kernel;
   }
 
   LengthFault fault() const override {
