@@ -251,7 +251,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--repeat", options->repeat, "Times to run; medians are shown")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Default: all")->check(CLI::PositiveNumber);
+  CLI::Option* threads = command->add_option("--threads", options->threads, "Default: all")->check(CLI::PositiveNumber);
   command->add_option("--max-gflop", options->max_gflop, "Skip traces with more work than this")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -261,12 +261,19 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--backend", options->backend, "What computes; auto means the CPU")
       ->check(one_of({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  command->add_option("--arch", options->archs, "Whose kernels run on a CUDA device: newest, sm_80, sm_90a, sm_100a")
-      ->type_name("NAME,...")
-      ->capture_default_str();
+  CLI::Option* arch =
+      command
+          ->add_option("--arch", options->archs, "Whose kernels run on a CUDA device: newest, sm_80, sm_90a, sm_100a")
+          ->type_name("NAME,...")
+          ->capture_default_str();
   command->add_flag("--batch-invariant", options->batch_invariant, "A request's bits never depend on the others");
   command->add_flag("--json", options->as_json, "Print one JSON object");
-  command->callback([options, &action] { action = [options] { return time_traces(*options); }; });
+  command->callback([options, arch, threads, &action] {
+    const bool on_cuda = options->backend == "cuda";
+    if (arch->count() > 0 && !on_cuda) throw CLI::ValidationError("--arch", "needs --backend cuda");
+    if (threads->count() > 0 && on_cuda) throw CLI::ValidationError("--threads", "is for --backend cpu");
+    action = [options] { return time_traces(*options); };
+  });
 }
 
 }  // namespace varlen::cli

@@ -89,7 +89,7 @@ CheckOptions request_of(const Options& options) {
 std::vector<std::string> names_like(const std::string& only, const std::vector<std::string>& full_names) {
   std::vector<std::pair<std::size_t, std::string>> ranked;
   for (const std::string& name : full_names) {
-    const std::string short_name = name.substr(0, name.find('/'));
+    const std::string short_name = name.substr(0, name.rfind('/'));
     if (!ranked.empty() && ranked.back().second == short_name) continue;
     ranked.emplace_back(distance_to_piece(only, short_name), short_name);
   }
@@ -218,18 +218,24 @@ void add_check(CLI::App& app, Action& action) {
           ->add_option("--only", options->only,
                        "Named cases whose name contains this; without --cases no others, and no random ones")
           ->type_name("TEXT");
-  command->add_option("--count", options->count, "Random batches")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the first random batch")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  CLI::Option* count = command->add_option("--count", options->count, "Random batches")
+                           ->check(CLI::NonNegativeNumber)
+                           ->capture_default_str();
+  CLI::Option* seed = command->add_option("--seed", options->seed, "Of the first random batch")
+                          ->check(CLI::PositiveNumber)
+                          ->capture_default_str();
   const std::vector<CLI::Option*> emulators = add_emulator_options(*command, options->emulator, EmulatorRuns::kSeveral);
   command->add_flag("--json", options->as_json, "Print one JSON object");
   command->add_flag("--list", options->list, "Print the names of the named cases and run none");
-  command->callback([options, emulators, cases, only, &action] {
+  command->callback([options, emulators, cases, only, count, seed, &action] {
     require_emulator(emulators, options->backend);
     if (only->count() > 0 && cases->count() == 0) options->cases = "edge";
+    for (const CLI::Option* option : {count, seed}) {
+      if (option->count() > 0 && options->cases != "random" && options->cases != "all") {
+        throw CLI::ValidationError(option->get_name(),
+                                   "is for random batches, and cases = " + options->cases + " has none");
+      }
+    }
     action = [options] { return check(*options); };
   });
 }

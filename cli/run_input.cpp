@@ -31,11 +31,6 @@ class Tensor {
   explicit Tensor(const FileTensor& tensor) : tensor_(tensor), shape_(tensor.entry.shape) {}
 
   TensorView view(std::initializer_list<std::size_t> ranks) const {
-    return dense_view(ranks, tensor_.data.data(), dtype());
-  }
-
-  /// The same over other memory and of another type.
-  TensorView dense_view(std::initializer_list<std::size_t> ranks, std::byte* data, Dtype dtype) const {
     if (std::find(ranks.begin(), ranks.end(), shape_.size()) == ranks.end()) {
       const TensorText& text = *find_tensor_text(name());
       const bool paged = text.paged_axes != nullptr && *ranks.begin() == 4;
@@ -43,8 +38,8 @@ class Tensor {
            fmt::join(ranks, " or "), paged ? text.paged_axes : text.axes, page_note(paged, text));
     }
     TensorView view;
-    view.data = data;
-    view.dtype = dtype;
+    view.data = tensor_.data.data();
+    view.dtype = dtype();
     view.rank = static_cast<std::int32_t>(shape_.size());
     std::int64_t stride = 1;
     for (std::size_t i = shape_.size(); i-- > 0;) {
@@ -83,6 +78,7 @@ class Tensor {
   const std::string& name() const { return tensor_.entry.name; }
 
   Dtype dtype() const {
+    if (is("I64") && name() == "block_table") return Dtype::kInt32;
     for (const auto& [known, dtype] : kFileDtypes) {
       if (tensor_.entry.dtype == known) return dtype;
     }
@@ -143,16 +139,18 @@ std::vector<std::int64_t> lengths_of(const IndexView& indptr, const IndexView& l
   return result;
 }
 
-/// A table of 64-bit page numbers as 32-bit ones, which `memory` then holds. Numbers that do not fit are refused.
-TensorView narrowed(const Tensor& table, Buffer& memory) {
-  const std::span<const std::int64_t> pages = table.wide_elements();
-  memory = Buffer(static_cast<std::int64_t>(pages.size() * sizeof(std::int32_t)));
-  auto* const narrow = reinterpret_cast<std::int32_t*>(memory.data());
+/// Page numbers of 64 bits become 32-bit ones, which the input then holds. Those that do not fit are refused.
+void narrow_block_table(RunInput& input) {
+  const auto table = find(input.file, "block_table");
+  if (!table || !table->is("I64")) return;
+  const std::span<const std::int64_t> pages = table->wide_elements();
+  input.block_table = Buffer(static_cast<std::int64_t>(pages.size() * sizeof(std::int32_t)));
+  auto* const narrow = reinterpret_cast<std::int32_t*>(input.block_table.data());
   for (std::size_t i = 0; i < pages.size(); ++i) {
     narrow[i] = static_cast<std::int32_t>(pages[i]);
     if (narrow[i] != pages[i]) fail("tensor 'block_table': [{}] = {} is no page number of 32 bits", i, pages[i]);
   }
-  return table.dense_view({2}, memory.data(), Dtype::kInt32);
+  input.tensors.block_table.data = narrow;
 }
 
 /// Scales in a file whose q is not fp8 would be ignored.
@@ -175,7 +173,7 @@ void read_tensors(RunInput& input, const RunSettings& settings) {
   tensors.key = need(file, "k").view({key_rank});
   tensors.value = need(file, "v").view({key_rank});
   if (block_table) {
-    tensors.block_table = block_table->is("I64") ? narrowed(*block_table, input.block_table) : block_table->view({2});
+    tensors.block_table = block_table->view({2});  // of 64 bits: narrow_block_table() is to follow
     batch.page_size = tensors.key.shape[1];
     if (batch.page_size == 0) fail("tensor 'k' has pages of 0 tokens");
   }
@@ -210,6 +208,7 @@ RunInput read_run_input(const std::string& path, const RunSettings& settings) {
   Tensors& tensors = input.tensors;
   try {
     read_tensors(input, settings);
+    narrow_block_table(input);
   } catch (const Error& error) {
     fail_file("{}: {}", path, error.what());
   }

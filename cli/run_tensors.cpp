@@ -67,8 +67,9 @@ std::string axes_note(const std::vector<FileTensor>& file, const std::string& na
 const std::vector<TensorText>& tensor_texts() {
   static const std::vector<TensorText> kTexts = {
       {"q", "query tokens, query heads, head dim", nullptr, kNumbers, "queries of all requests, end to end"},
-      {"k", "key tokens, KV heads, head dim", kPagedKeys, "as q", "keys; KV heads divide query heads"},
-      {"v", "key tokens, KV heads, head dim", kPagedKeys, "as q", "values; their head dim may be another"},
+      {"k", "key tokens, KV heads, head dim", kPagedKeys, kNumbers, "keys, of q's type; KV heads divide query heads"},
+      {"v", "key tokens, KV heads, head dim", kPagedKeys, kNumbers,
+       "values, of q's type; their head dim may be another"},
       {"query_indptr", "requests + 1", nullptr, kIntegers, "where each request's queries begin, and the end"},
       {"query_lengths", "requests", nullptr, kIntegers, "instead: lengths, end to end; with it: the rest is a gap"},
       {"key_indptr", "requests + 1", nullptr, kIntegers, "the same of keys that are not paged"},

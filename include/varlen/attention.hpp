@@ -77,6 +77,13 @@ struct BuildInfo {
 };
 VARLEN_API BuildInfo build_info();
 
+/// A kernel of the GPU backends.
+struct KernelSupport {
+  std::string name;           ///< "forward_wgmma"
+  std::string architectures;  ///< "sm_90a", "sm_80 and later"
+  std::string head_dims;      ///< the largest, "256 / 256, fp8 192 / 128"
+};
+
 /// One row of the support table that `varlen info` prints.
 struct Support {
   std::string backend;
@@ -85,6 +92,8 @@ struct Support {
   std::string head_dims;
   std::string masks;
   std::string keys;
+  std::string not_here;                ///< why this build on this machine cannot use it; empty if it can
+  std::vector<KernelSupport> kernels;  ///< that run here, of the first device for cuda; none of other backends
 };
 VARLEN_API std::vector<Support> support_table();
 

@@ -22,6 +22,7 @@
 #include "kernel/launch_parameters.hpp"
 #include "kernel/merge_partials.hpp"
 #include "kernel/shapes.hpp"
+#include "kernel/support.hpp"
 #include "plan/plan_data.hpp"
 
 namespace varlen {
@@ -184,6 +185,15 @@ DeviceInfo device_info(std::int32_t device) {
   info.l2_bytes = properties.l2CacheSize;
   info.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
   return info;
+}
+
+std::vector<KernelSupport> kernels() {
+  if (device_count() == 0) return {};
+  std::vector<KernelSupport> result = {kernel::support(kernel::Forward::kMma)};
+  const GpuArchitecture architecture = architecture_of(0);
+  const kernel::Forward own = kernel::forward_of(architecture);
+  if (own != kernel::Forward::kMma) result.push_back(kernel::support(own));
+  return result;
 }
 
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "batch/ragged_batch.hpp"
 #include "plan/device_planner.hpp"
@@ -17,6 +18,8 @@ namespace varlen::cuda {
 std::int32_t device_count() noexcept;
 std::string no_device_reason();
 DeviceInfo device_info(std::int32_t device);
+/// Those that run on the first device; none if there is none.
+std::vector<KernelSupport> kernels();
 
 /// Throws Error(kUnsupported) for a batch that no kernel computes on this device.
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture);

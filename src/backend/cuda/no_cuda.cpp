@@ -14,6 +14,7 @@ constexpr const char* kReason = "this build of varlen has no CUDA: configure it 
 
 std::int32_t device_count() noexcept { return 0; }
 std::string no_device_reason() { return kReason; }
+std::vector<KernelSupport> kernels() { return {}; }
 DeviceInfo device_info(std::int32_t /*device*/) { refuse_device(); }
 PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuArchitecture /*architecture*/) {
   refuse_device();

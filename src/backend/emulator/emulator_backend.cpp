@@ -9,9 +9,15 @@
 #include "backend/emulator/run_kernels.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/shapes.hpp"
+#include "kernel/support.hpp"
 #include "plan/plan_data.hpp"
 
 namespace varlen::emulator {
+
+std::vector<KernelSupport> kernels() {
+  using kernel::Forward;
+  return {kernel::support(Forward::kMma), kernel::support(Forward::kWgmma), kernel::support(Forward::kTcgen05)};
+}
 
 std::int64_t workspace_bytes(const Plan& plan) {
   return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);

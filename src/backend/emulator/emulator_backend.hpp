@@ -4,11 +4,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "plan/device_planner.hpp"
 #include "varlen/attention.hpp"
 
 namespace varlen::emulator {
+
+/// All of them.
+std::vector<KernelSupport> kernels();
 
 /// Bytes that execute() needs in its workspace for this plan: the partial rows of split tiles.
 std::int64_t workspace_bytes(const Plan& plan);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "gpu/emulator/barrier_names.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/planning_parameters.hpp"
 #include "kernel/shapes.hpp"
@@ -14,6 +15,7 @@ struct Kernel {
   void (*run)(const kernel::ForwardParameters&);
   int threads;
   std::int64_t shared_bytes;
+  const gpu::emulator::BarrierNames* barrier_names = nullptr;  // null: it has none in shared memory
 };
 
 template <int kDimQk, int kDimVo>

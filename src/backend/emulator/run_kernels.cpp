@@ -44,7 +44,8 @@ bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
 
 void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, std::int64_t draws,
             const kernel::ForwardParameters& parameters, const Schedule& schedule, Trace* trace) {
-  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws, schedule.seed, schedule, trace},
+  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws, schedule.seed, schedule, trace,
+                  kernel.barrier_names},
                  [&kernel, &parameters] { kernel.run(parameters); });
 }
 
