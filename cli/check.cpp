@@ -9,6 +9,7 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -99,15 +100,12 @@ std::vector<std::string> names_like(const std::string& only, const std::vector<s
   return names;
 }
 
-/// Named cases that will run. Throws Error if --only leaves none.
-std::int64_t count_named(const CheckOptions& request) {
-  const std::vector<std::string> names = check_case_names(request.cases, request.backend);
-  const auto chosen = std::count_if(names.begin(), names.end(), [&](const std::string& name) {
-    return name.find(request.only) != std::string::npos;
-  });
-  if (chosen > 0 || request.only.empty()) return chosen;
-  if (names.empty()) fail("--only {}: chooses among named cases, and random batches have no names", request.only);
-  std::vector<std::string> near = names_like(request.only, names);
+/// Names of the named cases that will run. Throws Error if --only leaves none.
+std::vector<std::string> chosen_names(const CheckOptions& request) {
+  const std::vector<std::string> chosen = check_case_names(request.cases, request.backend, request.only);
+  if (!chosen.empty() || request.only.empty()) return chosen;
+  std::vector<std::string> near = names_like(request.only, check_case_names(request.cases, request.backend));
+  if (near.empty()) fail("--only {}: chooses among named cases, and random batches have no names", request.only);
   constexpr std::size_t kShown = 5;
   near.resize(std::min(near.size(), kShown));
   fail("--only {}: no named case's name contains it; nearest are {}", request.only, fmt::join(near, ", "));
@@ -122,7 +120,7 @@ void check_request(const CheckOptions& request) {
   const bool random = request.cases == CheckCases::kRandom || request.cases == CheckCases::kAll;
   const std::int64_t runs_of_each =
       request.schedules == 0 ? static_cast<std::int64_t>(request.policies.size()) : request.schedules;
-  const std::int64_t cases = count_named(request) + (random ? request.count : 0);
+  const std::int64_t cases = std::ssize(chosen_names(request)) + (random ? request.count : 0);
   if (request.timeline && cases * runs_of_each != 1) {
     fail(
         "--trace-out: shows one run, and {} are chosen: choose one with --only NAME/TARGET or --count 1 --cases random",
@@ -181,10 +179,7 @@ void print_json(const Options& options, const CheckSummary& summary) {
 }
 
 int list(const CheckOptions& request) {
-  count_named(request);  // throws if there is none
-  for (const std::string& name : check_case_names(request.cases, request.backend)) {
-    if (name.find(request.only) != std::string::npos) fmt::print("{}\n", name);
-  }
+  for (const std::string& name : chosen_names(request)) fmt::print("{}\n", name);
   return kExitDone;
 }
 
@@ -215,8 +210,9 @@ void add_check(CLI::App& app, Action& action) {
           ->capture_default_str();
   CLI::Option* only =
       command
-          ->add_option("--only", options->only,
-                       "Named cases whose name contains this; without --cases no others, and no random ones")
+          ->add_option(
+              "--only", options->only,
+              "The named case NAME/TARGET, or else those whose name contains this; without --cases no random ones")
           ->type_name("TEXT");
   CLI::Option* count = command->add_option("--count", options->count, "Random batches")
                            ->check(CLI::NonNegativeNumber)

@@ -122,6 +122,14 @@ std::string wrapped_line(std::string_view line, std::size_t indent, std::size_t 
   return text;
 }
 
+/// Where the text of a line begins that is indented: behind its first column, if two spaces end that.
+std::size_t hanging_indent(const std::string& line) {
+  const std::size_t begin = line.find_first_not_of(' ');
+  if (begin == 0 || begin == std::string::npos) return 0;
+  const std::size_t end = line.find("  ", begin);
+  return end == std::string::npos ? begin : line.find_first_not_of(' ', end);
+}
+
 }  // namespace
 
 std::vector<OptionText> options_of(const CLI::App& command) {
@@ -176,7 +184,9 @@ std::string wrapped(const std::string& text, std::size_t indent, std::size_t wid
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const std::string& line = lines[i];
     if (i > 0) result += line.empty() ? "\n" : "\n" + std::string(indent, ' ');
-    result += !line.empty() && line.front() == ' ' ? line : wrapped_line(line, indent, width);
+    const std::size_t kept = hanging_indent(line);
+    result += line.substr(0, kept);
+    result += wrapped_line(std::string_view(line).substr(kept), indent + kept, width - kept);
   }
   return result;
 }

@@ -33,8 +33,8 @@ std::size_t terminal_width();
 /// Help that wraps at the terminal's width.
 std::shared_ptr<CLI::FormatterBase> help_formatter();
 
-/// The text in lines of at most `width` characters, each but the first after `indent` spaces. Words are not cut; lines
-/// of the text that begin with a space are kept as they are.
+/// The text in lines of at most `width` characters, each but the first after `indent` spaces. Words are not cut. A
+/// line of the text that begins with a space keeps its first column, and hangs behind it.
 std::string wrapped(const std::string& text, std::size_t indent, std::size_t width);
 
 // Written for `cmake --install`.

@@ -20,7 +20,8 @@ constexpr std::array<std::pair<const char*, Generator>, 4> kGenerators = {
 
 int print_help(const CLI::App& app, const std::string& command) {
   if (command.empty()) {
-    fmt::print("{}", app.help());
+    // Not app.help(), which is the chosen command's.
+    fmt::print("{}", app.get_formatter()->make_help(&app, "", CLI::AppFormatMode::Normal));
     return kExitDone;
   }
   const std::vector<std::string> known = commands_of(app);

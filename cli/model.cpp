@@ -247,19 +247,13 @@ void add_model(CLI::App& app, Action& action) {
   rate("--copy-tbps", options->copy_tbps, "What a large copy reaches, read and written; default: docs/model.md");
   command->add_option("--launch-us", options->launch_us, "What each launch adds; default: docs/model.md")
       ->check(CLI::NonNegativeNumber);
-  CLI::Option* polynomial_share =
-      command
-          ->add_option("--polynomial-share", options->polynomial_share,
-                       "b200: of all exponentials, those that are polynomials; default: the kernel's, 3/16")
-          ->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--polynomial-share", options->polynomial_share,
+                   "b200: of all exponentials, those that are polynomials; default: the kernel's, 3/16")
+      ->check(CLI::Range(0.0, 1.0));
   CLI::Option* json = command->add_flag("--json", options->as_json, "Print one JSON object");
   command->add_flag("--markdown", options->as_markdown, "Print the table as Markdown")->excludes(json);
-  command->callback([options, polynomial_share, &action] {
-    if (polynomial_share->count() > 0 && options->target != "b200") {
-      throw CLI::ValidationError("--polynomial-share", "is for --target b200");
-    }
-    action = [options] { return model(*options); };
-  });
+  command->callback([options, &action] { action = [options] { return model(*options); }; });
 }
 
 }  // namespace varlen::cli

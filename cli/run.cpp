@@ -115,7 +115,7 @@ void add_run(CLI::App& app, Action& action) {
   const auto options = std::make_shared<Options>();
   command
       ->add_option(
-          "input", options->input,
+          "INPUT.safetensors", options->input,
           "safetensors file with q, k, v [tokens, heads, head dim], query_indptr and key_indptr [requests + 1]")
       ->required()
       ->type_name("INPUT.safetensors");

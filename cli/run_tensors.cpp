@@ -92,9 +92,9 @@ const TensorText* find_tensor_text(std::string_view name) {
 std::string tensor_table() {
   std::string table;
   for (const TensorText& text : tensor_texts()) {
-    table += fmt::format("  {:<14}[{}]", text.name, text.axes);
+    table += fmt::format("  {:<15}[{}]", text.name, text.axes);
     if (text.paged_axes != nullptr) table += fmt::format(" or [{}]", text.paged_axes);
-    table += fmt::format("\n  {:<14}{}: {}\n", "", text.dtypes, text.meaning);
+    table += fmt::format("\n  {:<15}{}: {}\n", "", text.dtypes, text.meaning);
   }
   return table;
 }

@@ -52,8 +52,9 @@ VARLEN_API Comparison compare_with_reference(const Batch& batch, const Tensors& 
 enum class CheckCases : std::int32_t { kEdge = 0, kRandom = 1, kAll = 2, kLong = 3 };
 /// "edge", "random", "all" or "long".
 VARLEN_API CheckCases check_cases_named(const std::string& name);
-/// `name/target` of the named cases in the order in which run_checks() runs them.
-VARLEN_API std::vector<std::string> check_case_names(CheckCases cases, Backend backend = Backend::kAuto);
+/// `name/target` of the named cases that run_checks() runs with CheckOptions::only, in its order.
+VARLEN_API std::vector<std::string> check_case_names(CheckCases cases, Backend backend = Backend::kAuto,
+                                                     const std::string& only = "");
 
 /// Called before every case and once after the last.
 struct CheckProgress {
@@ -72,7 +73,7 @@ struct CheckOptions {
   Backend backend = Backend::kAuto;
   GpuArchitecture architecture = GpuArchitecture::kNewest;
   CheckCases cases = CheckCases::kAll;
-  std::string only;           ///< named cases whose `name/target` contains this; empty: all of them
+  std::string only;           ///< the named case whose `name/target` is this, or else those whose contains it
   std::int64_t count = 1000;  ///< random cases
   std::uint64_t seed = 1;     ///< of the first random case, which is run with exactly this seed
   std::function<void(const CheckProgress&)> progress;

@@ -48,6 +48,24 @@ std::string full_name(const check::EdgeCase& edge, const PlanTarget& target) {
   return edge.test.name + "/" + target.name;
 }
 
+/// The named cases with those targets that `only` leaves.
+std::vector<check::EdgeCase> chosen_cases(CheckCases cases, Backend backend, const std::string& only) {
+  std::vector<check::EdgeCase> edges = named_cases(cases);
+  check::adapt_to(backend, edges);
+  const auto is_named = [&](const check::EdgeCase& edge) {
+    return std::any_of(edge.targets.begin(), edge.targets.end(),
+                       [&](const PlanTarget& target) { return full_name(edge, target) == only; });
+  };
+  const bool whole = std::any_of(edges.begin(), edges.end(), is_named);  // a command to reproduce names one case
+  for (check::EdgeCase& edge : edges) {
+    std::erase_if(edge.targets, [&](const PlanTarget& target) {
+      const std::string name = full_name(edge, target);
+      return whole ? name != only : name.find(only) == std::string::npos;
+    });
+  }
+  return edges;
+}
+
 std::int64_t schedules_of(const CheckOptions& options) {
   return options.schedules == 0 ? static_cast<std::int64_t>(options.policies.size()) : options.schedules;
 }
@@ -142,11 +160,9 @@ class Checker {
 
 }  // namespace
 
-std::vector<std::string> check_case_names(CheckCases cases, Backend backend) {
-  std::vector<check::EdgeCase> edges = named_cases(cases);
-  check::adapt_to(backend, edges);
+std::vector<std::string> check_case_names(CheckCases cases, Backend backend, const std::string& only) {
   std::vector<std::string> names;
-  for (const check::EdgeCase& edge : edges) {
+  for (const check::EdgeCase& edge : chosen_cases(cases, backend, only)) {
     for (const PlanTarget& target : edge.targets) names.push_back(full_name(edge, target));
   }
   return names;
@@ -154,17 +170,11 @@ std::vector<std::string> check_case_names(CheckCases cases, Backend backend) {
 
 CheckSummary run_checks(const CheckOptions& options) {
   check_options(options);
-  std::vector<check::EdgeCase> edges = named_cases(options.cases);
-  check::adapt_to(options.backend, edges);
+  const std::vector<check::EdgeCase> edges = chosen_cases(options.cases, options.backend, options.only);
   const bool any_random = options.cases == CheckCases::kRandom || options.cases == CheckCases::kAll;
   const std::int64_t random_cases = any_random ? options.count : 0;
   std::int64_t total = random_cases;
-  for (check::EdgeCase& edge : edges) {
-    std::erase_if(edge.targets, [&](const PlanTarget& target) {
-      return full_name(edge, target).find(options.only) == std::string::npos;
-    });
-    total += static_cast<std::int64_t>(edge.targets.size());
-  }
+  for (const check::EdgeCase& edge : edges) total += static_cast<std::int64_t>(edge.targets.size());
   if (!options.only.empty() && total == random_cases) {
     refuse("only", options.only, fmt::format("only = {} is in no name of a case", options.only));
   }

@@ -114,7 +114,10 @@ TEST_F(Help, ManPageAndCompletionsListEveryOption) {
       for (std::string option : options) {
         if (what == "fish") option = "-l " + option.substr(2) + " ";
         if (what == "man") {
-          for (std::size_t at = 0; (at = option.find('-', at)) != std::string::npos; at += 2) option.insert(at, "\\");
+          std::string escaped;
+          for (const char character : option)
+            escaped += character == '-' ? std::string("\\-") : std::string(1, character);
+          option = escaped;
         }
         EXPECT_NE(text.find(option), std::string::npos) << what << " " << command << " " << option;
       }
