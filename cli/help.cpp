@@ -126,8 +126,8 @@ std::string wrapped_line(std::string_view line, std::size_t indent, std::size_t 
 std::size_t hanging_indent(const std::string& line) {
   const std::size_t begin = line.find_first_not_of(' ');
   if (begin == 0 || begin == std::string::npos) return 0;
-  const std::size_t end = line.find("  ", begin);
-  return end == std::string::npos ? begin : line.find_first_not_of(' ', end);
+  const std::size_t text = line.find_first_not_of(' ', line.find("  ", begin));
+  return text == std::string::npos ? begin : text;
 }
 
 }  // namespace

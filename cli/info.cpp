@@ -73,7 +73,7 @@ void print_table(const BuildInfo& build) {
     fmt::print("\nbackend {}\n  inputs     {}\n  outputs    {}\n  head dims  {}\n  masks      {}\n  keys       {}\n",
                row.backend, row.inputs, row.outputs, row.head_dims, row.masks, row.keys);
     for (const KernelSupport& kernel : row.kernels) {
-      fmt::print("  {:<15}{}: head dims up to {}\n", kernel.name, kernel.architectures, kernel.head_dims);
+      fmt::print("  {:<16}{}: head dims up to {}\n", kernel.name, kernel.architectures, kernel.head_dims);
     }
   }
 }

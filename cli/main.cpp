@@ -45,7 +45,7 @@ std::string how_to_get_help(const CLI::App& app) {
 std::string unknown_word(const CLI::App& app, const std::string& word) {
   const CLI::App& command = chosen(app);
   if (word.size() < 2 || word.front() != '-') {
-    if (&command != &app) return fmt::format("{}: '{}' is one argument too many", command.get_name(), word);
+    if (&command != &app) return fmt::format("'{}' is one argument too many", word);
     const std::vector<std::string> known = commands_of(app);
     return fmt::format("'{}' is no command{}; there are {}", word, did_you_mean(word, known), fmt::join(known, ", "));
   }
@@ -53,15 +53,23 @@ std::string unknown_word(const CLI::App& app, const std::string& word) {
   for (const OptionText& option : options_of(command)) {
     known.insert(known.end(), option.names.begin(), option.names.end());
   }
-  const std::string where = &command == &app ? "" : command.get_name() + ": ";
-  return fmt::format("{}'{}' is no option{}", where, word, did_you_mean(word, known));
+  return fmt::format("'{}' is no option{}", word, did_you_mean(word, known));
+}
+
+/// CLI11's words, but for those of an option without its value.
+std::string words_of(const CLI::ParseError& error) {
+  const std::string message = error.what();
+  const std::size_t missing = message.find(": 1 required ");
+  return missing == std::string::npos ? message : message.substr(0, missing) + ": its value is missing";
 }
 
 /// What is wrong with the command line, as one line.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   // A word that nobody knows explains more than what is missing because of it.
   const std::vector<std::string> unknown = app.remaining(true);
-  const std::string message = unknown.empty() ? std::string(error.what()) : unknown_word(app, unknown.front());
+  const CLI::App& command = chosen(app);
+  const std::string where = &command == &app ? "" : command.get_name() + ": ";
+  const std::string message = where + (unknown.empty() ? words_of(error) : unknown_word(app, unknown.front()));
   return printable(fmt::format("{}; {}", message, how_to_get_help(app)));
 }
 

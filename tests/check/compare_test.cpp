@@ -215,12 +215,12 @@ TEST_F(CompareTest, ThePublicComparisonIsTheSame) {
 }
 
 TEST_F(CompareTest, ThePublicComparisonKnowsWhoComputed) {
-  make(Dtype::kBFloat16);
+  make(Dtype::kBFloat16, {1}, {2});
   set_out(out_offset(0, 0, 0), 100);
   const double of_cpu = compare_with_reference(problem_->batch(), problem_->tensors()).worst_out;
   const double of_gpu =
       compare_with_reference(problem_->batch(), problem_->tensors(), {.computed_by = Backend::kCuda}).worst_out;
-  EXPECT_LT(of_gpu, of_cpu) << "weights of 16 bits may be further away";
+  EXPECT_LT(of_gpu, of_cpu) << "two weights of 16 bits may both be rounded the same way";
   EXPECT_EQ(of_gpu, compare(batch_, problem_->tensors(), expected_, true).worst_out);
 }
 

@@ -151,6 +151,7 @@ TEST_F(Help, UnknownWordsNameTheNearest) {
   expect_refused({"--versoin"}, "'--versoin' is no option (did you mean '--version'?");
   expect_refused({"run", example(), "--backend", "cudda"}, "did you mean 'cuda'?");
   expect_refused({"plan", "--target", "h10"}, "did you mean 'h100'?");
+  expect_refused({"run", example(), "--repeat"}, "run: --repeat: its value is missing");
   expect_refused({"run", "--chek"}, "'--chek' is no option");  // rather than: the input is missing
   expect_refused({"info", "extra"}, "info: 'extra' is one argument too many");
 }
