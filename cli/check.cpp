@@ -96,6 +96,7 @@ std::vector<std::string> names_like(const std::string& only, const std::vector<s
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> names;
+  names.reserve(ranked.size());
   for (const auto& [distance, name] : ranked) names.push_back(name);
   return names;
 }

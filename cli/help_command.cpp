@@ -55,6 +55,7 @@ void add_generate(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("generate", "Print the man page or the completion of a shell");
   const auto what = std::make_shared<std::string>();
   std::vector<std::string> names;
+  names.reserve(kGenerators.size());
   for (const auto& [name, generator] : kGenerators) names.emplace_back(name);
   command->add_option("what", *what, "man for man(1); bash, zsh or fish: what these shells load to complete commands")
       ->required()

@@ -112,6 +112,7 @@ void refuse_unknown(const std::vector<FileTensor>& file) {
     const std::string& name = tensor.entry.name;
     if (find_tensor_text(name) != nullptr) continue;
     std::vector<std::string> known;
+    known.reserve(tensor_texts().size());
     for (const TensorText& text : tensor_texts()) known.emplace_back(text.name);
     fail("tensor '{}' is unknown; known are {}{}", name, fmt::join(known, ", "), did_you_mean(name, known));
   }
