@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <thread>
 
+#include "plan/cpu_quota.hpp"
 #include "varlen/plan.hpp"
 
 namespace varlen {
@@ -31,7 +33,11 @@ PlanTarget PlanTarget::b200() {
 }
 
 PlanTarget PlanTarget::cpu(std::int32_t threads) {
-  if (threads <= 0) threads = static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
+  if (threads <= 0) {
+    static const std::int32_t kQuota = cpu_quota();
+    threads = static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
+    if (kQuota > 0) threads = std::min(threads, kQuota);
+  }
   PlanTarget target;
   target.name = "cpu";
   // A CPU tile's cost follows its rows; packing the keys and values of a block costs as much as some 17 of them.
