@@ -103,7 +103,7 @@ std::vector<std::string> names_like(const std::string& only, const std::vector<s
 
 /// Names of the named cases that will run. Throws Error if --only leaves none.
 std::vector<std::string> chosen_names(const CheckOptions& request) {
-  const std::vector<std::string> chosen = check_case_names(request.cases, request.backend, request.only);
+  std::vector<std::string> chosen = check_case_names(request.cases, request.backend, request.only);
   if (!chosen.empty() || request.only.empty()) return chosen;
   std::vector<std::string> near = names_like(request.only, check_case_names(request.cases, request.backend));
   if (near.empty()) fail("--only {}: chooses among named cases, and random batches have no names", request.only);

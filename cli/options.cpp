@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cli/failure.hpp"
+#include "cli/suggest.hpp"
 #include "cli/workload.hpp"
 
 namespace varlen::cli {
@@ -65,11 +66,14 @@ std::vector<std::int64_t> parse_lengths(const std::string& option, const std::st
 }
 
 Dtype parse_dtype(const std::string& text) {
+  std::vector<std::string> known;
+  known.reserve(5);
   for (const Dtype dtype :
        {Dtype::kFloat32, Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3, Dtype::kFloat8E5M2}) {
     if (text == dtype_name(dtype)) return dtype;
+    known.emplace_back(dtype_name(dtype));
   }
-  fail("dtype '{}' is not one of fp32, fp16, bf16, fp8_e4m3, fp8_e5m2", text);
+  fail("--dtype: '{}' is not one of {}{}", text, fmt::join(known, ", "), did_you_mean(text, known));
 }
 
 void write_text_file(const std::string& path, const std::string& text) {

@@ -150,6 +150,8 @@ TEST_F(Help, UnknownWordsNameTheNearest) {
   expect_refused({"run", example(), "--chek"}, "run: '--chek' is no option (did you mean '--check'?");
   expect_refused({"--versoin"}, "'--versoin' is no option (did you mean '--version'?");
   expect_refused({"run", example(), "--backend", "cudda"}, "did you mean 'cuda'?");
+  expect_refused({"bench", "--trace", source_path("bench/traces"), "--dtype", "bf61"},
+                 "(did you mean 'bf16'?); 'varlen bench --help'");
   expect_refused({"plan", "--target", "h10"}, "did you mean 'h100'?");
   expect_refused({"run", example(), "--repeat"}, "run: --repeat: its value is missing");
   expect_refused({"run", "--chek"}, "'--chek' is no option");  // rather than: the input is missing
