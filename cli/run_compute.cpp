@@ -81,10 +81,18 @@ void compute_in_emulator(const RunInput& input, const ComputeOptions& options, R
   result.timing = measure_on_host(input.batch, input.tensors, target, run_options, options.repeat);
 }
 
+/// Threads ask for the CPU, an architecture for the GPU that there is.
+Backend requested_backend(const ComputeOptions& options) {
+  if (options.backend != Backend::kAuto) return options.backend;
+  if (options.threads > 0) return Backend::kCpu;
+  const bool asks_for_gpu = options.architecture != GpuArchitecture::kNewest && device_count() > 0;
+  return asks_for_gpu ? Backend::kCuda : Backend::kAuto;
+}
+
 }  // namespace
 
 RunResult compute(const RunInput& input, const ComputeOptions& options) {
-  const Backend requested = options.backend == Backend::kAuto && options.threads > 0 ? Backend::kCpu : options.backend;
+  const Backend requested = requested_backend(options);
   const BackendChoice choice = choose_backend(input.batch, requested, options.architecture);
   RunResult result;
   result.backend = choice.backend;
