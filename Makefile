@@ -1,4 +1,4 @@
-# make run    build the program and run it on a real ragged batch
+# make run    build the program and run it on a real ragged batch, on the GPU where there is one
 # make test   build everything and run the tests
 # make verify the long checks: lint, sanitizers, fuzzing, planted faults
 # make bench  build and run the benchmarks

@@ -13,11 +13,13 @@
 #include <utility>
 #include <vector>
 
+#include "cli/backend_choice.hpp"
 #include "cli/bench_tensors.hpp"
 #include "cli/failure.hpp"
 #include "cli/format.hpp"
 #include "cli/measure.hpp"
 #include "cli/options.hpp"
+#include "cli/suggest.hpp"
 #include "cli/trace.hpp"
 #include "machine_rates.hpp"
 #include "varlen/attention.hpp"
@@ -129,10 +131,10 @@ Row measure_on_cpu(Row row, const Workload& workload, const Batch& batch, const 
   const BenchTensors data(workload, row.dtype);
   const PlanTarget target = PlanTarget::cpu(options.threads);
   const double begin = seconds_now();
-  measure_cpu(batch, data.tensors(), target, 1);  // touches every page once
+  measure_on_host(batch, data.tensors(), target, {}, 1);  // touches every page once
   line.show(fmt::format("{} {}: {}, about {} more", position, workload.name, show_scaled(row.flop, "FLOP"),
                         show_seconds((seconds_now() - begin) * (options.repeat + 1))));
-  const Timing timing = measure_cpu(batch, data.tensors(), target, options.repeat);
+  const Timing timing = measure_on_host(batch, data.tensors(), target, {}, options.repeat);
   row.run = median(timing.run);
   row.plan_and_run = median(timing.plan_and_run);
   const Plan plan = make_plan(batch, target);
@@ -228,6 +230,7 @@ int time_traces(const BenchOptions& options) {
     scale(workloads.back(), options.scale_lengths);
   }
   for (const std::string& arch : split(options.archs)) gpu_architecture_named(arch);  // throws before anything runs
+  require_device(backend_named(options.backend));
   std::vector<Dtype> dtypes;
   for (const std::string& name : split(options.dtypes)) dtypes.push_back(parse_dtype(name));
 
@@ -262,22 +265,29 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--repeat", options->repeat, "Times to run; medians are shown")
       ->check(positive())
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Default: all")->check(thread_count());
+  CLI::Option* threads = command->add_option("--threads", options->threads, "Default: all")->check(thread_count());
   command->add_option("--max-gflop", options->max_gflop, "Skip traces with more work than this")
       ->check(positive())
       ->capture_default_str();
   command->add_option("--scale-lengths", options->scale_lengths, "Multiply every length by this")
       ->check(positive())
       ->capture_default_str();
-  command->add_option("--backend", options->backend, "auto, cpu or cuda; auto means the CPU")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+  command->add_option("--backend", options->backend, "What computes; auto means the CPU")
+      ->check(one_of({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  command->add_option("--arch", options->archs, "Whose kernels run on a CUDA device: newest, sm_80, sm_90a, sm_100a")
-      ->type_name("NAME,...")
-      ->capture_default_str();
+  CLI::Option* arch =
+      command
+          ->add_option("--arch", options->archs, "Whose kernels run on a CUDA device: newest, sm_80, sm_90a, sm_100a")
+          ->type_name("NAME,...")
+          ->capture_default_str();
   command->add_flag("--batch-invariant", options->batch_invariant, "A request's bits never depend on the others");
   command->add_flag("--json", options->as_json, "Print one JSON object");
-  command->callback([options, &action] { action = [options] { return time_traces(*options); }; });
+  command->callback([options, arch, threads, &action] {
+    const bool on_cuda = options->backend == "cuda";
+    if (arch->count() > 0 && !on_cuda) throw CLI::ValidationError("--arch", "needs --backend cuda");
+    if (threads->count() > 0 && on_cuda) throw CLI::ValidationError("--threads", "is for --backend cpu");
+    action = [options] { return time_traces(*options); };
+  });
 }
 
 }  // namespace varlen::cli

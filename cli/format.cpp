@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <numeric>
 
 namespace varlen::cli {
 
@@ -46,6 +48,21 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+double standard_deviation(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  const auto count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  return std::sqrt(squares / count);
+}
+
+std::string progress_bar(std::int64_t done, std::int64_t total) {
+  constexpr std::int64_t kWidth = 30;
+  const std::int64_t filled = total == 0 ? kWidth : kWidth * done / total;
+  return fmt::format("[{:<{}}] {}/{}", std::string(static_cast<std::size_t>(filled), '='), kWidth, done, total);
+}
+
 ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() { clear(); }
@@ -55,6 +72,13 @@ void ProgressLine::show(const std::string& text) {
   // \x1b[K erases what a longer line has left. A terminal that has gone is no reason to stop.
   std::fputs(fmt::format("\r\x1b[K{}", text).c_str(), stderr);
   std::fflush(stderr);
+}
+
+void ProgressLine::show_at_times(const std::function<std::string()>& text) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!terminal_ || now < next_) return;
+  next_ = now + std::chrono::milliseconds(100);
+  show(text());
 }
 
 void ProgressLine::clear() { show(""); }

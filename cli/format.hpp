@@ -1,6 +1,9 @@
 // Text for people: tables, numbers with units, a progress line on a terminal.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,6 +29,12 @@ std::string show_scaled(double value, const char* unit);
 /// The middle value, or the mean of both; 0 if there is none.
 double median(std::vector<double> values);
 
+/// The square root of the mean squared distance to the mean; 0 for fewer than two values.
+double standard_deviation(const std::vector<double>& values);
+
+/// "[=====     ] 5/10".
+std::string progress_bar(std::int64_t done, std::int64_t total);
+
 /// A line on stderr that is overwritten; nothing at all unless stderr is a terminal.
 class ProgressLine {
  public:
@@ -34,10 +43,13 @@ class ProgressLine {
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
   void show(const std::string& text);
+  /// Shows what `text` returns, but asks for it ten times a second at most.
+  void show_at_times(const std::function<std::string()>& text);
   void clear();
 
  private:
   bool terminal_;
+  std::chrono::steady_clock::time_point next_{};
 };
 
 }  // namespace varlen::cli

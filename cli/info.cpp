@@ -18,6 +18,14 @@ std::string compute_capability(const DeviceInfo& device) {
   return fmt::format("{}.{}", device.compute_major, device.compute_minor);
 }
 
+nlohmann::ordered_json kernels_json(const Support& row) {
+  auto json = nlohmann::ordered_json::array();
+  for (const KernelSupport& kernel : row.kernels) {
+    json.push_back({{"name", kernel.name}, {"architectures", kernel.architectures}, {"head_dims", kernel.head_dims}});
+  }
+  return json;
+}
+
 void print_json(const BuildInfo& build) {
   nlohmann::ordered_json json = {{"version", build.version},
                                  {"build_type", build.build_type},
@@ -32,7 +40,10 @@ void print_json(const BuildInfo& build) {
                                 {"outputs", row.outputs},
                                 {"head_dims", row.head_dims},
                                 {"masks", row.masks},
-                                {"keys", row.keys}});
+                                {"keys", row.keys},
+                                {"available", row.not_here.empty()},
+                                {"not_here", row.not_here},
+                                {"kernels", kernels_json(row)}});
   }
   json["devices"] = nlohmann::json::array();
   for (std::int32_t i = 0; i < device_count(); ++i) {
@@ -59,8 +70,15 @@ void print_table(const BuildInfo& build) {
   }
   if (device_count() == 0) fmt::print("no CUDA device: {}\n", no_device_reason());
   for (const Support& row : support_table()) {
+    if (!row.not_here.empty()) {
+      fmt::print("\nbackend {}: not here: {}\n", row.backend, row.not_here);
+      continue;
+    }
     fmt::print("\nbackend {}\n  inputs     {}\n  outputs    {}\n  head dims  {}\n  masks      {}\n  keys       {}\n",
                row.backend, row.inputs, row.outputs, row.head_dims, row.masks, row.keys);
+    for (const KernelSupport& kernel : row.kernels) {
+      fmt::print("  {:<16}{}: head dims up to {}\n", kernel.name, kernel.architectures, kernel.head_dims);
+    }
   }
 }
 

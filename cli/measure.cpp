@@ -11,15 +11,34 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-Timing measure_cpu(const Batch& batch, const Tensors& tensors, const PlanTarget& target, std::int32_t repeat) {
-  const std::int64_t bytes = workspace_bytes(make_plan(batch, target));
+Timing measure_on_host(const Batch& batch, const Tensors& tensors, const PlanTarget& target, const RunOptions& options,
+                       std::int32_t repeat) {
+  const std::int64_t bytes = workspace_bytes(make_plan(batch, target), options.backend);
   const Buffer workspace(bytes);
   Timing timing;
   for (std::int32_t i = 0; i < repeat; ++i) {
     const double begin = seconds_now();
     const Plan plan = make_plan(batch, target);
     const double planned = seconds_now();
-    run(plan, tensors, Workspace{workspace.data(), bytes});
+    run(plan, tensors, Workspace{workspace.data(), bytes}, options);
+    const double end = seconds_now();
+    timing.run.push_back(end - planned);
+    timing.plan_and_run.push_back(end - begin);
+  }
+  return timing;
+}
+
+Timing measure_on_device(const Batch& batch, const Tensors& tensors, const PlanTarget& target,
+                         const RunOptions& options, std::int32_t repeat) {
+  const DeviceMemory memory(workspace_bytes(to_device(make_plan(batch, target))));
+  const Workspace workspace{memory.data(), memory.bytes()};
+  Timing timing;
+  for (std::int32_t i = 0; i < repeat; ++i) {
+    const double begin = seconds_now();
+    const Plan plan = to_device(make_plan(batch, target));
+    const double planned = seconds_now();
+    run(plan, tensors, workspace, options);
+    synchronize();
     const double end = seconds_now();
     timing.run.push_back(end - planned);
     timing.plan_and_run.push_back(end - begin);

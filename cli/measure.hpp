@@ -17,8 +17,12 @@ struct Timing {
   std::vector<double> plan_and_run;
 };
 
-/// Plans and runs on the CPU `repeat` times, the workspace allocated once, before.
-Timing measure_cpu(const Batch& batch, const Tensors& tensors, const PlanTarget& target, std::int32_t repeat);
+/// Plans and runs on the CPU or in the emulator `repeat` times, the workspace allocated once, before.
+Timing measure_on_host(const Batch& batch, const Tensors& tensors, const PlanTarget& target, const RunOptions& options,
+                       std::int32_t repeat);
+/// The same on the first CUDA device, where the tensors are; each run waits for its result.
+Timing measure_on_device(const Batch& batch, const Tensors& tensors, const PlanTarget& target,
+                         const RunOptions& options, std::int32_t repeat);
 /// Once more, noting what ran when.
 RunTrace trace_cpu(const Plan& plan, const Tensors& tensors);
 /// Dense tensors in memory of the first CUDA device. Block table and sinks are copied; queries, keys and values are

@@ -15,6 +15,7 @@
 #include "cli/measured.hpp"
 #include "cli/model/prediction.hpp"
 #include "cli/options.hpp"
+#include "cli/suggest.hpp"
 #include "cli/trace.hpp"
 
 namespace varlen::cli {
@@ -229,8 +230,8 @@ void add_model(CLI::App& app, Action& action) {
   command->add_option("--trace", options->traces, "A trace, or a folder of them; may be repeated")
       ->required()
       ->type_name("FILE_OR_DIR");
-  command->add_option("--target", options->target, "h100 or b200")
-      ->check(CLI::IsMember({"h100", "b200"}))
+  command->add_option("--target", options->target, "The GPU to predict")
+      ->check(one_of({"h100", "b200"}))
       ->capture_default_str();
   command
       ->add_option("--measured", options->measured,

@@ -1,14 +1,20 @@
 #include "cli/options.hpp"
 
+#include <fmt/format.h>
+
+#include <charconv>
 #include <optional>
 #include <utility>
 
 #include "cli/failure.hpp"
 #include "cli/option_values.hpp"
+#include "cli/suggest.hpp"
 #include "cli/workload.hpp"
 
 namespace varlen::cli {
 namespace {
+
+constexpr std::int64_t kMostWorkers = 65536;  // of a plan
 
 std::int64_t window_side(const std::string& window, const std::string& side) {
   if (side == "inf") return Mask::kUnlimited;
@@ -37,7 +43,6 @@ CLI::Validator positive() {
 }
 
 CLI::Validator thread_count() {
-  constexpr std::int64_t kMostWorkers = 65536;  // PlanTarget::workers
   return {[](const std::string& text) {
             const auto value = whole_number(text);
             return value && *value >= 1 && *value <= kMostWorkers
@@ -45,12 +50,6 @@ CLI::Validator thread_count() {
                        : fmt::format("{} is not a number from 1 to {}", text, kMostWorkers);
           },
           "1 to 65536"};
-}
-
-void add_arch_option(CLI::App& command, std::string& arch) {
-  command.add_option("--arch", arch, "Newest GPU architecture whose kernels run (cuda, emulator)")
-      ->check(CLI::IsMember({"newest", "sm_80", "sm_90a", "sm_100a"}))
-      ->capture_default_str();
 }
 
 void add_mask_options(CLI::App& command, MaskOptions& options) {
@@ -81,11 +80,14 @@ std::vector<std::int64_t> parse_lengths(const std::string& option, const std::st
 }
 
 Dtype parse_dtype(const std::string& text) {
+  std::vector<std::string> known;
+  known.reserve(5);
   for (const Dtype dtype :
        {Dtype::kFloat32, Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3, Dtype::kFloat8E5M2}) {
     if (text == dtype_name(dtype)) return dtype;
+    known.emplace_back(dtype_name(dtype));
   }
-  fail("dtype '{}' is not one of fp32, fp16, bf16, fp8_e4m3, fp8_e5m2", text);
+  fail("--dtype: {} is not one of {}{}", in_quotes(text), fmt::join(known, ", "), did_you_mean(text, known));
 }
 
 }  // namespace varlen::cli

@@ -21,6 +21,8 @@ void add_check(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_model(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
+void add_help(CLI::App& app, Action& action);
+void add_generate(CLI::App& app, Action& action);
 
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitCheckFailed = 1;
@@ -39,9 +41,6 @@ void add_mask_options(CLI::App& command, MaskOptions& options);
 CLI::Validator positive();
 /// Threads or workers: from 1 to as many as a plan may have.
 CLI::Validator thread_count();
-
-/// --arch, of CUDA and the emulator.
-void add_arch_option(CLI::App& command, std::string& arch);
 
 /// "1274,1294,…"; throws Error naming the option and the part that is no length.
 std::vector<std::int64_t> parse_lengths(const std::string& option, const std::string& text);

@@ -11,7 +11,9 @@
 #include "cli/format.hpp"
 #include "cli/options.hpp"
 #include "cli/output_file.hpp"
+#include "cli/suggest.hpp"
 #include "cli/trace.hpp"
+#include "cli/trace_keys.hpp"
 #include "cli/workload.hpp"
 
 namespace varlen::cli {
@@ -143,17 +145,20 @@ void add_plan(CLI::App& app, Action& action) {
                              command->get_option("--window")}) {
     shape->needs(lengths);
   }
-  command->add_option("--target", options->target, "cpu, h100 or b200")
-      ->check(CLI::IsMember({"cpu", "h100", "b200"}))
+  command->add_option("--target", options->target, "The machine to plan for")
+      ->check(one_of({"cpu", "h100", "b200"}))
       ->capture_default_str();
   command
       ->add_option("--workers", options->workers, "Thread blocks resident at once, or threads; default: the target's")
       ->check(thread_count());
-  command->add_option("--dtype", options->dtype, "Of query, key and value")->capture_default_str();
+  command->add_option("--dtype", options->dtype, "Of query, key and value")
+      ->check(one_of({"fp32", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2"}))
+      ->capture_default_str();
   command->add_flag("--batch-invariant", options->batch_invariant, "Split each request by its own lengths alone");
   command->add_flag("--json", options->as_json, "Print one JSON object");
   command->add_option("--svg", options->svg, "Write the timeline as a picture")->type_name("FILE");
   command->add_option("--html", options->html, "Write the timeline as a page")->type_name("FILE");
+  command->footer("Keys of a trace, a JSON object (docs/formats.md):\n" + trace_key_table());
   command->callback([trace, lengths, options, &action] {
     if (trace->count() + lengths->count() == 0) throw CLI::RequiredError("--trace or --lengths");
     action = [options] { return make(*options); };

@@ -12,13 +12,11 @@
 #include "cli/failure.hpp"
 #include "cli/options.hpp"
 #include "cli/paths.hpp"
+#include "cli/run_tensors.hpp"
+#include "cli/suggest.hpp"
 
 namespace varlen::cli {
 namespace {
-
-constexpr const char* kKnownTensors[] = {"q",          "k",           "v",           "query_indptr", "query_lengths",
-                                         "key_indptr", "key_lengths", "block_table", "sinks",        "query_scale",
-                                         "key_scale",  "value_scale"};
 
 constexpr std::pair<const char*, Dtype> kFileDtypes[] = {
     {"F32", Dtype::kFloat32},        {"F16", Dtype::kFloat16},        {"BF16", Dtype::kBFloat16},
@@ -36,8 +34,10 @@ class Tensor {
 
   TensorView view(std::initializer_list<std::size_t> ranks) const {
     if (std::find(ranks.begin(), ranks.end(), shape_.size()) == ranks.end()) {
-      fail("tensor '{}' has the shape [{}], but needs {} dimensions", name(), fmt::join(shape_, ", "),
-           fmt::join(ranks, " or "));
+      const TensorText& text = *find_tensor_text(name());
+      const bool paged = text.paged_axes != nullptr && *ranks.begin() == 4;
+      fail("tensor '{}' has the shape [{}], but needs {} dimensions: [{}]{}", name(), fmt::join(shape_, ", "),
+           fmt::join(ranks, " or "), paged ? text.paged_axes : text.axes, page_note(paged, text));
     }
     TensorView view;
     view.data = tensor_.data.data();
@@ -62,13 +62,20 @@ class Tensor {
   }
 
  private:
+  /// Why a key tensor of another rank needs this one.
+  std::string page_note(bool paged, const TensorText& text) const {
+    if (paged) return ", because there is a 'block_table'";
+    if (text.paged_axes == nullptr || shape_.size() != 4) return "";
+    return fmt::format("; pages, [{}], need a tensor 'block_table'", text.paged_axes);
+  }
+
   const std::string& name() const { return tensor_.entry.name; }
 
   Dtype dtype() const {
     for (const auto& [known, dtype] : kFileDtypes) {
       if (tensor_.entry.dtype == known) return dtype;
     }
-    fail("tensor '{}' is {}, which varlen cannot compute with", name(), tensor_.entry.dtype);
+    fail("tensor '{}' is {}, but may be {}", name(), tensor_.entry.dtype, find_tensor_text(name())->dtypes);
   }
 
   const FileTensor& tensor_;
@@ -95,9 +102,12 @@ std::int32_t small(const char* what, std::int64_t value) {
 
 void refuse_unknown(const std::vector<FileTensor>& file) {
   for (const FileTensor& tensor : file) {
-    if (std::find(std::begin(kKnownTensors), std::end(kKnownTensors), tensor.entry.name) == std::end(kKnownTensors)) {
-      fail("tensor {} is unknown; known are {}", in_quotes(tensor.entry.name), fmt::join(kKnownTensors, ", "));
-    }
+    const std::string& name = tensor.entry.name;
+    if (find_tensor_text(name) != nullptr) continue;
+    std::vector<std::string> known;
+    known.reserve(tensor_texts().size());
+    for (const TensorText& text : tensor_texts()) known.emplace_back(text.name);
+    fail("tensor {} is unknown; known are {}{}", in_quotes(name), fmt::join(known, ", "), did_you_mean(name, known));
   }
 }
 
@@ -121,6 +131,14 @@ std::vector<std::int64_t> lengths_of(const IndexView& indptr, const IndexView& l
     result.push_back(lengths.present() ? lengths[r] : indptr[r + 1] - indptr[r]);
   }
   return result;
+}
+
+/// Scales in a file whose q is not fp8 would be ignored.
+void refuse_scales(const std::vector<FileTensor>& file, Dtype input_dtype) {
+  if (input_dtype == Dtype::kFloat8E4M3 || input_dtype == Dtype::kFloat8E5M2) return;
+  for (const char* name : {"query_scale", "key_scale", "value_scale"}) {
+    if (find(file, name)) fail("tensor '{}' is a scale of fp8, but 'q' is {}", name, dtype_name(input_dtype));
+  }
 }
 
 // Query, key and value as the file has them, and the batch that they make.
@@ -149,6 +167,7 @@ void read_tensors(const std::vector<FileTensor>& file, const RunSettings& settin
   batch.head_dim_qk = small("the head dim of 'q'", tensors.query.shape[2]);
   batch.head_dim_vo = small("the head dim of 'v'", tensors.value.shape[key_rank - 1]);
   batch.input_dtype = tensors.query.dtype;
+  refuse_scales(file, batch.input_dtype);
   batch.output_dtype =
       settings.output_dtype.empty() ? default_output(batch.input_dtype) : parse_dtype(settings.output_dtype);
   batch.mask = settings.mask;
@@ -169,7 +188,11 @@ RunInput read_run_input(const std::string& path, const RunSettings& settings) {
   Batch& batch = input.batch;
   Tensors& tensors = input.tensors;
   read_tensors(input.file, settings, batch, tensors);
-  validate(batch);
+  try {
+    validate(batch);
+  } catch (const Error& error) {
+    refuse_input(input_name(path), input.file, error);
+  }
 
   const std::int64_t rows = tensors.query.shape[0] * batch.query_heads;
   input.out = Buffer(rows * batch.head_dim_vo * dtype_size(batch.output_dtype));
@@ -179,7 +202,11 @@ RunInput read_run_input(const std::string& path, const RunSettings& settings) {
   const std::int64_t tokens = tensors.query.shape[0];
   tensors.out = TensorView::dense(input.out.data(), batch.output_dtype, {tokens, batch.query_heads, batch.head_dim_vo});
   tensors.lse = TensorView::dense(input.lse.data(), Dtype::kFloat32, {tokens, batch.query_heads});
-  validate(batch, tensors);
+  try {
+    validate(batch, tensors);
+  } catch (const Error& error) {
+    refuse_input(input_name(path), input.file, error);
+  }
 
   Workload& workload = input.workload;
   workload.name = printable(input_name(path));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -57,6 +58,19 @@ std::string describe(const RowPosition& row) {
   return row.request < 0 ? "" : fmt::format(" (request {}, token {}, head {})", row.request, row.token, row.head);
 }
 
+void print_backend(const RunResult& result) {
+  fmt::print("backend    {}: {}{} on {}\n", backend_name(result.backend), result.kernel,
+             result.kernel.empty() ? "nothing to compute" : "", result.machine);
+  if (!result.reason.empty()) fmt::print("           not the GPU: {}\n", result.reason);
+}
+
+std::string describe(const Timing& timing) {
+  const std::vector<double>& run = timing.run;
+  if (run.size() == 1) return show_seconds(run.front());
+  return fmt::format("{} median of {}, minimum {}, standard deviation {}", show_seconds(median(run)), run.size(),
+                     show_seconds(*std::min_element(run.begin(), run.end())), show_seconds(standard_deviation(run)));
+}
+
 void print_comparison(const Comparison& check) {
   fmt::print("check      {} of {} rows within bounds; worst output error {:.3g} of the bound{}, worst LSE {:.3g}{}\n",
              check.rows - check.failed_rows, check.rows, check.worst_out, describe(check.worst_out_row),
@@ -93,19 +107,14 @@ void print_run_table(const RunInput& input, const RunResult& result, bool all_re
              dtype_name(batch.output_dtype), describe(workload.mask));
   fmt::print("{}\n", request_table(input, result, all_requests));
 
-  const BuildInfo build = build_info();
   const double real = flop(workload);
-  const double seconds = median(result.timing.run);
+  print_backend(result);
   if (result.plan) {
     const PlanReport report = result.plan->report();
-    fmt::print("backend    {}, {}, {} workers\n", backend_name(result.backend), build.simd_target, report.workers);
     fmt::print("plan       {} items in {} tiles, {} of them split; makespan / mean {:.3f}; made in {}\n", report.items,
                report.tiles, report.splits, report.makespan_over_mean, show_seconds(report.plan_us * 1e-6));
-  } else {
-    fmt::print("backend    {}\n", backend_name(result.backend));
   }
-  fmt::print("time       {} (median of {}), {:.3g} GFLOP/s\n", show_seconds(seconds), result.timing.run.size(),
-             real / seconds * 1e-9);
+  fmt::print("time       {}, {:.3g} GFLOP/s\n", describe(result.timing), real / median(result.timing.run) * 1e-9);
   fmt::print("work       {}", show_scaled(real, "FLOP"));
   if (real > 0) {
     fmt::print("; padded to the longest request {}, {:.1f} x as much", show_scaled(padded_flop(workload), "FLOP"),
@@ -119,9 +128,12 @@ void print_run_json(const RunInput& input, const RunResult& result, bool all_req
   const Workload& workload = input.workload;
   const Batch& batch = input.batch;
   const double real = flop(workload);
-  const double seconds = median(result.timing.run);
+  const std::vector<double>& run = result.timing.run;
+  const double seconds = median(run);
   nlohmann::ordered_json json = {{"input", workload.name},
                                  {"backend", backend_name(result.backend)},
+                                 {"kernel", result.kernel},
+                                 {"machine", result.machine},
                                  {"requests", workload.query_lengths.size()},
                                  {"query_tokens", workload.query_tokens()},
                                  {"key_tokens", workload.key_tokens()},
@@ -134,12 +146,15 @@ void print_run_json(const RunInput& input, const RunResult& result, bool all_req
                                  {"mask", {{"left", batch.mask.left}, {"right", batch.mask.right}}},
                                  {"repeat", result.timing.run.size()},
                                  {"run_ms", seconds * 1e3},
+                                 {"run_min_ms", *std::min_element(run.begin(), run.end()) * 1e3},
+                                 {"run_deviation_ms", standard_deviation(run) * 1e3},
                                  {"plan_run_ms", median(result.timing.plan_and_run) * 1e3},
                                  {"flop", real},
                                  {"padded_flop", padded_flop(workload)},
                                  {"flop_per_s", real / seconds}};
+  if (!result.reason.empty()) json["not_the_gpu"] = result.reason;
+  if (result.backend == Backend::kCpu) json["simd_target"] = build_info().simd_target;
   if (result.plan) {
-    json["simd_target"] = build_info().simd_target;
     json["plan"] = nlohmann::ordered_json::parse(report_json(result.plan->report()));
   }
   if (all_requests) {

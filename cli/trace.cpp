@@ -12,16 +12,13 @@
 #include "cli/input_file.hpp"
 #include "cli/json_value.hpp"
 #include "cli/paths.hpp"
+#include "cli/trace_keys.hpp"
 
 namespace varlen::cli {
 namespace {
 
 constexpr std::uint64_t kMaxTraceBytes = std::uint64_t{1} << 28;  // some ten million requests
 constexpr std::size_t kMaxNameBytes = 200;
-
-constexpr const char* kKnownKeys[] = {"name",     "query_lengths", "kv_lengths",  "query_heads",
-                                      "kv_heads", "head_dim_qk",   "head_dim_vo", "causal",
-                                      "window",   "soft_cap",      "page_size"};
 
 const JsonValue& member(const JsonObject& trace, const char* key) {
   const JsonValue* found = trace.find(key);
@@ -84,9 +81,7 @@ Workload parse_trace(std::string_view json) {
   if (root.object() == nullptr) fail("it is {}, not a JSON object", root.description());
   const JsonObject& trace = *root.object();
   for (const auto& [key, value] : trace.members) {
-    if (std::find(std::begin(kKnownKeys), std::end(kKnownKeys), key) == std::end(kKnownKeys)) {
-      fail("key {} is unknown", in_quotes(key));
-    }
+    if (!is_trace_key(key)) fail("key {} is unknown", in_quotes(key));
   }
 
   Workload workload;

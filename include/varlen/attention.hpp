@@ -44,6 +44,9 @@ struct RunOptions {
   void* stream = nullptr;         ///< kCuda: the cudaStream_t to launch on; null: the default stream
   RunTrace* trace = nullptr;      ///< kCpu: what ran when
   EmulatorOptions emulator = {};  ///< kEmulator; as it is for other backends
+  /// If not null: where the name of what computes goes, "forward_wgmma" or, on the CPU, the SIMD target; empty if the
+  /// plan has no items.
+  std::string* kernel = nullptr;
 };
 
 /// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch, whose size
@@ -79,6 +82,13 @@ struct BuildInfo {
 };
 VARLEN_API BuildInfo build_info();
 
+/// A kernel of the GPU backends.
+struct KernelSupport {
+  std::string name;           ///< "forward_wgmma"
+  std::string architectures;  ///< "sm_90a", "sm_80 and later"
+  std::string head_dims;      ///< the largest, "256 / 256, fp8 192 / 128"
+};
+
 /// One row of the support table that `varlen info` prints.
 struct Support {
   std::string backend;
@@ -87,6 +97,8 @@ struct Support {
   std::string head_dims;
   std::string masks;
   std::string keys;
+  std::string not_here;                ///< why this build on this machine cannot use it; empty if it can
+  std::vector<KernelSupport> kernels;  ///< that run here, of the first device for cuda; none of other backends
 };
 VARLEN_API std::vector<Support> support_table();
 

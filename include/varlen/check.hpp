@@ -35,14 +35,26 @@ struct Comparison {
   bool passed() const noexcept { return failed_rows == 0; }
 };
 
+struct CompareOptions {
+  /// Which backend computed the rows: GPU kernels round softmax weights to 16 bits, and their bound has a term for it.
+  Backend computed_by = Backend::kCpu;
+  /// Called after every query token of a KV head's group, with the rows whose reference is known and all of them.
+  std::function<void(std::int64_t done, std::int64_t total)> progress;
+};
+
 /// Compares what `tensors.out` (and `tensors.lse`, if present) hold with the reference, computed here in float64. Slow.
-VARLEN_API Comparison compare_with_reference(const Batch& batch, const Tensors& tensors);
+/// Tensors are in memory of the host.
+VARLEN_API Comparison compare_with_reference(const Batch& batch, const Tensors& tensors,
+                                             const CompareOptions& options = {});
 
 /// kAll: edge cases, then random ones. kLong: the batches of FlashInfer's issue 1103, and all pairs of some lengths;
 /// minutes each in the emulator.
 enum class CheckCases : std::int32_t { kEdge = 0, kRandom = 1, kAll = 2, kLong = 3 };
 /// "edge", "random", "all" or "long".
 VARLEN_API CheckCases check_cases_named(const std::string& name);
+/// `name/target` of the named cases that run_checks() runs with CheckOptions::only, in its order.
+VARLEN_API std::vector<std::string> check_case_names(CheckCases cases, Backend backend = Backend::kAuto,
+                                                     const std::string& only = "");
 
 /// Called before every case and once after the last.
 struct CheckProgress {
@@ -61,7 +73,7 @@ struct CheckOptions {
   Backend backend = Backend::kAuto;
   GpuArchitecture architecture = GpuArchitecture::kNewest;
   CheckCases cases = CheckCases::kAll;
-  std::string only;           ///< named cases whose `name/target` contains this; empty: all of them
+  std::string only;           ///< the named case whose `name/target` is this, or else those whose contains it
   std::int64_t count = 1000;  ///< random cases
   std::uint64_t seed = 1;     ///< of the first random case, which is run with exactly this seed
   std::function<void(const CheckProgress&)> progress;

@@ -39,7 +39,8 @@ struct PlanTarget {
   static VARLEN_API PlanTarget h100();                     ///< 132 workers; 128 and 64 rows × 128 keys; 50 MB of L2
   static VARLEN_API PlanTarget b200();                     ///< 148 workers; 256 and 128 rows × 128 keys; 126 MB of L2
   static VARLEN_API PlanTarget cpu(std::int32_t threads);  ///< 0: as many as OMP_NUM_THREADS says,
-                                                           ///< else one for each CPU that the process may use
+                                                           ///< else one for each CPU that the process may use,
+                                                           ///< no more than its control group grants
   /// "cpu", "h100" or "b200".
   static VARLEN_API PlanTarget named(const std::string& name);
 };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "check/adapt.hpp"
 #include "check/tolerance.hpp"
 #include "reference/element.hpp"
 
@@ -165,10 +166,11 @@ Comparison compare(const RaggedBatch& batch, const Tensors& tensors, const refer
 
 namespace varlen {
 
-Comparison compare_with_reference(const Batch& batch, const Tensors& tensors) {
+Comparison compare_with_reference(const Batch& batch, const Tensors& tensors, const CompareOptions& options) {
   const RaggedBatch ragged = canonical(batch);
   validate_tensors(ragged, tensors);
-  return check::compare(ragged, tensors, reference::attention(ragged, tensors));
+  const reference::Result expected = reference::attention(ragged, tensors, options.progress);
+  return check::compare(ragged, tensors, expected, check::rounds_weights(options.computed_by));
 }
 
 }  // namespace varlen

@@ -48,6 +48,24 @@ std::string full_name(const check::EdgeCase& edge, const PlanTarget& target) {
   return edge.test.name + "/" + target.name;
 }
 
+/// The named cases with those targets that `only` leaves.
+std::vector<check::EdgeCase> chosen_cases(CheckCases cases, Backend backend, const std::string& only) {
+  std::vector<check::EdgeCase> edges = named_cases(cases);
+  check::adapt_to(backend, edges);
+  const auto is_named = [&](const check::EdgeCase& edge) {
+    return std::any_of(edge.targets.begin(), edge.targets.end(),
+                       [&](const PlanTarget& target) { return full_name(edge, target) == only; });
+  };
+  const bool whole = std::any_of(edges.begin(), edges.end(), is_named);  // a command to reproduce names one case
+  for (check::EdgeCase& edge : edges) {
+    std::erase_if(edge.targets, [&](const PlanTarget& target) {
+      const std::string name = full_name(edge, target);
+      return whole ? name != only : name.find(only) == std::string::npos;
+    });
+  }
+  return edges;
+}
+
 std::int64_t schedules_of(const CheckOptions& options) {
   return options.schedules == 0 ? static_cast<std::int64_t>(options.policies.size()) : options.schedules;
 }
@@ -66,6 +84,10 @@ void check_options(const CheckOptions& options) {
     refuse("schedules", schedules, fmt::format("schedules = {} must not be negative", schedules));
   }
   if (options.policies.empty()) refuse("policies", "", "policies has no policy: one is needed");
+  if (!options.only.empty() && options.cases == CheckCases::kRandom) {
+    refuse("only", options.only,
+           fmt::format("only = {} chooses among named cases, of which random has none", options.only));
+  }
   if (options.backend == Backend::kEmulator) return;
   const char* const backend = backend_name(options.backend);
   const CheckOptions defaults;
@@ -138,18 +160,23 @@ class Checker {
 
 }  // namespace
 
+std::vector<std::string> check_case_names(CheckCases cases, Backend backend, const std::string& only) {
+  std::vector<std::string> names;
+  for (const check::EdgeCase& edge : chosen_cases(cases, backend, only)) {
+    for (const PlanTarget& target : edge.targets) names.push_back(full_name(edge, target));
+  }
+  return names;
+}
+
 CheckSummary run_checks(const CheckOptions& options) {
   check_options(options);
-  std::vector<check::EdgeCase> edges = named_cases(options.cases);
-  check::adapt_to(options.backend, edges);
+  const std::vector<check::EdgeCase> edges = chosen_cases(options.cases, options.backend, options.only);
   const bool any_random = options.cases == CheckCases::kRandom || options.cases == CheckCases::kAll;
   const std::int64_t random_cases = any_random ? options.count : 0;
   std::int64_t total = random_cases;
-  for (check::EdgeCase& edge : edges) {
-    std::erase_if(edge.targets, [&](const PlanTarget& target) {
-      return full_name(edge, target).find(options.only) == std::string::npos;
-    });
-    total += static_cast<std::int64_t>(edge.targets.size());
+  for (const check::EdgeCase& edge : edges) total += static_cast<std::int64_t>(edge.targets.size());
+  if (!options.only.empty() && total == random_cases) {
+    refuse("only", options.only, fmt::format("only = {} is in no name of a case", options.only));
   }
 
   Checker checker(options, total);

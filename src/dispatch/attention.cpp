@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <string>
 
 #include "backend/cpu/cpu_backend.hpp"
 #include "backend/cuda/cuda_backend.hpp"
@@ -57,6 +58,7 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
   }
   dispatch::check_emulator_options(options.emulator, backend);
   dispatch::check_workspace(workspace, workspace_bytes(plan, backend), tensors);
+  std::string kernel;
   if (backend == Backend::kCuda) {
     if (plan.data().on_device == nullptr) {
       refuse("plan", Error::kNoIndex, "host", "is in memory of the host only: call to_device()");
@@ -65,12 +67,14 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
       refuse("query.device_index", Error::kNoIndex, tensors.query.device_index, "is not the plan's device {}",
              cuda::device_of(plan));
     }
-    cuda::execute(plan, tensors, workspace, options.architecture, options.stream);
+    kernel = cuda::execute(plan, tensors, workspace, options.architecture, options.stream);
   } else if (backend == Backend::kEmulator) {
-    emulator::execute(plan, tensors, workspace, options.architecture, options.emulator);
+    kernel = emulator::execute(plan, tensors, workspace, options.architecture, options.emulator);
   } else {
     cpu::execute(plan, tensors, workspace, options.trace);
+    if (plan.item_count() > 0) kernel = cpu::simd_target();
   }
+  if (options.kernel != nullptr) *options.kernel = kernel;
 }
 
 void attention(const Batch& batch, const Tensors& tensors, Backend backend) {

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "backend/cpu/cpu_backend.hpp"
+#include "backend/cuda/cuda_backend.hpp"
+#include "backend/emulator/emulator_backend.hpp"
 #include "batch/refuse.hpp"
 #include "dispatch/select.hpp"
 #include "plan/offered_threads.hpp"
@@ -120,10 +122,11 @@ std::vector<Support> support_table() {
   const std::string gpu_head_dims = "multiples of 8 up to 576, value up to 512";
   const std::string masks = "full, causal, window, causal + window; soft cap; sinks";
   const std::string keys = "ragged, paged";
-  return {{"cpu", inputs, outputs, head_dims, masks, keys},
-          {"reference", inputs, outputs, head_dims, masks, keys},
-          {"cuda", "fp16 bf16 fp8_e4m3", outputs, gpu_head_dims, masks, keys},
-          {"emulator", "fp16 bf16 fp8_e4m3", outputs, gpu_head_dims, masks, keys}};
+  const std::string gpu_inputs = "fp16 bf16 fp8_e4m3";
+  return {{"cpu", inputs, outputs, head_dims, masks, keys, "", {}},
+          {"reference", inputs, outputs, head_dims, masks, keys, "", {}},
+          {"cuda", gpu_inputs, outputs, gpu_head_dims, masks, keys, cuda::no_device_reason(), cuda::kernels()},
+          {"emulator", gpu_inputs, outputs, gpu_head_dims, masks, keys, "", emulator::kernels()}};
 }
 
 }  // namespace varlen

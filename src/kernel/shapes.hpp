@@ -52,6 +52,11 @@ inline int select_shape(const RaggedBatch& batch) {
 /// runs everything.
 enum class Forward : std::uint8_t { kMma, kWgmma, kTcgen05 };
 
+constexpr const char* name(Forward forward) {
+  constexpr const char* kNames[] = {"forward_mma", "forward_wgmma", "forward_tcgen05"};
+  return kNames[static_cast<int>(forward)];
+}
+
 /// With inputs of so many bytes. forward_wgmma's threads are too many for 256 columns of sums where fp8 needs wideners:
 /// each of them begins with 128 registers.
 constexpr int compiled_shapes(Forward forward, std::int64_t element_bytes) {

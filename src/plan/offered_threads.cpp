@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "plan/cpu_quota.hpp"
 #include "plan/target.hpp"
 
 namespace varlen {
@@ -28,6 +29,20 @@ std::int32_t allowed_cpus() {
     }
   }
   return 0;
+}
+
+/// CPUs of the caller's set and what the process's control groups grant of them; 0: unknown, or no limit.
+struct Offer {
+  std::int32_t cpus = 0;
+  std::int32_t quota = 0;
+
+  bool is_limited() const { return quota > 0 && quota < cpus; }
+};
+
+Offer offer() {
+  static const std::int32_t kQuota = cpu_quota();
+  const std::int32_t cpus = allowed_cpus();
+  return {cpus > 0 ? cpus : static_cast<std::int32_t>(std::thread::hardware_concurrency()), kQuota};
 }
 
 /// The setting of the environment as far as it matters here: how many threads a program's own level of parallelism has.
@@ -76,16 +91,16 @@ std::int32_t offered_threads() {
   if (setting().count > 0) {
     return setting().count;
   }
-  const std::int32_t cpus = allowed_cpus();
-  const auto known = cpus > 0 ? cpus : static_cast<std::int32_t>(std::thread::hardware_concurrency());
-  return std::clamp(known, 1, kMaxWorkers);
+  const Offer offered = offer();
+  return std::clamp(offered.is_limited() ? offered.quota : offered.cpus, 1, kMaxWorkers);
 }
 
 std::string offered_threads_source() {
   if (setting().count > 0) {
     return "OMP_NUM_THREADS";
   }
-  std::string source = "the CPUs that the process may use";
+  std::string source =
+      offer().is_limited() ? "the CPUs that the control group grants" : "the CPUs that the process may use";
   if (setting().refused) {
     source += fmt::format("; OMP_NUM_THREADS = {} is not a number of threads", printable(*setting().refused));
   }

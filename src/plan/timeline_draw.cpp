@@ -175,8 +175,9 @@ double draw_panel(const Panel& panel, double y, int index, double plan_done, std
   if (plan_done > 0 && plan_done < panel.scale_end * 0.995) {
     const double x = plan_done * scale;
     out += fmt::format(R"svg(<path class="done" d="M{:.1f} -2v{:.1f}"/>)svg", x, total + 4);
-    below += text(std::clamp(x, 140.0, kPlotWidth - 150), total + 34, "num whole", "plan done: " + rounded(plan_done),
-                  "middle");
+    const double behind_unit = 75 + 6.5 * static_cast<double>(panel.unit.size());
+    below += text(std::clamp(x, behind_unit, kPlotWidth - 150), total + 34, "num whole",
+                  "plan done: " + rounded(plan_done), "middle");
   }
   out += "</g></g>\n";  // zoom, plot
   if (!panel.continues_to.empty()) {

@@ -133,12 +133,16 @@ std::vector<MergeMark> merge_marks(const Lanes& lanes, std::size_t merges) {
   return marks;
 }
 
+std::string key_blocks_of(const PlanTarget& target) {
+  return fmt::format("key blocks of {} rows × {} keys", target.tile_shapes.front().rows, target.key_block);
+}
+
 }  // namespace
 
 Panel plan_panel(const Plan& plan, const std::vector<ScheduledItem>& schedule, std::size_t max_boxes) {
   Panel panel;
   panel.heading = "varlen’s plan";
-  panel.unit = "key blocks";
+  panel.unit = key_blocks_of(plan.target());
   panel.workers = plan.target().workers;
   Lanes lanes(static_cast<std::size_t>(panel.workers));
   double total = 0;
@@ -188,7 +192,7 @@ Panel measured_panel(const Plan& plan, const std::vector<TimelineOptions::Measur
 Panel padded_panel(const PaddedGrid& grid, const PlanTarget& target, double scale_end, std::size_t max_boxes) {
   Panel panel;
   panel.heading = "the same batch as a padded grid";
-  panel.unit = "key blocks";
+  panel.unit = key_blocks_of(target);
   panel.workers = target.workers;
   panel.makespan = blocks(grid.makespan);
   panel.mean = blocks(grid.useful_cost) / target.workers;

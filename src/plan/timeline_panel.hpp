@@ -33,7 +33,7 @@ struct MergeMark {
 struct Panel {
   std::string heading;
   std::string figures;  // one line of numbers
-  std::string unit;     // of time
+  std::string unit;     // what the axis is called
   std::int32_t workers = 0;
   double makespan = 0;
   double mean = 0;

@@ -73,12 +73,14 @@ class GroupAttention {
     }
   }
 
-  /// `first_row`: of the request.
-  void compute(std::int64_t first_row, Result& result) {
+  /// `first_row`: of the request. `finished` is called with the number of rows of each query token.
+  template <typename Finished>
+  void compute(std::int64_t first_row, Result& result, const Finished& finished) {
     for (std::int64_t i = 0; i < extent_.query_length; ++i) {
       for (std::int64_t head = kv_head_ * batch_.group; head < (kv_head_ + 1) * batch_.group; ++head) {
         compute_row(i, head, first_row + i * batch_.query_heads + head, result);
       }
+      finished(batch_.group);
     }
   }
 
@@ -184,7 +186,7 @@ class GroupAttention {
 
 }  // namespace
 
-Result attention(const RaggedBatch& batch, const Tensors& tensors) {
+Result attention(const RaggedBatch& batch, const Tensors& tensors, const Progress& progress) {
   Result result;
   std::int64_t row_count = 0;
   for (const RequestExtent& request : batch.requests) {
@@ -199,10 +201,15 @@ Result attention(const RaggedBatch& batch, const Tensors& tensors) {
   result.score_magnitude.resize(rows);
   result.value_magnitude.resize(rows);
   result.visible.resize(rows);
+  std::int64_t done = 0;
+  const auto finished = [&](std::int64_t count) {
+    done += count;
+    if (progress) progress(done, row_count);
+  };
   for (std::size_t request = 0; request < batch.requests.size(); ++request) {
     if (batch.requests[request].query_length == 0) continue;
     for (std::int64_t kv_head = 0; kv_head < batch.kv_heads; ++kv_head) {
-      GroupAttention(batch, tensors, request, kv_head).compute(result.first_row[request], result);
+      GroupAttention(batch, tensors, request, kv_head).compute(result.first_row[request], result, finished);
     }
   }
   return result;

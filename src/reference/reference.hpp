@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "batch/ragged_batch.hpp"
@@ -22,8 +23,11 @@ struct Result {
   std::vector<std::int64_t> visible;    ///< [rows]: keys that the row sees
 };
 
-/// Inputs as in Tensors; outputs are returned, `tensors.out` and `tensors.lse` are ignored.
-Result attention(const RaggedBatch& batch, const Tensors& tensors);
+/// Called with the rows that are done and all of them.
+using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
+
+/// Inputs as in Tensors; outputs are returned, `tensors.out` and `tensors.lse` are ignored. `progress` may be empty.
+Result attention(const RaggedBatch& batch, const Tensors& tensors, const Progress& progress = {});
 
 /// The same, rounded to `tensors.out`'s dtype and written there and to `tensors.lse`: Backend::kReference.
 void attention_into(const RaggedBatch& batch, const Tensors& tensors);

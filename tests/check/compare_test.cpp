@@ -214,5 +214,29 @@ TEST_F(CompareTest, ThePublicComparisonIsTheSame) {
   EXPECT_EQ(comparison.worst_out, result().worst_out);
 }
 
+TEST_F(CompareTest, ThePublicComparisonKnowsWhoComputed) {
+  make(Dtype::kBFloat16, {1}, {2});
+  set_out(out_offset(0, 0, 0), 100);
+  const double of_cpu = compare_with_reference(problem_->batch(), problem_->tensors()).worst_out;
+  const double of_gpu =
+      compare_with_reference(problem_->batch(), problem_->tensors(), {.computed_by = Backend::kCuda}).worst_out;
+  EXPECT_LT(of_gpu, of_cpu) << "two weights of 16 bits may both be rounded the same way";
+  EXPECT_EQ(of_gpu, compare(batch_, problem_->tensors(), expected_, true).worst_out);
+}
+
+TEST_F(CompareTest, ProgressEndsWithAllRows) {
+  make(Dtype::kFloat32);
+  std::int64_t last = 0;
+  std::int64_t all = 0;
+  const auto progress = [&](std::int64_t done, std::int64_t total) {
+    EXPECT_GT(done, last);
+    last = done;
+    all = total;
+  };
+  const Comparison comparison = compare_with_reference(problem_->batch(), problem_->tensors(), {.progress = progress});
+  EXPECT_EQ(last, all);
+  EXPECT_EQ(all, comparison.rows);
+}
+
 }  // namespace
 }  // namespace varlen::check

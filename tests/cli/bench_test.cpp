@@ -63,7 +63,7 @@ TEST_F(Bench, BadInput) {
   expect_refused({"bench", "--trace", trace("t", 8, 0), "--dtype", "fp64"}, "fp64");
   expect_refused({"bench", "--trace", trace("t", 8, 0), "--scale-lengths", "-1"}, "--scale-lengths");
   expect_refused({"bench", "--trace", trace("t", 8, 0), "--backend", "reference"}, "reference");
-  expect_refused({"bench", "--trace", trace("t", 8, 0), "--arch", "newest,sm_70"}, "sm_70");
+  expect_refused({"bench", "--trace", trace("t", 8, 0), "--backend", "cuda", "--arch", "newest,sm_70"}, "sm_70");
 }
 
 }  // namespace

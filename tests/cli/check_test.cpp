@@ -70,14 +70,80 @@ TEST_F(CheckCommand, TraceOfTheOnlyRun) {
   EXPECT_NE(page.find("loads boxes"), std::string::npos);
   EXPECT_NE(page.find("products in flight"), std::string::npos);
   EXPECT_NE(page.find("landed after step"), std::string::npos);
-  const Outcome several =
-      varlen({"check", "--backend", "emulator", "--cases", "random", "--count", "2", "--trace-out", path("none.html")});
-  EXPECT_EQ(several.status, 0);
-  EXPECT_NE(several.err.find("none.html is not written: nothing failed, and there is more than one run"),
-            std::string::npos);
+  for (const char* barrier : {">query_full[0]<", ">key_full[0]<", ">value_empty[0]<", ">work_wanted<"}) {
+    EXPECT_NE(page.find(barrier), std::string::npos) << barrier;
+  }
+  EXPECT_EQ(page.find("barrier at"), std::string::npos) << "every barrier has a name";
   expect_refused({"check", "--backend", "emulator", "--cases", "random", "--count", "1", "--trace-out",
                   path("no/such/folder.html")},
                  "cannot be written");
+}
+
+TEST_F(CheckCommand, EveryBarrierOfEveryKernelHasAName) {
+  struct Kernel {
+    const char* arch;
+    const char* only;
+    const char* barrier;
+  };
+  for (const Kernel& kernel : {Kernel{"sm_90a", "fp8_e4m3_scales/h100", ">key_landed[0]<"},
+                               Kernel{"sm_100a", "tile_edges_causal/b200", ">score_full[0]<"},
+                               Kernel{"sm_100a", "fp8_e4m3_scales/b200", ">wide_full[0]<"}}) {
+    const Outcome outcome = varlen({"check", "--backend", "emulator", "--arch", kernel.arch, "--only", kernel.only,
+                                    "--trace-out", path("trace.html")});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    const std::string page = read_file(path("trace.html"));
+    EXPECT_NE(page.find(kernel.barrier), std::string::npos) << kernel.only;
+    EXPECT_EQ(page.find("barrier at"), std::string::npos) << kernel.only;
+  }
+}
+
+TEST_F(CheckCommand, APageShowsOneRun) {
+  expect_refused(
+      {"check", "--backend", "emulator", "--cases", "random", "--count", "2", "--trace-out", path("none.html")},
+      "--trace-out: shows one run, and 2 are chosen");
+  expect_refused({"check", "--backend", "emulator", "--only", "zero_requests/h100", "--schedule", "all", "--trace-out",
+                  path("none.html")},
+                 "7 are chosen");
+  const Outcome empty =
+      varlen({"check", "--backend", "emulator", "--only", "zero_requests/h100", "--trace-out", path("none.html")});
+  EXPECT_EQ(empty.status, 0);
+  EXPECT_NE(empty.err.find("none.html is not written: the case has nothing to compute"), std::string::npos);
+}
+
+TEST_F(CheckCommand, AMissingDeviceIsOneLine) {
+  const auto info = varlen_json({"info", "--json"});
+  if (!info["devices"].empty()) GTEST_SKIP() << "there is a device";
+  const std::string reason = "--backend cuda: " + info["no_device_reason"].get<std::string>();
+  expect_refused({"check", "--backend", "cuda"}, reason);
+  expect_refused({"check", "--backend", "cuda", "--cases", "long", "--json"}, reason);
+  expect_refused({"bench", "--trace", source_path("bench/traces"), "--backend", "cuda"}, reason);
+}
+
+TEST_F(CheckCommand, OnlyNamesThatThereAre) {
+  expect_refused({"check", "--only", "tile_egdes"}, "nearest are tile_edges");
+  expect_refused({"check", "--only", "zero_requests/h1000"}, "zero_requests");
+  expect_refused({"check", "--cases", "random", "--only", "tile_edges"}, "random batches have no names");
+  // Without --cases only named cases run.
+  const auto json = varlen_json({"check", "--only", "zero_requests/", "--json"});
+  EXPECT_EQ(json["passed"], 10) << "five targets of two cases whose names contain it";
+}
+
+TEST_F(CheckCommand, ListsTheNames) {
+  const Outcome all = varlen({"check", "--list"});
+  EXPECT_EQ(all.status, 0);
+  EXPECT_EQ(all.out.rfind("zero_requests/cpu\n", 0), 0U) << all.out.substr(0, 200);
+  EXPECT_EQ(varlen({"check", "--list", "--only", "zero_requests/h"}).out,
+            "zero_requests/h100\npaged_zero_requests/h100\n");
+  EXPECT_EQ(varlen({"check", "--list", "--only", "zero_requests/h100"}).out, "zero_requests/h100\n") << "a whole name";
+  EXPECT_NE(varlen({"check", "--list", "--cases", "long"}).out.find("whole/"), std::string::npos);
+}
+
+TEST_F(CheckCommand, OptionsWithoutMeaningAreRefused) {
+  expect_refused({"check", "--arch", "sm_80"}, "--arch: needs --backend cuda or emulator");
+  expect_refused({"check", "--backend", "cpu", "--arch", "sm_90a"}, "--arch: needs --backend cuda or emulator");
+  expect_refused({"check", "--cases", "edge", "--count", "5"}, "--count");
+  expect_refused({"check", "--only", "zero_requests", "--seed", "5"}, "--seed");
+  expect_refused({"bench", "--trace", source_path("bench/traces"), "--arch", "sm_80"}, "--arch: needs --backend cuda");
 }
 
 }  // namespace

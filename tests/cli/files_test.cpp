@@ -106,19 +106,67 @@ TEST_F(Files, MissingUnknownAndMistypedTensors) {
   expect_file_refused(valid().add("bias", "F32", {1}, std::vector<float>{0}).bytes(), "tensor 'bias' is unknown");
   FileMaker file = valid();
   file.header()["q"]["shape"] = {16, 8};
-  expect_file_refused(file.bytes(), "tensor 'q' has the shape [16, 8], but needs 3");
+  expect_file_refused(
+      file.bytes(), "tensor 'q' has the shape [16, 8], but needs 3 dimensions: [query tokens, query heads, head dim]");
   file = valid();
   file.header()["key_indptr"]["dtype"] = "F64";
-  expect_file_refused(file.bytes(), "tensor 'key_indptr' is F64");
+  expect_file_refused(file.bytes(), "tensor 'key_indptr' is F64, but offsets");
   file = valid();
   file.header()["q"]["dtype"] = "U32";
-  expect_file_refused(file.bytes(), "tensor 'q' is U32");
+  expect_file_refused(file.bytes(), "tensor 'q' is U32, but may be F32 F16 BF16 F8_E4M3 F8_E5M2");
   file = valid();
   file.header()["k"]["dtype"] = "I32";
-  expect_file_refused(file.bytes(), "key");
+  expect_file_refused(file.bytes(), "in.safetensors: tensor 'k': dtype = int32 must be fp32");
   file = valid();
   file.header()["v"]["shape"] = {8, 1, 8};
-  expect_file_refused(file.bytes(), "value");
+  expect_file_refused(file.bytes(),
+                      "tensor 'v': shape[1] = 1 must be equal to kv_heads = 2; 'v' has the shape [8, 1, 8], "
+                      "its axes are [key tokens, KV heads, head dim]");
+}
+
+TEST_F(Files, MessagesNameTensorsAndAxes) {
+  // [heads, tokens, head dim], as some frameworks have it.
+  FileMaker swapped;
+  swapped.add("q", "F32", {2, 4, 8}, std::vector<float>(64, 0.5F))
+      .add("k", "F32", {2, 4, 8}, std::vector<float>(64, 0.5F))
+      .add("v", "F32", {2, 4, 8}, std::vector<float>(64, 0.5F))
+      .add("query_indptr", "I32", {2}, std::vector<std::int32_t>{0, 4})
+      .add("key_indptr", "I32", {2}, std::vector<std::int32_t>{0, 4});
+  expect_file_refused(swapped.bytes(),
+                      "in.safetensors: tensor 'q': shape[0] = 2 must be at least the last query offset = 4; "
+                      "'q' has the shape [2, 4, 8], its axes are [query tokens, query heads, head dim]: "
+                      "are heads and tokens swapped?");
+  FileMaker file = valid();
+  file.header()["k"]["shape"] = {2, 2, 2, 8};
+  expect_file_refused(file.bytes(),
+                      "tensor 'k' has the shape [2, 2, 2, 8], but needs 3 dimensions: [key tokens, KV heads, "
+                      "head dim]; pages, [pages, page size, KV heads, head dim], need a tensor 'block_table'");
+  expect_file_refused(
+      valid().add("block_table", "I32", {2, 1}, std::vector<std::int32_t>{0, 0}).bytes(),
+      "tensor 'k' has the shape [4, 2, 8], but needs 4 dimensions: [pages, page size, KV heads, head dim], "
+      "because there is a 'block_table'");
+  expect_file_refused(valid().add("key_scale", "F32", {2, 2}, std::vector<float>(4, 1.0F)).bytes(),
+                      "tensor 'key_scale' is a scale of fp8, but 'q' is fp32");
+  expect_file_refused(valid().add("sink", "F32", {4}, std::vector<float>(4, 1.0F)).bytes(), "(did you mean 'sinks'?)");
+  file = valid();
+  file.header()["q"]["shape"] = {4, 1, 32};
+  expect_file_refused(file.bytes(), "query_heads = 1 is not a multiple of kv_heads = 2, which is axis 1 of tensor 'q'");
+}
+
+TEST_F(Files, PageNumbersOf64Bits) {
+  const auto paged = [](const std::vector<std::int64_t>& pages) {
+    FileMaker file;
+    file.add("q", "F32", {4, 4, 8}, std::vector<float>(128, 0.5F))
+        .add("k", "F32", {3, 2, 2, 8}, std::vector<float>(96, 0.25F))
+        .add("v", "F32", {3, 2, 2, 8}, std::vector<float>(96, 2.0F))
+        .add("query_indptr", "I32", {3}, std::vector<std::int32_t>{0, 3, 4})
+        .add("key_lengths", "I64", {2}, std::vector<std::int64_t>{3, 1})
+        .add("block_table", "I64", {2, 2}, pages);
+    return file.bytes();
+  };
+  EXPECT_EQ(varlen({"run", write("in.safetensors", paged({2, 0, 1, 1})), "--check"}).status, 0);
+  expect_file_refused(paged({2, 0, std::int64_t{1} << 32, 1}), "tensor 'block_table': block_table[2] = 4294967296");
+  expect_file_refused(paged({2, 3, 1, 1}), "tensor 'block_table': block_table[1] = 3");
 }
 
 TEST_F(Files, OffsetsThatAreNone) {

@@ -159,6 +159,7 @@ TEST_F(Output, AnInputIsNoOutput) {
   const std::string before = read_file(path("in"));
   for (const std::string& same : {path("in"), path("./in"), path("link"), path("hard")}) {
     expect_refused({"run", path("in"), "--output", same}, "is the input " + path("in"));
+    expect_refused({"run", path("in"), "--backend", "emulator", "--trace-out", same}, "is the input " + path("in"));
   }
   for (const char* option : {"--svg", "--html"}) {
     expect_refused({"plan", "--trace", path("trace.json"), option, path("trace.json")}, "is the input");
@@ -179,6 +180,8 @@ TEST_F(Output, TwoOutputsAreTwoFiles) {
        {std::pair("new", "new"), std::pair("new", "./new"), std::pair("old", "link"), std::pair("new", "dangling")}) {
     expect_refused(plan(path(svg), path(html)), "is the same file");
   }
+  expect_refused({"run", example(), "--backend", "emulator", "--trace-out", path("new"), "--output", path("new")},
+                 "--trace-out " + path("new") + ": --output " + path("new") + " is the same file");
   expect_refused(plan("-", "-"), "is the same file");
   expect_refused(plan("-", "/dev/stdout"), "is the same file");
   EXPECT_EQ(read_file(path("old")), "old");

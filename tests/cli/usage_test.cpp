@@ -44,6 +44,17 @@ TEST_F(Usage, InfoTellsBuildAndBackends) {
   std::vector<std::string> backends;
   for (const auto& row : json["backends"]) backends.push_back(row["backend"]);
   EXPECT_EQ(backends, (std::vector<std::string>{"cpu", "reference", "cuda", "emulator"}));
+  for (const auto& row : json["backends"]) {
+    const bool needs_device = row["backend"] == "cuda";
+    EXPECT_EQ(row["available"], !needs_device || !json["devices"].empty()) << row;
+    EXPECT_EQ(row["available"].get<bool>(), row["not_here"].get<std::string>().empty()) << row;
+    const bool has_kernels = row["backend"] == "emulator" || (needs_device && row["available"]);
+    EXPECT_EQ(row["kernels"].empty(), !has_kernels) << row;
+  }
+  const auto& emulated = json["backends"][3]["kernels"];
+  ASSERT_EQ(emulated.size(), 3U);
+  EXPECT_EQ(emulated[1]["name"], "forward_wgmma");
+  EXPECT_EQ(emulated[1]["head_dims"], "256 / 256, fp8 192 / 128");
   // Either there are devices or there is a reason why not.
   EXPECT_EQ(json["devices"].empty(), !json.value("no_device_reason", "").empty());
   EXPECT_NE(varlen({"info"}).out.find(json["simd_target"].get<std::string>()), std::string::npos);
@@ -70,9 +81,9 @@ TEST_F(Usage, InfoTellsWhereThreadsComeFrom) {
 }
 
 TEST_F(Usage, BadOptionsAreOneLine) {
-  expect_refused({}, "a subcommand is needed");
+  expect_refused({}, "a command is needed");
   expect_refused({"fly"}, "fly");
-  expect_refused({"run"}, "input");
+  expect_refused({"run"}, "INPUT.safetensors");
   expect_refused({"run", example(), "--no-such-option"}, "--no-such-option");
   expect_refused({"run", example(), "--repeat", "0"}, "--repeat");
   expect_refused({"run", example(), "--repeat", "many"}, "--repeat");
@@ -83,21 +94,20 @@ TEST_F(Usage, BadOptionsAreOneLine) {
     expect_refused({"plan", "--lengths", "5", "--workers", threads}, "--workers: " + message);
   }
   expect_refused({"run", example(), "--repeat", "0"}, "--repeat: 0 is not a number above 0");
-  expect_refused({"run", example(), "--backend", "cuda"}, "cuda");
   expect_refused({"run", example(), "--backend", "reference", "--threads", "2"}, "--threads");
-  expect_refused({"run", example(), "--output-dtype", "fp64"}, "fp64");
-  expect_refused({"run", example(), "--output-dtype", "fp8_e4m3"}, "output_dtype");
+  expect_refused({"run", example(), "--output-dtype", "bfloat16"}, "'bfloat16' is not one of fp32, fp16, bf16");
+  expect_refused({"run", example(), "--output-dtype", "fp8_e4m3"}, "--output-dtype");
   expect_refused({"run", example(), "--window", "1"}, "two sides");
   expect_refused({"run", example(), "--window", "1,x"}, "'x'");
   expect_refused({"run", example(), "--window", "-2,0"}, "window");
   expect_refused({"run", example(), "--causal", "--window", "4,4"}, "causal");
-  expect_refused({"run", example(), "--scale", "0"}, "scale");
+  expect_refused({"run", example(), "--scale", "0"}, "--scale: scale = 0");
   expect_refused({"run", example(), "--scale", "nan"}, "scale");
   expect_refused({"run", example(), "--soft-cap", "-1"}, "soft_cap");
   expect_refused({"check", "--cases", "some"}, "some");
   expect_refused({"check", "--count", "-1"}, "--count");
   expect_refused({"bench"}, "--trace");
-  expect_refused({"run", ""}, "input: the value is empty");
+  expect_refused({"run", ""}, "INPUT.safetensors: the value is empty");
   for (const char* option : {"--svg", "--html"}) {
     expect_refused({"plan", "--trace", "t.json", option, ""}, "the value is empty");
   }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -18,6 +19,7 @@
 
 #include "backend/cpu/thread_pool.hpp"
 #include "cpu/small_case.hpp"
+#include "plan/cpu_quota.hpp"
 #include "plan/offered_threads.hpp"
 
 namespace varlen::cpu {
@@ -207,7 +209,10 @@ TEST(OfferedThreads, FollowTheCpuSetOfTheCaller) {
   if (std::getenv("OMP_NUM_THREADS") != nullptr) GTEST_SKIP() << "OMP_NUM_THREADS decides";
   EXPECT_TRUE(true_in_child([] {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0 || offered_threads() != CPU_COUNT(&set)) return false;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return false;
+    const std::int32_t quota = cpu_quota();
+    const std::int32_t cpus = CPU_COUNT(&set);
+    if (offered_threads() != (quota > 0 ? std::min(quota, cpus) : cpus)) return false;
     std::size_t first = 0;
     while (!CPU_ISSET(first, &set)) ++first;
     CPU_ZERO(&set);

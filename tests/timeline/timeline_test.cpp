@@ -159,5 +159,14 @@ TEST(Timeline, OfManyItemsStaysSmall) {
   EXPECT_EQ(shown, plan.item_count());
 }
 
+TEST(Timeline, TheAxisSaysWhatAKeyBlockIs) {
+  for (const PlanTarget& target : {PlanTarget::h100(), PlanTarget::cpu(4)}) {
+    const std::string svg = timeline_svg(plan_of({300, 900}, {300, 900}, target), {});
+    const std::string unit =
+        fmt::format(">key blocks of {} rows × {} keys<", target.tile_shapes.front().rows, target.key_block);
+    EXPECT_EQ(occurrences(svg, unit), 2) << "below the plan and below the padded grid";
+  }
+}
+
 }  // namespace
 }  // namespace varlen

@@ -22,6 +22,7 @@
 #include "kernel/launch_parameters.hpp"
 #include "kernel/merge_partials.hpp"
 #include "kernel/shapes.hpp"
+#include "kernel/support.hpp"
 #include "kernel/take_report.hpp"
 #include "plan/plan_data.hpp"
 
@@ -88,6 +89,18 @@ kernel::Forward forward_of(GpuArchitecture device, GpuArchitecture allowed) {
   }
   const bool runs_wgmma = device == GpuArchitecture::kSm90a && allowed != GpuArchitecture::kSm80;
   return runs_tcgen05 ? kernel::Forward::kTcgen05 : runs_wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma;
+}
+
+/// Why CUDA finds no devices. Where there is no driver it says that the driver is too old, but the driver's version is
+/// 0 then.
+std::string reason_of(cudaError_t status) {
+  int driver = 0;
+  int runtime = 0;
+  const bool known = cudaDriverGetVersion(&driver) == cudaSuccess && cudaRuntimeGetVersion(&runtime) == cudaSuccess;
+  if (status != cudaErrorInsufficientDriver || !known) return cudaGetErrorString(status);
+  if (driver == 0) return "no NVIDIA driver here";
+  const auto version = [](int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); };
+  return fmt::format("the NVIDIA driver is for CUDA {}, and this build needs {}", version(driver), version(runtime));
 }
 
 /// Blocks that the current device holds at once. Throws Error(kUnsupported) if it holds none.
@@ -157,7 +170,7 @@ std::string no_device_reason() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   cudaGetLastError();
-  if (status != cudaSuccess) return cudaGetErrorString(status);
+  if (status != cudaSuccess) return reason_of(status);
   return count == 0 ? "there is no CUDA device" : "the first CUDA device is older than compute capability 8.0";
 }
 
@@ -173,6 +186,15 @@ DeviceInfo device_info(std::int32_t device) {
   info.l2_bytes = properties.l2CacheSize;
   info.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
   return info;
+}
+
+std::vector<KernelSupport> kernels() {
+  if (device_count() == 0) return {};
+  std::vector<KernelSupport> result = {kernel::support(kernel::Forward::kMma)};
+  const GpuArchitecture architecture = architecture_of(0);
+  const kernel::Forward own = kernel::forward_of(architecture);
+  if (own != kernel::Forward::kMma) result.push_back(kernel::support(own));
+  return result;
 }
 
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {
@@ -254,20 +276,20 @@ void raise_report(const Plan& plan) {
   if (resident.report) kernel::raise_report(resident.report->on_host());
 }
 
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
-             void* stream) {
+const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
+                    void* stream) {
   const ResidentPlan& resident = *plan.data().on_device;
   raise_report(plan);
   if (cuda::workspace_bytes(plan) == 0) workspace = {};
   check_device_memory(tensors, workspace, resident.device);
-  if (item_count(resident.view) == 0) return;
-  run_kernels(resident, plan.data().batch, plan.data().target, tensors, kernel::workspace_layout(plan.data()),
-              workspace, architecture, stream);
+  if (item_count(resident.view) == 0) return "";
+  return run_kernels(resident, plan.data().batch, plan.data().target, tensors, kernel::workspace_layout(plan.data()),
+                     workspace, architecture, stream);
 }
 
-void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
-                 const kernel::WorkspaceLayout& layout, Workspace workspace, GpuArchitecture architecture,
-                 void* stream) {
+const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
+                        const Tensors& tensors, const kernel::WorkspaceLayout& layout, Workspace workspace,
+                        GpuArchitecture architecture, void* stream) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
   parameters.plan = plan.view;
   parameters.requests = plan.view.requests;
@@ -297,6 +319,7 @@ void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanT
   if (plan.merge_blocks > 0) {
     check(launch_merge_partials(parameters, plan.merge_blocks, on_stream), "launching merge_partials");
   }
+  return blocks > 0 ? kernel::name(boxes ? allowed : kernel::Forward::kMma) : "";
 }
 
 void* allocate(std::int64_t bytes, std::int32_t device) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "batch/ragged_batch.hpp"
 #include "plan/device_planner.hpp"
@@ -17,6 +18,8 @@ namespace varlen::cuda {
 std::int32_t device_count() noexcept;
 std::string no_device_reason();
 DeviceInfo device_info(std::int32_t device);
+/// Those that run on the first device; none if there is none.
+std::vector<KernelSupport> kernels();
 
 /// Throws Error(kUnsupported) for a batch that no kernel computes on this device.
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture);
@@ -31,7 +34,9 @@ std::int64_t workspace_bytes(const Plan& plan);
 /// Throws what runs of the plan have reported, once. Does not wait.
 void raise_report(const Plan& plan);
 /// Launches the plan's kernels on `stream`. Plan, workspace and tensors are on one device, validated but for that.
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream);
+/// Returns the name of the kernel that computes; empty if there is nothing to compute.
+const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
+                    void* stream);
 
 /// Plans that are made on the device. Throws Error(kUnsupported) for a batch that no kernel computes and for limits
 /// that are too high.

@@ -66,7 +66,9 @@ class CudaPlanner : public DevicePlanner {
 
   void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
     check_device_memory(tensors, workspace, plan_.device);
-    run_kernels(plan_, batch(), target(), tensors, layout(), workspace, options.architecture, options.stream);
+    const char* const kernel =
+        run_kernels(plan_, batch(), target(), tensors, layout(), workspace, options.architecture, options.stream);
+    if (options.kernel != nullptr) *options.kernel = kernel;
   }
 
   std::optional<Error> take_report() const override { return kernel::take_report(plan_.report->on_host()); }

@@ -14,6 +14,7 @@ constexpr const char* kReason = "this build of varlen has no CUDA: configure it 
 
 std::int32_t device_count() noexcept { return 0; }
 std::string no_device_reason() { return kReason; }
+std::vector<KernelSupport> kernels() { return {}; }
 DeviceInfo device_info(std::int32_t /*device*/) { refuse_device(); }
 PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuArchitecture /*architecture*/) {
   refuse_device();
@@ -22,8 +23,8 @@ std::shared_ptr<const ResidentPlan> upload(const PlanData& /*plan*/, std::int32_
 std::int32_t device_of(const Plan& /*plan*/) { refuse_device(); }
 std::int64_t workspace_bytes(const Plan& /*plan*/) { refuse_device(); }
 void raise_report(const Plan& /*plan*/) { refuse_device(); }
-void execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/,
-             GpuArchitecture /*architecture*/, void* /*stream*/) {
+const char* execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/,
+                    GpuArchitecture /*architecture*/, void* /*stream*/) {
   refuse_device();
 }
 // NOLINTNEXTLINE(performance-unnecessary-value-param): with CUDA it is moved from.

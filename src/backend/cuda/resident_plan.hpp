@@ -46,10 +46,10 @@ namespace cuda {
 /// plan's device, which is the current one.
 void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int64_t most_merges, ResidentPlan& plan);
 
-/// Launches them.
-void run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target, const Tensors& tensors,
-                 const kernel::WorkspaceLayout& layout, Workspace workspace, GpuArchitecture architecture,
-                 void* stream);
+/// Launches them. Returns the name of the forward kernel; empty if the plan's limits allow no items.
+const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
+                        const Tensors& tensors, const kernel::WorkspaceLayout& layout, Workspace workspace,
+                        GpuArchitecture architecture, void* stream);
 
 }  // namespace cuda
 }  // namespace varlen

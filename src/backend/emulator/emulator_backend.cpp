@@ -9,14 +9,20 @@
 #include "backend/emulator/run_kernels.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/shapes.hpp"
+#include "kernel/support.hpp"
 #include "plan/plan_data.hpp"
 
 namespace varlen::emulator {
 
+std::vector<KernelSupport> kernels() {
+  using kernel::Forward;
+  return {kernel::support(Forward::kMma), kernel::support(Forward::kWgmma), kernel::support(Forward::kTcgen05)};
+}
+
 std::int64_t workspace_bytes(const Plan& plan) { return kernel::workspace_layout(plan.data()).bytes(); }
 
-void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
-             const EmulatorOptions& options) {
+const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
+                    const EmulatorOptions& options) {
   const PlanData& data = plan.data();
   kernel::select_shape(data.batch);  // throws if no kernel computes it
   const std::int64_t bytes = emulator::workspace_bytes(plan);
@@ -24,12 +30,12 @@ void execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuA
     throw Error(ErrorCode::kWorkspaceTooSmall, "workspace.bytes", Error::kNoIndex, std::to_string(workspace.bytes),
                 fmt::format("workspace.bytes = {} is less than workspace_bytes() = {}", workspace.bytes, bytes));
   }
-  if (plan.item_count() == 0) return;
+  if (plan.item_count() == 0) return "";
   const std::int64_t workers = data.target.workers;
   const PlacedPlan placed{data.view(), data.merges.data(), nullptr, std::min(plan.item_count(), workers),
                           std::min(std::ssize(data.merges), workers)};
-  run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, kernel::workspace_layout(data),
-              workspace, architecture, options);
+  return run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors,
+                     kernel::workspace_layout(data), workspace, architecture, options);
 }
 
 }  // namespace varlen::emulator

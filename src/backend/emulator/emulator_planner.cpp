@@ -55,8 +55,10 @@ class EmulatorPlanner : public DevicePlanner {
                             workers,
                             std::clamp<std::int64_t>(planning_.sizes().merges, 1, workers),
                             faults()};
-    run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
-                layout(), workspace, options.architecture, options.emulator);
+    const char* const kernel =
+        run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
+                    layout(), workspace, options.architecture, options.emulator);
+    if (options.kernel != nullptr) *options.kernel = kernel;
   }
 
   LengthFault fault() const override {

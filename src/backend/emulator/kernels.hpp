@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "gpu/emulator/barrier_names.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/planning_parameters.hpp"
 #include "kernel/shapes.hpp"
@@ -14,7 +15,8 @@ struct Kernel {
   void (*run)(const kernel::ForwardParameters&);
   int threads;
   std::int64_t shared_bytes;
-  std::int64_t flushed_bytes;  // of a block (kernel::kFlushKeys)
+  std::int64_t flushed_bytes;                                  // of a block (kernel::kFlushKeys)
+  const gpu::emulator::BarrierNames* barrier_names = nullptr;  // null: it has none in shared memory
 };
 
 template <int kDimQk, int kDimVo>

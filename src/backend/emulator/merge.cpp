@@ -4,6 +4,6 @@
 
 namespace varlen::emulator {
 
-Kernel merge_kernel() { return {kernel::merge_partials, kernel::kMergeThreads, 0, 0}; }
+Kernel merge_kernel() { return {kernel::merge_partials, kernel::kMergeThreads, 0, 0, nullptr}; }
 
 }  // namespace varlen::emulator

@@ -44,11 +44,10 @@ bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
 
 void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, std::int64_t draws,
             const kernel::ForwardParameters& parameters, const Schedule& schedule, Trace* trace) {
-  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws, schedule.seed, schedule, trace},
+  machine.launch({static_cast<int>(blocks), kernel.threads, kernel.shared_bytes, draws, schedule.seed, schedule, trace,
+                  kernel.barrier_names},
                  [&kernel, &parameters] { kernel.run(parameters); });
 }
-
-constexpr const char* kForwardNames[] = {"forward_mma", "forward_wgmma", "forward_tcgen05"};
 
 /// Draws the timeline in the end, whatever ends the run.
 class WrittenTrace {
@@ -57,7 +56,7 @@ class WrittenTrace {
   ~WrittenTrace() {
     if (options_.timeline == nullptr) return;
     *options_.timeline =
-        trace_.page(fmt::format("{} under schedule {}, seed {}", kForwardNames[static_cast<std::size_t>(forward_)],
+        trace_.page(fmt::format("{} under schedule {}, seed {}", kernel::name(forward_),
                                 schedule_policy_name(options_.schedule.policy), options_.schedule.seed));
   }
   WrittenTrace(const WrittenTrace&) = delete;
@@ -77,9 +76,10 @@ void expect_written(const GlobalMemory& memory, Role role) {
 
 }  // namespace
 
-void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
-                 const kernel::LongestRequest& longest, const Tensors& tensors, const kernel::WorkspaceLayout& layout,
-                 Workspace workspace, GpuArchitecture architecture, const EmulatorOptions& options) {
+const char* run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
+                        const kernel::LongestRequest& longest, const Tensors& tensors,
+                        const kernel::WorkspaceLayout& layout, Workspace workspace, GpuArchitecture architecture,
+                        const EmulatorOptions& options) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
   kernel::Forward forward = kernel::forward_of(architecture);
   const auto boxes = kernel::make_boxes(forward, batch, data.target, tensors, parameters, longest, encode_tensor_map);
@@ -111,6 +111,7 @@ void run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch
   }
   expect_written(memory, Role::kOut);
   expect_written(memory, Role::kLse);
+  return kernel::name(forward);
 }
 
 }  // namespace varlen::emulator

@@ -36,32 +36,36 @@ std::string lanes_name(std::uint32_t lanes) {
 
 }  // namespace
 
-std::string barrier_name(std::uint32_t barrier) {
+std::string barrier_name(std::uint32_t barrier, const BarrierNames* names) {
+  if (names != nullptr) {
+    if (const auto found = names->find(barrier); found != names->end()) return found->second;
+  }
   if (barrier >= named_barrier(0)) return fmt::format("barrier {}", barrier - named_barrier(0));
   return fmt::format("the barrier at shared byte {}", barrier);
 }
 
-std::string describe(const Event& event) {
+std::string describe(const Event& event, const BarrierNames* names) {
   std::string text = operation_name(event.operation);
   switch (event.operation) {
     case Operation::kArrive:
-      text += " at " + barrier_name(event.subject);
+      text += " at " + barrier_name(event.subject, names);
       if (event.value > 0) text += fmt::format(", expecting {} bytes", event.value);
       break;
     case Operation::kWaitFor:
-      text += fmt::format(" parity {} of {}", event.value, barrier_name(event.subject));
+      text += fmt::format(" parity {} of {}", event.value, barrier_name(event.subject, names));
       break;
     case Operation::kSyncThreads:
     case Operation::kArriveThreads:
     case Operation::kCopyAsyncArrive:
     case Operation::kCommitTensorProducts:
-      text += " at " + barrier_name(event.subject);
+      text += " at " + barrier_name(event.subject, names);
       break;
     case Operation::kInitBarrier:
       text += fmt::format(" at shared byte {}, {} arrivals", event.subject, event.value);
+      if (names != nullptr) text += ": " + barrier_name(event.subject, names);
       break;
     case Operation::kLoadBox:
-      text += fmt::format(" of {} bytes for {}", event.value, barrier_name(event.subject));
+      text += fmt::format(" of {} bytes for {}", event.value, barrier_name(event.subject, names));
       break;
     case Operation::kWarpgroupMultiply:
     case Operation::kWarpgroupMultiplyAdd:
@@ -92,8 +96,9 @@ std::string describe(const Event& event) {
   return fmt::format("{}{} ({})", event.kind == Event::Kind::kWaits ? "waits in " : "", text, lanes_name(event.lanes));
 }
 
-void EventLog::begin_block(int block, int warps, bool all) {
+void EventLog::begin_block(int block, int warps, bool all, const BarrierNames* names) {
   block_ = block;
+  names_ = names;
   all_ = all;
   ring_ = all ? kMost : kLast;
   steps_ = 0;
@@ -188,7 +193,7 @@ std::vector<std::string> EventLog::last_events(int warp, std::size_t count) cons
   const Warp& log = warps_[static_cast<std::size_t>(warp)];
   const auto kept = std::min<std::uint64_t>({log.end, ring_, count});
   for (std::uint64_t i = log.end - kept; i < log.end; ++i) {
-    lines.push_back(fmt::format("step {:5}, warp {:2}: {}", at(log, i).step, warp, describe(at(log, i))));
+    lines.push_back(fmt::format("step {:5}, warp {:2}: {}", at(log, i).step, warp, describe(at(log, i), names_)));
   }
   return lines;
 }
@@ -209,6 +214,7 @@ Record EventLog::take() {
   record.barriers = std::exchange(barriers_, {});
   record.landings = std::exchange(landings_, {});
   record.steps = steps_;
+  record.names = names_;
   return record;
 }
 

@@ -11,6 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "gpu/emulator/barrier_names.hpp"
+
 namespace varlen::gpu::emulator {
 
 enum class Operation : std::uint8_t;
@@ -27,13 +29,13 @@ struct Event {
   Kind kind;
   bool repeats;  // several in a row are one event
 };
-/// "arrive at the barrier at shared byte 64, expecting 1024 bytes"
-std::string describe(const Event& event);
+/// "arrive at key_full[1], expecting 1024 bytes". `names` may be null.
+std::string describe(const Event& event, const BarrierNames* names);
 
 /// The key of named barrier `id` among those of barriers, which are addresses in shared memory.
 constexpr std::uint32_t named_barrier(int id) { return 0x80000000U + static_cast<std::uint32_t>(id); }
-/// "the barrier at shared byte 64", "barrier 3"
-std::string barrier_name(std::uint32_t barrier);
+/// "key_full[1]", where `names` (which may be null) does not know it "the barrier at shared byte 64", "barrier 3"
+std::string barrier_name(std::uint32_t barrier, const BarrierNames* names);
 
 /// What came to a barrier: an arrival of a warp, or a copy.
 struct Arrival {
@@ -64,12 +66,14 @@ struct Record {
   std::unordered_map<std::uint32_t, BarrierHistory> barriers;
   std::vector<Landing> landings;
   std::uint64_t steps = 0;
+  const BarrierNames* names = nullptr;
 };
 
 class EventLog {
  public:
-  /// `all`: not only the last events, but no more than kMost of a warp.
-  void begin_block(int block, int warps, bool all);
+  /// `all`: not only the last events, but no more than kMost of a warp. `names`, which may be null, outlives the log
+  /// and its records.
+  void begin_block(int block, int warps, bool all, const BarrierNames* names = nullptr);
   /// Returns the event's step.
   std::uint64_t add(int thread, Event::Kind kind, Operation operation, std::uint32_t subject, std::uint32_t value) {
     Warp& warp = warps_[static_cast<std::size_t>(thread) / kLanes];
@@ -135,6 +139,7 @@ class EventLog {
 
   int block_ = 0;
   bool all_ = false;
+  const BarrierNames* names_ = nullptr;
   std::uint64_t ring_ = kLast;
   std::uint64_t steps_ = 0;
   std::vector<Warp> warps_;

@@ -130,8 +130,8 @@ std::exception_ptr Machine::deadlock() const {
   std::string barrier;
   if (first->waiting == Operation::kWaitFor) {
     const Barrier& missing = barriers_.at(first->waiting_for);
-    barrier = fmt::format(", for {} of {} arrivals and {} bytes at the barrier at shared byte {}", missing.missing,
-                          missing.arrivals, missing.missing_bytes, first->waiting_for);
+    barrier = fmt::format(", for {} of {} arrivals and {} bytes at {}", missing.missing, missing.arrivals,
+                          missing.missing_bytes, barrier_name(first->waiting_for, launch_.barrier_names));
   }
   const std::string what = fmt::format(
       "block {} is deadlocked: {}; the first that waits is warp {}, lane {} (thread {}), {}{}", block_, message,
@@ -175,7 +175,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   words_.reset(launch_.shared_bytes, static_cast<int>(warps));
   warps_.assign(warps, {kAllLanes, 0, 0, Operation::kNone, Clock(warps, 0), Clock(warps, 0)});
   scheduler_.begin_block(launches_, block_, static_cast<int>(warps));
-  events_.begin_block(block_, static_cast<int>(warps), launch_.trace != nullptr);
+  events_.begin_block(block_, static_cast<int>(warps), launch_.trace != nullptr, launch_.barrier_names);
   for (std::size_t w = 0; w < warps; ++w) warps_[w].clock[w] = 1;
   barriers_.clear();
   components_ = warps;

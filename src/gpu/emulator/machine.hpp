@@ -189,7 +189,8 @@ struct Launch {
   std::int64_t draws = 0;  // from the counter that mean work; later ones come back as this many and more
   std::uint64_t seed = 1;  // of who draws what, if the schedule is fixed
   Schedule schedule = {};
-  Trace* trace = nullptr;  // gets what every block does
+  Trace* trace = nullptr;                       // gets what every block does
+  const BarrierNames* barrier_names = nullptr;  // for what is told of them; may be null, outlives the trace
 };
 
 struct Box;

@@ -76,9 +76,9 @@ void Machine::check_seen(SharedAddress address, const Barrier& barrier) {
     if (seen.phase != std::int64_t{barrier.phases} - 1 || barrier.arriving_past[w] >= seen.time || error_ != nullptr)
       continue;
     error_ = fault(threads_[w * kWarpThreads], Operation::kWaitFor,
-                   fmt::format("for phase {} of the barrier at shared byte {} may go on only after the next phase is "
+                   fmt::format("for phase {} of {} may go on only after the next phase is "
                                "complete: nothing orders the two",
-                               seen.phase, address.value));
+                               seen.phase, barrier_name(address.value, launch_.barrier_names)));
   }
 }
 
@@ -111,8 +111,8 @@ void Machine::arrive_expecting(SharedAddress barrier, std::uint32_t bytes) {
   Barrier& reached = barrier_at(self, Operation::kArrive, barrier);
   if (reached.missing == 0) {
     fail(self, Operation::kArrive,
-         fmt::format("is one more than the {} arrivals of the barrier at shared byte {}", reached.arrivals,
-                     barrier.value));
+         fmt::format("is one more than the {} arrivals of {}", reached.arrivals,
+                     barrier_name(barrier.value, launch_.barrier_names)));
   }
   reached.missing_bytes += bytes;
   arrive_at(barrier, reached, warp.clock, past_of(warp));

@@ -81,11 +81,12 @@ std::vector<std::string> Machine::describe_waits() const {
     if (operation == Operation::kWaitFor) {
       const Barrier& waited = barriers_.at(barrier);
       line += fmt::format(" for {}: {} phases are complete, the next lacks {} of {} arrivals and {} bytes",
-                          barrier_name(barrier), waited.phases, waited.missing, waited.arrivals, waited.missing_bytes);
+                          barrier_name(barrier, launch_.barrier_names), waited.phases, waited.missing, waited.arrivals,
+                          waited.missing_bytes);
     } else if (operation == Operation::kSyncThreads) {
       const NamedBarrier& waited = named_barriers_[barrier - named_barrier(0)];
-      line += fmt::format(" for {}, where {} of {} threads are", barrier_name(barrier), waited.arrived.size(),
-                          waited.threads);
+      line += fmt::format(" for {}, where {} of {} threads are", barrier_name(barrier, launch_.barrier_names),
+                          waited.arrived.size(), waited.threads);
     }
     const BarrierHistory* const history = events_.barrier(barrier);
     if (history != nullptr && !history->arrived.empty()) {

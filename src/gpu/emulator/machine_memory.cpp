@@ -167,8 +167,8 @@ void Machine::load_box(SharedAddress to, const TensorMap& map, const BoxPlace& p
   Thread& self = *running_;
   if (!barrier_at(self, kLoad, barrier).fenced) {
     fail(self, kLoad,
-         fmt::format("is to arrive at the barrier at shared byte {}, which was made with no fence_barriers since then",
-                     barrier.value));
+         fmt::format("is to arrive at {}, which was made with no fence_barriers since then",
+                     barrier_name(barrier.value, launch_.barrier_names)));
   }
   Warp& warp = warp_of(self);
   Delivery delivery{{}, 0, barrier.value, self.index, warp.clock};

@@ -182,8 +182,8 @@ void Machine::commit_tensor_products(SharedAddress barrier) {
   const Thread& self = *running_;
   if (!barrier_at(self, kCommit, barrier).fenced) {
     fail(self, kCommit,
-         fmt::format("is to arrive at the barrier at shared byte {}, which was made with no fence_barriers since then",
-                     barrier.value));
+         fmt::format("is to arrive at {}, which was made with no fence_barriers since then",
+                     barrier_name(barrier.value, launch_.barrier_names)));
   }
   tensor();
   ++commits_;
@@ -228,9 +228,9 @@ void Machine::check_tensor_memory() const {
       continue;
     }
     fail_block(
-        fmt::format("a commit of products arrives at the barrier at shared byte {}, for whose phase {} nobody "
+        fmt::format("a commit of products arrives at {}, for whose phase {} nobody "
                     "waits: the block may be gone by then",
-                    address, committed));
+                    barrier_name(address, launch_.barrier_names), committed));
   }
 }
 

@@ -111,9 +111,9 @@ std::string role(const std::vector<Event>& events) {
   return fmt::format("{}", fmt::join(roles, ", "));
 }
 
-std::string stuck_text(const Event& event) {
-  if (event.operation != Operation::kWaitFor) return describe(event);
-  return fmt::format("byte {}, parity {}", event.subject, event.value);
+std::string stuck_text(const Event& event, const BarrierNames* names) {
+  if (event.operation != Operation::kWaitFor) return describe(event, names);
+  return fmt::format("{}, parity {}", barrier_name(event.subject, names), event.value);
 }
 
 /// The picture of one block, row by row from the top.
@@ -185,7 +185,7 @@ class BlockPicture {
       for (std::size_t i = 0; i < events.size(); ++i) {
         const Event& event = events[i];
         const bool is_last = i + 1 == events.size();
-        const std::string tip = fmt::format("step {}, warp {}\n{}", event.step, w, describe(event));
+        const std::string tip = fmt::format("step {}, warp {}\n{}", event.step, w, describe(event, record_.names));
         if (event.kind == Event::Kind::kDoes) {
           bar(fmt::format("c{}", static_cast<int>(colour_of(event.operation))), event.step, event.step + 1, middle,
               is_product(event.operation) ? 0 : event.subject, tip);
@@ -240,7 +240,7 @@ class BlockPicture {
       const double middle = y_ + kBarrierHeight / 2 - 1;
       barrier_y_[key] = middle;
       const bool is_named = history.arrivals == 0;
-      begin_row(kBarrierHeight, is_named ? barrier_name(key) : fmt::format("barrier at byte {}", key),
+      begin_row(kBarrierHeight, row_name(key),
                 is_named ? "" : fmt::format("{} arrival{}", history.arrivals, history.arrivals == 1 ? "" : "s"));
       std::uint64_t begin = first_;
       auto phase =
@@ -248,7 +248,7 @@ class BlockPicture {
           std::count_if(history.arrived.begin(), history.arrived.end(), [](const Arrival& a) { return a.completes; });
       const auto band = [&, barrier = key](std::uint64_t end, const char* how) {
         bar(phase % 2 == 0 ? "even" : "odd", begin, end, middle, barrier,
-            fmt::format("{}\nphase {} (parity {}), {}", barrier_name(barrier), phase, phase % 2, how));
+            fmt::format("{}\nphase {} (parity {}), {}", barrier_name(barrier, record_.names), phase, phase % 2, how));
       };
       for (const Arrival& arrival : history.arrived) {
         if (!arrival.completes) continue;
@@ -260,7 +260,8 @@ class BlockPicture {
       for (const Arrival& arrival : history.arrived) {
         bar(arrival.is_copy ? "c1" : "c2", arrival.step, arrival.step + 1, middle, key,
             fmt::format("step {}: {}warp {} arrives at {}{}", arrival.step, arrival.is_copy ? "a copy of " : "",
-                        arrival.warp, barrier_name(key), arrival.completes ? "\nand completes a phase" : ""));
+                        arrival.warp, barrier_name(key, record_.names),
+                        arrival.completes ? "\nand completes a phase" : ""));
       }
       end_row(kBarrierHeight);
     }
@@ -272,6 +273,13 @@ class BlockPicture {
     }
     y_ += kGap;
   }
+  /// Shorter than barrier_name(), for the narrow column before the rows.
+  std::string row_name(std::uint32_t barrier) const {
+    const bool has_name = record_.names != nullptr && record_.names->contains(barrier);
+    if (has_name || barrier >= named_barrier(0)) return barrier_name(barrier, record_.names);
+    return fmt::format("barrier at byte {}", barrier);
+  }
+
   bool is_waited_for(std::uint32_t barrier) const {
     return std::any_of(stuck_.begin(), stuck_.end(),
                        [&](const Stuck& stuck) { return stuck.event.subject == barrier; });
@@ -305,7 +313,7 @@ class BlockPicture {
         bar("c1 o", landing->issued, end_of(*landing), y_ + kFlightHeight / 2 - 1, landing->barrier,
             fmt::format("{} bytes for {}\nissued in step {} by thread {} (warp {}), {}",
                         landing->bytes == 0 ? "16-byte copies, no" : grouped(landing->bytes),
-                        barrier_name(landing->barrier), landing->issued, landing->thread,
+                        barrier_name(landing->barrier, record_.names), landing->issued, landing->thread,
                         landing->thread / kWarpThreads, landed));
       }
       end_row(kFlightHeight);
@@ -317,8 +325,8 @@ class BlockPicture {
     double right = kPlotWidth + 4;
     for (const Stuck& stuck : stuck_) {
       const bool at_barrier = barrier_y_.contains(stuck.event.subject);
-      labels_ += fmt::format(R"svg(<g class="whole">{}</g>)svg",
-                             text(kPlotWidth - 6, stuck.y + 4, "stuck-text", stuck_text(stuck.event), "end"));
+      labels_ += fmt::format(R"svg(<g class="whole">{}</g>)svg", text(kPlotWidth - 6, stuck.y + 4, "stuck-text",
+                                                                      stuck_text(stuck.event, record_.names), "end"));
       if (!at_barrier) continue;
       labels_ += fmt::format(R"svg(<path class="stuck-link" d="M{0} {1:.1f}H{2:.1f}V{3:.1f}H{0}"/>)svg", kPlotWidth,
                              stuck.y, right, barrier_y_[stuck.event.subject]);
