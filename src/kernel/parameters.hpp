@@ -107,7 +107,7 @@ struct ForwardParameters : ScoreFactors {
   std::int32_t head_dim_qk;
   std::int32_t head_dim_vo;
   Dtype output_dtype;
-  bool batch_invariant;  // bits must not depend on how many rows a tile has
+  bool batch_invariant;     // bits must not depend on how many rows a tile has
   std::int64_t out_tokens;  // that the tensors have, whoever's they are
   std::int64_t lse_tokens;
   FaultLine faults;

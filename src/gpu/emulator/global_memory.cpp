@@ -28,10 +28,9 @@ bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::
 }  // namespace
 
 const char* role_name(Role role) noexcept {
-  constexpr const char* kNames[] = {"query",       "key",       "value",       "out",     "lse",
-                                    "query_scale", "key_scale", "value_scale", "sinks",   "block_table",
-                                    "partials",    "counter",   "flushed",     "lengths", "plan",
-                                    "report"};
+  constexpr const char* kNames[] = {"query",     "key",         "value", "out",         "lse",      "query_scale",
+                                    "key_scale", "value_scale", "sinks", "block_table", "partials", "counter",
+                                    "flushed",   "lengths",     "plan",  "report"};
   return kNames[static_cast<std::size_t>(role)];
 }
 
