@@ -1,5 +1,7 @@
 #include "cli/options.hpp"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -12,6 +14,8 @@
 
 namespace varlen::cli {
 namespace {
+
+constexpr std::int64_t kMostWorkers = 65536;  // of a plan
 
 std::optional<std::int64_t> whole_number(const std::string& text) {
   std::int64_t value = 0;
@@ -48,7 +52,6 @@ CLI::Validator positive() {
 }
 
 CLI::Validator thread_count() {
-  constexpr std::int64_t kMostWorkers = 65536;  // PlanTarget::workers
   return {[](const std::string& text) {
             const auto value = whole_number(text);
             return value && *value >= 1 && *value <= kMostWorkers
