@@ -1,5 +1,8 @@
 #include "cli/options.hpp"
 
+#include <fmt/format.h>
+
+#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -9,6 +12,8 @@
 
 namespace varlen::cli {
 namespace {
+
+constexpr std::int64_t kMostWorkers = 65536;  // of a plan
 
 std::int64_t window_side(const std::string& window, const std::string& side) {
   if (side == "inf") return Mask::kUnlimited;
@@ -37,7 +42,6 @@ CLI::Validator positive() {
 }
 
 CLI::Validator thread_count() {
-  constexpr std::int64_t kMostWorkers = 65536;  // PlanTarget::workers
   return {[](const std::string& text) {
             const auto value = whole_number(text);
             return value && *value >= 1 && *value <= kMostWorkers
