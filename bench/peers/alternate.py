@@ -28,7 +28,7 @@ def times(program, options):
     if done.returncode != 0:
         raise SystemExit(f"{program}: {done.stderr.strip()}")
     rows = json.loads(done.stdout)["traces"]
-    return {(row["trace"], row["dtype"]): row["run_ms"] for row in rows if "run_ms" in row}
+    return {(row["name"], row["dtype"]): row["run_ms"] for row in rows if "run_ms" in row}
 
 
 def table(rows):
