@@ -166,10 +166,8 @@ class BadPagesCheck {
         mask.right == Mask::kUnlimited ? keys : std::clamp<std::int64_t>(stand + mask.right + 1, 0, keys);
     return {std::min(begin, end), end};
   }
-  /// Pages before this one no item of the request touches: none of its rows sees them, nor anything of their blocks.
-  std::int64_t first_touched_page(std::size_t r) const {
-    return seen(r, 0).begin / target_.key_block * target_.key_block / kPageSize;
-  }
+  /// No row of the request sees a key of a page before this one.
+  std::int64_t first_seen_page(std::size_t r) const { return seen(r, 0).begin / kPageSize; }
 
   /// Some entries of what the requests use, of what they cannot see, and of what is past their ends.
   void spoil_table() {
@@ -180,11 +178,10 @@ class BadPagesCheck {
     };
     for (std::size_t r = 0; r < kRequests; ++r) {
       const std::int64_t pages = (key_lengths_[r] + kPageSize - 1) / kPageSize;
-      for (std::int64_t page = 0; page < std::min(first_touched_page(r), pages); ++page) spoil(r, page);
+      for (std::int64_t page = 0; page < std::min(first_seen_page(r), pages); ++page) spoil(r, page);
       for (std::int64_t page = pages; page < kEntries; ++page) spoil(r, page);
       const std::int64_t count = random_.one_in(2) ? 0 : random_.between(1, 3);
-      // Only pages that the last row sees: to no tile they are hidden in front of keys that it loads.
-      const std::int64_t first = query_length(r) > 0 ? seen(r, query_length(r) - 1).begin / kPageSize : 0;
+      const std::int64_t first = first_seen_page(r);
       for (std::int64_t i = 0; i < count && first < pages; ++i) spoil(r, random_.between(first, pages - 1));
     }
   }
