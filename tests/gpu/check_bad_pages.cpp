@@ -133,7 +133,14 @@ class BadPagesCheck {
     for (const int output : {0, 1}) make_old(machine_, placed_, output);
   }
 
-  std::int64_t longest() const { return *std::max_element(key_lengths_.begin(), key_lengths_.end()); }
+  /// Keys of the longest request that has queries: the table must be wide enough for it.
+  std::int64_t longest() const {
+    std::int64_t longest = 0;
+    for (std::size_t r = 0; r < kRequests; ++r) {
+      if (query_length(r) > 0) longest = std::max<std::int64_t>(longest, key_lengths_[r]);
+    }
+    return longest;
+  }
   std::int64_t query_length(std::size_t r) const { return query_indptr_[r + 1] - query_indptr_[r]; }
 
   void draw_lengths() {
