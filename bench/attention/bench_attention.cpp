@@ -10,7 +10,6 @@
 #include <random>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "machine_rates.hpp"
@@ -88,7 +87,7 @@ std::vector<std::byte> random_elements(std::int64_t count, varlen::Dtype dtype, 
 }
 
 void bench_attention(benchmark::State& state, const Case& c) {
-  const auto threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int threads = varlen::PlanTarget::cpu(0).workers;
   varlen::Batch batch;
   batch.query_lengths = std::span<const std::int64_t>(c.query_lengths);
   batch.key_lengths = std::span<const std::int64_t>(c.key_lengths);

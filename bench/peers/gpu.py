@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Times varlen on a CUDA device beside PyTorch's FlashAttention-2 and cuDNN, on traces, one after another, and beside what
-the device can do at most.
+"""Times varlen on a CUDA device beside FlashAttention-2 and -3 and cuDNN, on traces, one after another, and beside what the
+device can do at most.
 
     python3 bench/peers/gpu.py --varlen build/cuda/varlen [--only TEXT] [--seconds N] [--markdown FILE] [--json FILE] TRACE...
 
-bf16. FlashAttention-2 is PyTorch's operator for ragged batches, whose causal mask is aligned at the last key as varlen's is;
-cuDNN runs equal lengths only. Everything is timed alike: medians of samples that each take some milliseconds, of as many
+bf16. FlashAttention-2 is PyTorch's operator for ragged batches, whose causal mask is aligned at the last key as varlen's is.
+FlashAttention-3 is the package fa3-fwd, which splits keys as it sees fit. cuDNN is PyTorch's for equal lengths, and the
+package nvidia-cudnn-frontend for ragged ones, which takes no empty requests. Everything is timed alike: medians of samples that each take some milliseconds, of as many
 calls as that needs, without waiting between calls; varlen by `varlen bench --backend cuda`, peers with CUDA events.
 
 The floor of a row is max(FLOP / matmul rate, bytes / copy rate), both rates measured here: an 8192³ bf16 product, and a copy
@@ -85,10 +86,89 @@ def flash_attention_2(trace):
     return milliseconds(lambda: torch.ops.aten._flash_attention_forward(query, key, value, *arguments))
 
 
+def flash_attention_3(trace):
+    import fa3_fwd._C  # noqa: F401 (registers the operator)
+
+    queries, keys = trace["query_lengths"], trace["kv_lengths"]
+    query = ragged(queries, trace["query_heads"], trace["head_dim_qk"])
+    key, value = (ragged(keys, trace["kv_heads"], trace[dim]) for dim in ("head_dim_qk", "head_dim_vo"))
+    of_queries, of_keys = offsets(queries), offsets(keys)
+    scale = trace["head_dim_qk"] ** -0.5
+    splits = 0  # as many as its heuristic likes
+    none = None
+    return milliseconds(lambda: torch.ops.fa3_fwd.fwd(
+        query, key, value, none, none, none, none, of_queries, of_keys, none, none, none, max(queries), max(keys), none, none, none,
+        none, none, none, none, none, none, scale, trace["causal"], -1, -1, 0, 0.0, True, none, splits, none, 0))
+
+
+def cudnn_ragged(trace):
+    import cudnn as frontend
+
+    queries, keys = trace["query_lengths"], trace["kv_lengths"]
+    if min(queries + keys) == 0:
+        return None
+    query_heads, kv_heads = trace["query_heads"], trace["kv_heads"]
+    dim_qk, dim_vo, requests = trace["head_dim_qk"], trace["head_dim_vo"], len(queries)
+    query, key = ragged(queries, query_heads, dim_qk), ragged(keys, kv_heads, dim_qk)
+    value, out = ragged(keys, kv_heads, dim_vo), ragged(queries, query_heads, dim_vo)
+    handle = frontend.create_handle()
+    frontend.set_stream(handle, torch.cuda.current_stream().cuda_stream)
+    types = frontend.data_type
+    graph = frontend.pygraph(io_data_type=types.BFLOAT16, intermediate_data_type=types.FLOAT, compute_data_type=types.FLOAT,
+                             handle=handle)
+    wide = max(query.numel(), key.numel(), value.numel()) >= 2**31
+
+    def integers(values, is_wide=False):
+        kind = types.INT64 if is_wide else types.INT32
+        data = torch.tensor(values, device="cuda", dtype=torch.int64 if is_wide else torch.int32).view(-1, 1, 1, 1)
+        return graph.tensor(name=f"integers{len(pack)}", dim=list(data.shape), stride=[1, 1, 1, 1], data_type=kind), data
+
+    def elements(lengths, width):
+        sums = [0]
+        for length in lengths:
+            sums.append(sums[-1] + length * width)
+        return integers(sums, wide)
+
+    def rows(name, longest, heads, dim):
+        return graph.tensor(name=name, dim=[requests, heads, longest, dim], stride=[longest * heads * dim, dim, heads * dim, 1],
+                            data_type=types.BFLOAT16)
+
+    pack = {}
+    nodes = []
+    for name, lengths, heads, dim, data in (("q", queries, query_heads, dim_qk, query), ("k", keys, kv_heads, dim_qk, key),
+                                            ("v", keys, kv_heads, dim_vo, value)):
+        node = rows(name, max(lengths), heads, dim)
+        offset, offset_data = elements(lengths, heads * dim)
+        node.set_ragged_offset(offset)
+        pack |= {node: data, offset: offset_data}
+        nodes.append(node)
+    counts = []
+    for lengths in (queries, keys):
+        count, data = integers(lengths)
+        pack[count] = data
+        counts.append(count)
+    mask = {"diagonal_alignment": frontend.diagonal_alignment.BOTTOM_RIGHT, "diagonal_band_right_bound": 0} if trace["causal"] else {}
+    result, _ = graph.sdpa(name="sdpa", q=nodes[0], k=nodes[1], v=nodes[2], generate_stats=False, attn_scale=dim_qk**-0.5,
+                           use_padding_mask=True, seq_len_q=counts[0], seq_len_kv=counts[1], **mask)
+    longest = max(queries)
+    result.set_output(True).set_dim([requests, query_heads, longest, dim_vo])
+    result.set_stride([longest * query_heads * dim_vo, dim_vo, query_heads * dim_vo, 1])
+    offset, data = elements(queries, query_heads * dim_vo)
+    result.set_ragged_offset(offset)
+    pack |= {offset: data, result: out}
+    graph.validate()
+    graph.build_operation_graph()
+    graph.create_execution_plans([frontend.heur_mode.A, frontend.heur_mode.FALLBACK])
+    graph.check_support()
+    graph.build_plans()
+    workspace = torch.empty(max(1, graph.get_workspace_size()), device="cuda", dtype=torch.uint8)
+    return milliseconds(lambda: graph.execute(pack, workspace, handle=handle))
+
+
 def cudnn(trace):
     queries, keys = trace["query_lengths"], trace["kv_lengths"]
     if len(set(queries)) > 1 or queries != keys or trace["head_dim_qk"] != trace["head_dim_vo"]:
-        return None
+        return cudnn_ragged(trace)
 
     def dense(heads):
         # [requests, tokens, heads, dim] in memory, as varlen's and FlashAttention-2's tensors are.
@@ -100,12 +180,20 @@ def cudnn(trace):
         return milliseconds(lambda: torch.nn.functional.scaled_dot_product_attention(query, key, value, **options))
 
 
+missing = set()  # packages, in Python's words
+
+
 def attempt(function, *arguments):
     """What the function returns; nothing if it fails, whose reason is printed."""
     if torch is None:
         return None
     try:
         return function(*arguments)
+    except ImportError as error:  # of a package that is not here, said once
+        if str(error) not in missing:
+            print(f"  {function.__name__}: {error}", flush=True)
+        missing.add(str(error))
+        return None
     except Exception as error:  # a peer may fail in any way; the others' figures stand
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         print(f"  {function.__name__}: {reason[:120]}", flush=True)
@@ -131,6 +219,10 @@ def varlen(program, path, architectures=ARCHITECTURES, repeat=SAMPLES):
     return rows[0]["flop"], rows[0]["bytes"], {row["arch"]: row["run_ms"] for row in rows}
 
 
+PEERS = (("flash_attention_2_ms", "FlashAttention-2", flash_attention_2), ("flash_attention_3_ms", "FlashAttention-3", flash_attention_3),
+         ("cudnn_ms", "cuDNN", cudnn))
+
+
 def measure(program, path, rates):
     with open(path) as file:
         trace = json.load(file)
@@ -142,21 +234,21 @@ def measure(program, path, rates):
     row |= {"ms": times["newest"], "sm_80_ms": times["sm_80"]}
     if rates is not None:
         row["floor_ms"] = max(row["flop"] / rates[0], row["bytes"] / rates[1]) * 1e3
-    for name, peer in (("flash_attention_2_ms", flash_attention_2), ("cudnn_ms", cudnn)):
+    for name, _, peer in PEERS:
         row[name] = attempt(peer, trace)
     return row
 
 
 def markdown(rows):
-    lines = ["| trace | GFLOP | MB | floor ms | varlen ms | of floor | TFLOP/s | TB/s | sm_80 ms | FlashAttention-2 ms (varlen is) "
-             "| cuDNN ms (varlen is) |", "|---|" + "--:|" * 10]
+    lines = ["| trace | GFLOP | MB | floor ms | varlen ms | of floor | TFLOP/s | TB/s | sm_80 ms | "
+             + " | ".join(f"{title} ms (varlen is)" for _, title, _ in PEERS) + " |", "|---|" + "--:|" * (8 + len(PEERS))]
     for row in rows:
         if "failed" in row:
-            lines.append(f"| {row['trace']} | " + " | ".join(["–"] * 9) + f" | {row['failed'].splitlines()[0][:80]} |")
+            lines.append(f"| {row['trace']} | " + " | ".join(["–"] * (7 + len(PEERS))) + f" | {row['failed'].splitlines()[0][:80]} |")
             continue
         ours = row["ms"]
         floor = row.get("floor_ms")
-        peers = [row[name] for name in ("flash_attention_2_ms", "cudnn_ms")]
+        peers = [row[name] for name, _, _ in PEERS]
         cells = [row["trace"], f"{row['flop'] * 1e-9:.0f}", f"{row['bytes'] * 1e-6:.0f}", f"{floor:.3f}" if floor else "–",
                  f"**{ours:.3f}**", f"{100 * floor / ours:.0f} %" if floor else "–", f"{row['flop'] / ours * 1e-9:.0f}",
                  f"{row['bytes'] / ours * 1e-9:.2f}", f"{row['sm_80_ms']:.3f}"]

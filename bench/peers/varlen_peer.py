@@ -67,7 +67,7 @@ class PlanTarget(ctypes.Structure):
         ("tile_shape_count", c_int32),
         ("key_block", c_int32),
         ("workers", c_int32),
-        ("reserved", c_int32),
+        ("invariant_shares", c_int32),
         ("item_cost", c_int64),
         ("split_cost", c_int64),
         ("l2_bytes", c_int64),

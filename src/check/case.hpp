@@ -110,7 +110,10 @@ struct ShownKeys {
 inline ShownKeys shown_keys(const Case& test, std::size_t request, std::int64_t query_begin, std::int64_t query_end) {
   const std::int64_t keys = test.key_lengths[request];
   const std::int64_t shift = keys - test.query_lengths[request];  // bottom-right alignment
-  const auto limited = [](std::int64_t limit) { return limit != Mask::kUnlimited; };
+  // A limit beyond all keys and queries is none, and does not overflow.
+  const auto limited = [&](std::int64_t limit) {
+    return limit != Mask::kUnlimited && limit < keys + test.query_lengths[request];
+  };
   const std::int64_t begin = limited(test.mask.left) ? query_begin + shift - test.mask.left : 0;
   const std::int64_t end = limited(test.mask.right) ? query_end + shift + test.mask.right : keys;
   if (query_begin >= query_end || end <= 0) return {0, 0};

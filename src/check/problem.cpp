@@ -353,11 +353,12 @@ void Problem::write_inputs(const CaseData& data) {
         write_row(tensors_.query, is_spoiled(request), offset, data.query.data() + row * test_.head_dim_qk);
       });
   const auto write_keys = [&](const TensorView& view, const std::vector<double>& values) {
-    // A page may be of several requests: it is hidden only where none of them sees it, so those that do write last.
+    // A page may be of several requests: it is hidden only where none of them sees it, so those that do write last, and
+    // in every problem of the case.
     for (const bool hidden : {true, false}) {
       visit_key_rows(view, [&](std::size_t request, std::int64_t key, std::int64_t offset, std::int64_t row) {
         if (is_hidden(request, key) != hidden) return;
-        write_row(view, hidden || is_spoiled(request), offset, values.data() + row * row_size(view));
+        write_row(view, (hidden && poisoned_) || is_spoiled(request), offset, values.data() + row * row_size(view));
       });
     }
   };

@@ -99,6 +99,8 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
 /// The workspace of one call: the counter, the partial rows, then each block's flushed sums.
 class WorkspaceLayout {
  public:
+  static constexpr std::int64_t kHead = 64;  // bytes before the partial rows
+
   /// For plans of at most so many partial rows, none of whose items has more keys than `longest_item`.
   WorkspaceLayout(const RaggedBatch& batch, const PlanTarget& target, std::int64_t partial_rows,
                   std::int64_t longest_item)
@@ -125,7 +127,6 @@ class WorkspaceLayout {
   }
 
  private:
-  static constexpr std::int64_t kHead = 64;
   static constexpr std::int64_t aligned(std::int64_t bytes) { return (bytes + kHead - 1) / kHead * kHead; }
 
   std::int64_t flushed_at_;

@@ -54,7 +54,11 @@ VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
     fault.rule = LengthRule::kNoRoom;
   }
   team.store(&parameters.status->fault, fault);
-  if (fault.rule != LengthRule::kNone) report_fault(parameters.faults, fault);
+  if (fault.rule != LengthRule::kNone) {
+    report_fault(parameters.faults, fault);
+  } else {
+    gpu::store_global(&parameters.counts->is_made, std::int64_t{1});
+  }
   gpu::store_global(&parameters.status->requests, std::int64_t{requests.count()});
 }
 

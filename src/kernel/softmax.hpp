@@ -98,7 +98,8 @@ VARLEN_DEVICE RowResult finish_row(const ForwardParameters& parameters, const Sc
     }
   }
   if (denominator == 0.0F) return {0.0F, minus_infinity()};
-  return {seen ? factor * gpu::reciprocal_fast(denominator) * factors.value_factor : 0.0F,
+  const bool is_nan = denominator != denominator;  // of a sink, too
+  return {seen || is_nan ? factor * gpu::reciprocal_fast(denominator) * factors.value_factor : 0.0F,
           natural_max + gpu::natural_log(denominator)};
 }
 

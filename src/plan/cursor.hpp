@@ -31,7 +31,7 @@ struct PlanCounts {
   std::int64_t listed_back;  // items after them
   std::int64_t merges;
   std::int64_t partial_rows;
-  std::int64_t is_made;  // 1, or 0: no plan was made, or its lengths were refused; then all others are 0
+  std::int64_t is_made;  // on a device: 1, or 0 where there is no plan, as its lengths were refused
 };
 
 /// Pointers into a plan's arrays plus what every item needs to know.

@@ -59,7 +59,6 @@ class Planner {
     counts.runs = index();
     counts.run_items = run_items_;
     if (listing_ != Listing::kNone && !list(counts)) return {};
-    counts.is_made = 1;
     return counts;
   }
 

@@ -195,6 +195,14 @@ TEST_P(RefusedPages, NumbersThatAreNoPages) {
   }
 }
 
+// Blocks run one after another here, and the longest request comes first.
+TEST_P(RefusedPages, TheFirstOfSeveralIsReported) {
+  RefusedPlan refused(Mask::causal());
+  refused.table[0] = -1;
+  refused.table[kMaxPages] = -2;
+  expect(refused, tokens(3, 17, kTokens - 20, 'n', 'n'), "block_table[20] = -2");
+}
+
 TEST_P(RefusedPages, NumbersThatNoRowNeeds) {
   RefusedPlan refused(Mask::window(20, 0));
   for (std::size_t page = 7; page < kMaxPages; ++page) refused.table[page] = -1;                      // past the keys

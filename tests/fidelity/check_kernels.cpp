@@ -52,9 +52,10 @@ class Computer {
     Results results;
     results.out = download(tensors.data + data.out().offset, static_cast<std::int64_t>(data.out().bytes));
     results.lse = download(tensors.data + data.lse().offset, static_cast<std::int64_t>(data.lse().bytes));
-    if (plan.partial_rows() > 0) {
-      results.partials = download(workspace.data + kernel::kWorkspaceHead, bytes - kernel::kWorkspaceHead);
-    }
+    const std::int64_t partials = plan.partial_rows() *
+                                  kernel::partial_row_floats(static_cast<std::int32_t>(here.out.shape[2])) *
+                                  static_cast<std::int64_t>(sizeof(float));
+    if (partials > 0) results.partials = download(workspace.data + kernel::WorkspaceLayout::kHead, partials);
     return results;
   }
 

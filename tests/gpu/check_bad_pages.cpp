@@ -133,7 +133,14 @@ class BadPagesCheck {
     for (const int output : {0, 1}) make_old(machine_, placed_, output);
   }
 
-  std::int64_t longest() const { return *std::max_element(key_lengths_.begin(), key_lengths_.end()); }
+  /// Keys of the longest request that has queries: the table must be wide enough for it.
+  std::int64_t longest() const {
+    std::int64_t longest = 0;
+    for (std::size_t r = 0; r < kRequests; ++r) {
+      if (query_length(r) > 0) longest = std::max<std::int64_t>(longest, key_lengths_[r]);
+    }
+    return longest;
+  }
   std::int64_t query_length(std::size_t r) const { return query_indptr_[r + 1] - query_indptr_[r]; }
 
   void draw_lengths() {
@@ -166,10 +173,8 @@ class BadPagesCheck {
         mask.right == Mask::kUnlimited ? keys : std::clamp<std::int64_t>(stand + mask.right + 1, 0, keys);
     return {std::min(begin, end), end};
   }
-  /// Pages before this one no item of the request touches: none of its rows sees them, nor anything of their blocks.
-  std::int64_t first_touched_page(std::size_t r) const {
-    return seen(r, 0).begin / target_.key_block * target_.key_block / kPageSize;
-  }
+  /// No row of the request sees a key of a page before this one.
+  std::int64_t first_seen_page(std::size_t r) const { return seen(r, 0).begin / kPageSize; }
 
   /// Some entries of what the requests use, of what they cannot see, and of what is past their ends.
   void spoil_table() {
@@ -180,11 +185,10 @@ class BadPagesCheck {
     };
     for (std::size_t r = 0; r < kRequests; ++r) {
       const std::int64_t pages = (key_lengths_[r] + kPageSize - 1) / kPageSize;
-      for (std::int64_t page = 0; page < std::min(first_touched_page(r), pages); ++page) spoil(r, page);
+      for (std::int64_t page = 0; page < std::min(first_seen_page(r), pages); ++page) spoil(r, page);
       for (std::int64_t page = pages; page < kEntries; ++page) spoil(r, page);
       const std::int64_t count = random_.one_in(2) ? 0 : random_.between(1, 3);
-      // Only pages that the last row sees: to no tile they are hidden in front of keys that it loads.
-      const std::int64_t first = query_length(r) > 0 ? seen(r, query_length(r) - 1).begin / kPageSize : 0;
+      const std::int64_t first = first_seen_page(r);
       for (std::int64_t i = 0; i < count && first < pages; ++i) spoil(r, random_.between(first, pages - 1));
     }
   }
