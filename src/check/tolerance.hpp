@@ -54,7 +54,7 @@ inline double out_tolerance(Dtype output, Dtype weights, std::int64_t visible_ke
 
 /// What a score may be off, if the largest Σ_d |q_d k_d| of the row is `score_magnitude`: fp32 sums of head_dim_qk
 /// products.
-constexpr double score_error(double score_magnitude) { return 0x1p-22 * score_magnitude; }
+constexpr double score_error(double score_magnitude) { return 0x1p-24 * score_magnitude; }
 
 /// What an LSE may be off.
 constexpr double lse_tolerance(double max_score, double score_magnitude) {

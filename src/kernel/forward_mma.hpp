@@ -109,13 +109,15 @@ class ForwardMmaSlice {
         gpu::copy_async_commit();
       }
       if (kWidened) load_queries(load_work(work_));  // waits for the queries, while keys and values are on their way
-      for (std::int32_t begin = 0; begin < keys; begin += kKeys) {
-        add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
-        const std::int32_t end = begin + kKeys;
-        if (end % kFlushKeys == 0 && end < keys && !idle_) {
-          VARLEN_UNROLL
-          for (int b = 0; b < kBands; ++b) flushed(b).flush(factors_, end > kFlushKeys, bands_[b]);
+      std::int32_t begin = 0;
+      for (std::int32_t flush_at = kFlushKeys;; flush_at += kFlushKeys) {
+        for (const std::int32_t end = least(keys, flush_at); begin < end; begin += kKeys) {
+          add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
         }
+        if (begin >= keys) break;
+        if (idle_) continue;
+        VARLEN_UNROLL
+        for (int b = 0; b < kBands; ++b) flushed(b).flush(factors_, flush_at > kFlushKeys, bands_[b]);
       }
       if (keys > kFlushKeys && !idle_) {
         VARLEN_UNROLL

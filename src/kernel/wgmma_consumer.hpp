@@ -87,18 +87,21 @@ class WgmmaConsumer {
       pack_weights<Multiplied, kKeyTiles>(scores, weights);
     }
     // The tensor cores work on the next step's scores and this step's values while the next step's weights are found.
-    for (std::int32_t begin = kKeys; begin < work.keys; begin += kKeys) {
-      BandSums<kKeyTiles> scores;
-      take_turn(in_turns);
-      start_scores(scores, 1);
-      start_values(weights, band.out);
-      end_turn(in_turns);
-      finish_scores<1>(scores, 1);
-      weigh(factors, seen, seen_by_all, begin, band, scores, rescale);
-      finish_values(band.out);
-      rescale_out<kColumnTiles>(band.out, rescale);
-      pack_weights<Multiplied, kKeyTiles>(scores, weights);
-      if (begin % kFlushKeys == 0) flushed().flush(factors, begin > kFlushKeys, band);
+    std::int32_t begin = kKeys;
+    for (std::int32_t flush_at = kFlushKeys; begin < work.keys; flush_at += kFlushKeys) {
+      for (const std::int32_t end = least(work.keys, flush_at + kKeys); begin < end; begin += kKeys) {
+        BandSums<kKeyTiles> scores;
+        take_turn(in_turns);
+        start_scores(scores, 1);
+        start_values(weights, band.out);
+        end_turn(in_turns);
+        finish_scores<1>(scores, 1);
+        weigh(factors, seen, seen_by_all, begin, band, scores, rescale);
+        finish_values(band.out);
+        rescale_out<kColumnTiles>(band.out, rescale);
+        pack_weights<Multiplied, kKeyTiles>(scores, weights);
+      }
+      if (begin > flush_at) flushed().flush(factors, flush_at > kFlushKeys, band);
     }
     start_values(weights, band.out);
     finish_values(band.out);

@@ -70,6 +70,7 @@ const gpu::emulator::BarrierNames& tcgen05_barrier_names() {
     add_work_names<Memory>(names);
     add_names(names, "wide_full", Shape::kWideStages, Memory::wide_full);
     add_names(names, "wide_empty", Shape::kWideStages, Memory::wide_empty);
+    if (Shape::kClearsValues) add_names(names, "value_landed", Shape::kStages, Memory::value_landed);
     return names;
   }();
   return kNames;
