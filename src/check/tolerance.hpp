@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "batch/accumulated_keys.hpp"
 #include "varlen/tensor.hpp"
 
 namespace varlen::check {
@@ -61,9 +62,6 @@ constexpr double lse_tolerance(double max_score, double score_magnitude) {
   return 1e-5 * (max_score > 1 ? max_score : 1) + score_error(score_magnitude);
 }
 
-/// Tensor cores drop what a product has below 2^-24 of the accumulator that it is added to. Kernels begin with new
-/// accumulators after so many keys.
-inline constexpr std::int64_t kAccumulatedKeys = 8192;
 /// What the sums of a row may have lost so, of ‖Σ pⱼ |vⱼ|‖: once for each key of an accumulator, and for each
 /// accumulator.
 constexpr double accumulation_error(std::int64_t visible_keys) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "batch/accumulated_keys.hpp"
 #include "batch/ragged_batch.hpp"
 #include "gpu/tensor_box.hpp"
 #include "kernel/fault_report.hpp"
@@ -114,7 +115,7 @@ struct ForwardParameters : ScoreFactors {
 };
 
 /// Keys of an item after which its sums are flushed (flushed_sums.hpp).
-inline constexpr std::int32_t kFlushKeys = 8192;
+inline constexpr std::int32_t kFlushKeys = kAccumulatedKeys;
 /// Memory for the flushed sums of one block, whose threads have kColumnTiles accumulators of four sums and two rows
 /// each.
 constexpr std::int32_t flushed_bytes(std::int32_t threads, std::int32_t column_tiles) {
