@@ -69,6 +69,11 @@ constexpr double accumulation_error(std::int64_t visible_keys) {
   return 0x1p-24 * static_cast<double>(keys + visible_keys / kAccumulatedKeys);
 }
 
+/// The same on the CPU, which adds up whole KV blocks: once for each of them, and they have 128 keys or more.
+constexpr double block_sums_error(std::int64_t visible_keys) {
+  return 0x1p-24 * (static_cast<double>(visible_keys) / 128);
+}
+
 /// Weights of 16 bits below which fp16 has less than eleven bits are off by up to this, of the largest weight: half of
 /// the least number 2^-24 of fp16, whose weights are 2^7 times larger. bf16 reaches as far as fp32.
 inline double small_weight_error(Dtype weights) { return weights == Dtype::kFloat16 ? 0x1p-32 : 0; }
@@ -84,8 +89,8 @@ struct RowMagnitudes {
 /// backend rounds weights, and then it also sums as tensor cores do.
 constexpr double allowed_error(const RowMagnitudes& row, double tolerance, bool rounded_weights, double small_weights,
                                std::int64_t visible_keys) {
-  const double relative =
-      tolerance + 2 * score_error(row.score) + (rounded_weights ? accumulation_error(visible_keys) : 0);
+  const double sums = rounded_weights ? accumulation_error(visible_keys) : block_sums_error(visible_keys);
+  const double relative = tolerance + 2 * score_error(row.score) + sums;
   return relative * row.out + small_weights * row.value;
 }
 

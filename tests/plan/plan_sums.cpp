@@ -118,15 +118,27 @@ std::string report_fault(const BatchCase& batch, const PlanTarget& target, const
     }
   }
   const bool idle = sums.total == 0;
-  const std::pair<const char*, std::pair<double, double>> measures[] = {
-      {"mean", {report.mean, mean}},
-      {"makespan", {report.makespan, blocks(makespan)}},
-      {"makespan_over_mean", {report.makespan_over_mean, idle ? 1 : blocks(makespan) / mean}},
-      {"makespan_over_unsplit_mean", {report.makespan_over_unsplit_mean, idle ? 1 : blocks(makespan) / unsplit_mean}},
+  // Of very many items only the last are simulated: then the makespan may be off by one item.
+  Cost longest = 0;
+  if (report.simulated_items < report.items) {
+    for (const WorkItem& item : output.items) longest = std::max(longest, cost_of(target, item));
+  }
+  struct Measure {
+    const char* name;
+    double reported;
+    double wanted;
+    double slack;
   };
-  for (const auto& [name, values] : measures) {
-    if (!close(values.first, values.second)) {
-      return fmt::format("report().{} = {}, simulated {}", name, values.first, values.second);
+  const Measure measures[] = {
+      {"mean", report.mean, mean, 0},
+      {"makespan", report.makespan, blocks(makespan), blocks(longest)},
+      {"makespan_over_mean", report.makespan_over_mean, idle ? 1 : blocks(makespan) / mean, blocks(longest) / mean},
+      {"makespan_over_unsplit_mean", report.makespan_over_unsplit_mean, idle ? 1 : blocks(makespan) / unsplit_mean,
+       blocks(longest) / unsplit_mean},
+  };
+  for (const Measure& measure : measures) {
+    if (!close(measure.reported, measure.wanted) && !(std::abs(measure.reported - measure.wanted) <= measure.slack)) {
+      return fmt::format("report().{} = {}, simulated {}", measure.name, measure.reported, measure.wanted);
     }
   }
   return "";
