@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "batch/accumulated_keys.hpp"
 #include "varlen/tensor.hpp"
 
 namespace varlen::check {
@@ -62,12 +61,9 @@ constexpr double lse_tolerance(double max_score, double score_magnitude) {
   return 1e-5 * (max_score > 1 ? max_score : 1) + score_error(score_magnitude);
 }
 
-/// What the sums of a row may have lost so, of ‖Σ pⱼ |vⱼ|‖: once for each key of an accumulator, and for each
-/// accumulator.
-constexpr double accumulation_error(std::int64_t visible_keys) {
-  const std::int64_t keys = visible_keys < kAccumulatedKeys ? visible_keys : kAccumulatedKeys;
-  return 0x1p-24 * static_cast<double>(keys + visible_keys / kAccumulatedKeys);
-}
+/// What the sums of a row may have lost, of ‖Σ pⱼ |vⱼ|‖: tensor cores drop what a product has below 2^-24 of the
+/// accumulator that it is added to, once for each key.
+constexpr double accumulation_error(std::int64_t visible_keys) { return 0x1p-24 * static_cast<double>(visible_keys); }
 
 /// The same on the CPU, which adds up whole KV blocks: once for each of them, and they have 128 keys or more.
 constexpr double block_sums_error(std::int64_t visible_keys) {

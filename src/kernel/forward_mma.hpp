@@ -111,15 +111,16 @@ class ForwardMmaSlice {
       if (kWidened) load_queries(load_work(work_));  // waits for the queries, while keys and values are on their way
       std::int32_t begin = 0;
       for (std::int32_t flush_at = kFlushKeys;; flush_at += kFlushKeys) {
-        for (const std::int32_t end = least(keys, flush_at); begin < end; begin += kKeys) {
+        const std::int32_t end = kFlushes ? least(keys, flush_at) : keys;
+        for (; begin < end; begin += kKeys) {
           add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
         }
-        if (begin >= keys) break;
+        if (!kFlushes || begin >= keys) break;
         if (idle_) continue;
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) flushed(b).flush(factors_, flush_at > kFlushKeys, bands_[b]);
       }
-      if (keys > kFlushKeys && !idle_) {
+      if (kFlushes && keys > kFlushKeys && !idle_) {
         VARLEN_UNROLL
         for (int b = 0; b < kBands; ++b) flushed(b).add_to(factors_, bands_[b]);
       }

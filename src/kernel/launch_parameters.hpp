@@ -106,7 +106,7 @@ class WorkspaceLayout {
                   std::int64_t longest_item)
       : flushed_at_(aligned(kHead + partial_rows * partial_row_floats(batch.head_dim_vo) *
                                         static_cast<std::int64_t>(sizeof(float)))) {
-    if (longest_item <= kFlushKeys) return;
+    if (!kFlushes || longest_item <= kFlushKeys) return;
     const std::int64_t rows = std::max(target.tile_shapes.front().rows, kMostSliceRows);
     flushed_bytes_ = target.workers * most_flushed_bytes(rows, kHeadDims[select_shape(batch)].vo);
   }

@@ -116,6 +116,8 @@ struct ForwardParameters : ScoreFactors {
 
 /// Keys of an item after which its sums are flushed (flushed_sums.hpp).
 inline constexpr std::int32_t kFlushKeys = kAccumulatedKeys;
+/// Off: with it nvcc 13.0 spills registers of kernels that have none left (decision 13).
+inline constexpr bool kFlushes = false;
 /// Memory for the flushed sums of one block, whose threads have kColumnTiles accumulators of four sums and two rows
 /// each.
 constexpr std::int32_t flushed_bytes(std::int32_t threads, std::int32_t column_tiles) {

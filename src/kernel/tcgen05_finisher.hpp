@@ -80,7 +80,7 @@ class Tcgen05Finisher {
     const bool partial = work.partial_row >= 0;
     const Tcgen05FlushedSums<Shape> flushed(parameters_.flushed, row);
     float flushed_weight = 0.0F;
-    if (work.keys > kFlushKeys) {
+    if (kFlushes && work.keys > kFlushKeys) {
       const FactorsOf<Element> factors = factors_of<Element>(parameters_, work.request, work.kv_head);
       flushed_weight = flushed.weight(state.reference, factors);
       state.sum += flushed_weight * flushed.sum();
@@ -92,7 +92,7 @@ class Tcgen05Finisher {
     for (int column = 0; column < Shape::kDimVo; column += kColumns) {
       float out[kColumns];
       load_out(work, half, column, out);
-      if (work.keys > kFlushKeys) flushed.add_to(flushed_weight, column, out);
+      if (kFlushes && work.keys > kFlushKeys) flushed.add_to(flushed_weight, column, out);
       VARLEN_UNROLL
       for (int i = 0; i < kColumns; ++i) out[i] *= factor;
       if (work.boxed_out != 0 && work.keys > 0) {

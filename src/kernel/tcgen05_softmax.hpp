@@ -61,7 +61,7 @@ class Tcgen05Softmax {
       }
       const float factor = raise_reference(state, max, factors.log2_per_one);
       // The scores say that the sums of the steps before are done; those of this one wait for its weights.
-      if (begin > 0 && begin % kFlushKeys == 0) {
+      if (kFlushes && begin > 0 && begin % kFlushKeys == 0) {
         flush(factors, factor, begin > kFlushKeys, state);
       } else if (begin > 0 && gpu::count_votes(factor != 1.0F) > 0) {
         rescale_out(factor);

@@ -89,7 +89,8 @@ class WgmmaConsumer {
     // The tensor cores work on the next step's scores and this step's values while the next step's weights are found.
     std::int32_t begin = kKeys;
     for (std::int32_t flush_at = kFlushKeys; begin < work.keys; flush_at += kFlushKeys) {
-      for (const std::int32_t end = least(work.keys, flush_at + kKeys); begin < end; begin += kKeys) {
+      const std::int32_t end = kFlushes ? least(work.keys, flush_at + kKeys) : work.keys;
+      for (; begin < end; begin += kKeys) {
         BandSums<kKeyTiles> scores;
         take_turn(in_turns);
         start_scores(scores, 1);
@@ -101,12 +102,13 @@ class WgmmaConsumer {
         rescale_out<kColumnTiles>(band.out, rescale);
         pack_weights<Multiplied, kKeyTiles>(scores, weights);
       }
+      if constexpr (!kFlushes) break;
       if (begin > flush_at) flushed().flush(factors, flush_at > kFlushKeys, band);
     }
     start_values(weights, band.out);
     finish_values(band.out);
     const TileWork same = load_work(place);  // rather than in registers all the while
-    if (same.keys > kFlushKeys) flushed().add_to(factors, band);
+    if (kFlushes && same.keys > kFlushKeys) flushed().add_to(factors, band);
     if (same.boxed_out != 0) {
       leave_results(same, band);
     } else {
