@@ -24,7 +24,6 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
-#include "kernel/flushed_sums.hpp"
 #include "kernel/operands.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/score_factors.hpp"
@@ -59,9 +58,6 @@ struct ForwardMmaShape {
   static constexpr int kBuffers = 2 * kStepsAhead + 1;
   // Warps that divide the keys of a step where there are rows for one of them only, sixteen keys or more each.
   static constexpr int kKeyWarps = kColumnWarps == 1 && kKeys >= 16 * kRowWarps ? kRowWarps : 1;
-  static_assert(kSliceRows <= kMostSliceRows);
-  static constexpr int kFlushedBytes = kMaxBands * flushed_bytes(kThreads, kColumns / 8);
-  static_assert(kFlushedBytes <= most_flushed_bytes(kSliceRows, kDimVo));
   static constexpr int kBufferBytes = Keys::kBytes > Values::kBytes ? Keys::kBytes : Values::kBytes;
   static constexpr int kWorkAt = Queries::kBytes + kBuffers * kBufferBytes;
   static constexpr int kSharedBytes = kWorkAt + 2 * static_cast<int>(sizeof(TileWork));
@@ -109,20 +105,8 @@ class ForwardMmaSlice {
         gpu::copy_async_commit();
       }
       if (kWidened) load_queries(load_work(work_));  // waits for the queries, while keys and values are on their way
-      std::int32_t begin = 0;
-      for (std::int32_t flush_at = kFlushKeys;; flush_at += kFlushKeys) {
-        const std::int32_t end = kFlushes ? least(keys, flush_at) : keys;
-        for (; begin < end; begin += kKeys) {
-          add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
-        }
-        if (!kFlushes || begin >= keys) break;
-        if (idle_) continue;
-        VARLEN_UNROLL
-        for (int b = 0; b < kBands; ++b) flushed(b).flush(factors_, flush_at > kFlushKeys, bands_[b]);
-      }
-      if (kFlushes && keys > kFlushKeys && !idle_) {
-        VARLEN_UNROLL
-        for (int b = 0; b < kBands; ++b) flushed(b).add_to(factors_, bands_[b]);
+      for (std::int32_t begin = 0; begin < keys; begin += kKeys) {
+        add_keys(begin, begin + Shape::kStepsAhead * kKeys < keys);
       }
     }
     if constexpr (kKeyWarps > 1) {
@@ -141,11 +125,6 @@ class ForwardMmaSlice {
   }
 
  private:
-  using Flushed = FlushedSums<kThreads, kColumnTiles>;
-  VARLEN_DEVICE Flushed flushed(int band) const {
-    return Flushed(parameters_.flushed, gpu::fresh_thread_index(), band, Shape::kMaxBands);
-  }
-
   VARLEN_DEVICE static typename Shape::Queries queries() { return {gpu::shared_memory()}; }
   /// The buffer `ahead` of the one whose turn it is.
   VARLEN_DEVICE gpu::SharedAddress buffer(int ahead) const {

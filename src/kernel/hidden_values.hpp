@@ -10,13 +10,11 @@
 
 namespace varlen::kernel {
 
-/// The rows of a step's values that may be other than zeros: all of them unless the step has hidden keys. Then those
-/// past the item's end are cleared, too: they may be copies of hidden ones (Loader::load_step()).
+/// The rows of a step's values that stay, if the step has hidden keys: its first `hidden` rows are cleared. So are
+/// those past the item's last `keys`, which may be copies of hidden ones (Loader::load_step()).
 template <class Shape>
-VARLEN_DEVICE RowRange shown_values(const TileWork& work, std::int32_t begin) {
-  const std::int32_t hidden = work.hidden_keys() - begin;
-  if (hidden <= 0) return {0, Shape::kKeys};
-  return {least<std::int32_t>(hidden, Shape::kKeys), least<std::int32_t>(work.keys - begin, Shape::kKeys)};
+VARLEN_DEVICE RowRange shown_values(std::int32_t hidden, std::int32_t keys) {
+  return {least<std::int32_t>(hidden, Shape::kKeys), least<std::int32_t>(keys, Shape::kKeys)};
 }
 
 /// Clears them where nothing else passes over the values. By one warp.
@@ -32,9 +30,10 @@ class HiddenValues {
   }
 
   VARLEN_DEVICE void clear(const TileWork& work) {
-    const std::int32_t hidden = work.hidden_keys();
-    for (std::int32_t begin = 0; begin < work.keys; begin += Shape::kKeys) {
-      if (begin < hidden) clear_step(shown_values<Shape>(work, begin));
+    std::int32_t hidden = work.hidden_keys();
+    for (std::int32_t keys = work.keys; keys > 0; keys -= Shape::kKeys) {
+      if (hidden > 0) clear_step(shown_values<Shape>(hidden, keys));
+      hidden -= Shape::kKeys;
       steps_.advance();
     }
   }

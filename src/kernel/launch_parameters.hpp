@@ -10,8 +10,6 @@
 #include "batch/refuse.hpp"
 #include "batch/small_tensors.hpp"
 #include "kernel/parameters.hpp"
-#include "kernel/shapes.hpp"
-#include "plan/plan_data.hpp"
 #include "varlen/attention.hpp"
 
 namespace varlen::kernel {
@@ -96,60 +94,14 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
   return parameters;
 }
 
-/// The workspace of one call: the counter, the partial rows, then each block's flushed sums.
-class WorkspaceLayout {
- public:
-  static constexpr std::int64_t kHead = 64;  // bytes before the partial rows
-
-  /// For plans of at most so many partial rows, none of whose items has more keys than `longest_item`.
-  WorkspaceLayout(const RaggedBatch& batch, const PlanTarget& target, std::int64_t partial_rows,
-                  std::int64_t longest_item)
-      : flushed_at_(aligned(kHead + partial_rows * partial_row_floats(batch.head_dim_vo) *
-                                        static_cast<std::int64_t>(sizeof(float)))) {
-    if (!kFlushes || longest_item <= kFlushKeys) return;
-    const std::int64_t rows = std::max(target.tile_shapes.front().rows, kMostSliceRows);
-    flushed_bytes_ = target.workers * most_flushed_bytes(rows, kHeadDims[select_shape(batch)].vo);
-  }
-
-  std::int64_t bytes() const { return flushed_at_ + flushed_bytes_; }
-
-  void place(const Workspace& workspace, ForwardParameters& parameters) const {
-    auto* const base = static_cast<std::byte*>(workspace.data);
-    parameters.counter = reinterpret_cast<std::int64_t*>(base);
-    parameters.partials = reinterpret_cast<float*>(base + kHead);
-    if (flushed_bytes_ > 0) parameters.flushed = reinterpret_cast<float*>(base + flushed_at_);
-  }
-
-  /// Of `blocks` that flush so many bytes each, as many as there is room for. That is one for each worker of the plan's
-  /// target, or two; only kernels that the plan was not made for run with fewer blocks than they could.
-  std::int64_t blocks_with_room(std::int64_t blocks, std::int64_t block_bytes) const {
-    return flushed_bytes_ == 0 ? blocks : std::min(blocks, flushed_bytes_ / block_bytes);
-  }
-
- private:
-  static constexpr std::int64_t aligned(std::int64_t bytes) { return (bytes + kHead - 1) / kHead * kHead; }
-
-  std::int64_t flushed_at_;
-  std::int64_t flushed_bytes_ = 0;
-};
-
-/// No item of the plan has more keys.
-inline std::int64_t longest_item_keys(const PlanData& plan) {
-  std::int64_t longest = 0;
-  for (const WorkItem& item : plan.listed) longest = std::max(longest, item.key_end - item.key_begin);
-  const Mask& mask = plan.batch.mask;
-  const bool bounded = mask.left != Mask::kUnlimited && mask.right != Mask::kUnlimited;
-  // What a tile's rows see together, from the beginning of a block on.
-  const std::int64_t most = bounded
-                                ? mask.left + mask.right + plan.target.tile_shapes.front().rows + plan.target.key_block
-                                : std::int64_t{INT64_MAX};
-  for (const Run& run : plan.runs) {
-    longest = std::max(longest, std::min(plan.batch.requests[static_cast<std::size_t>(run.request)].key_length, most));
-  }
-  return longest;
+/// The workspace of one call: the counter, then the partial rows.
+inline constexpr std::int64_t kWorkspaceHead = 64;
+inline std::int64_t workspace_bytes(std::int64_t partial_rows, std::int32_t head_dim_vo) {
+  return kWorkspaceHead + partial_rows * partial_row_floats(head_dim_vo) * static_cast<std::int64_t>(sizeof(float));
 }
-inline WorkspaceLayout workspace_layout(const PlanData& plan) {
-  return {plan.batch, plan.target, plan.partial_rows, longest_item_keys(plan)};
+inline void place_workspace(const Workspace& workspace, ForwardParameters& parameters) {
+  parameters.counter = static_cast<std::int64_t*>(workspace.data);
+  parameters.partials = reinterpret_cast<float*>(static_cast<std::byte*>(workspace.data) + kWorkspaceHead);
 }
 
 }  // namespace varlen::kernel

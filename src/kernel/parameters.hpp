@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "batch/accumulated_keys.hpp"
 #include "batch/ragged_batch.hpp"
 #include "gpu/tensor_box.hpp"
 #include "kernel/fault_report.hpp"
@@ -100,7 +99,6 @@ struct ForwardParameters : ScoreFactors {
   Boxes boxes;                      // of forward_wgmma and forward_tcgen05
   std::int64_t* counter;            // of items drawn after each block's first, 0 at first; null: there are none
   float* partials;                  // [partial rows, partial_row_floats()]: see there
-  float* flushed;                   // of each block flushed_bytes(); null if no item has more than kFlushKeys keys
   const Merge* merges;              // [merge_count]
   std::int64_t merge_count;
   const PlanCounts*
@@ -113,22 +111,6 @@ struct ForwardParameters : ScoreFactors {
   std::int64_t lse_tokens;
   FaultLine faults;
 };
-
-/// Keys of an item after which its sums are flushed (flushed_sums.hpp).
-inline constexpr std::int32_t kFlushKeys = kAccumulatedKeys;
-/// Off: with it nvcc 13.0 spills registers of kernels that have none left (decision 13).
-inline constexpr bool kFlushes = false;
-/// Memory for the flushed sums of one block, whose threads have kColumnTiles accumulators of four sums and two rows
-/// each.
-constexpr std::int32_t flushed_bytes(std::int32_t threads, std::int32_t column_tiles) {
-  return threads * (1 + column_tiles) * 16;
-}
-/// No kernel whose blocks have so many rows at a time flushes more: rows' sums, and states in up to four places.
-constexpr std::int64_t most_flushed_bytes(std::int64_t rows, std::int64_t head_dim_vo) {
-  return rows * (4 * head_dim_vo + 64);
-}
-/// Rows of a block of forward_mma at a time.
-inline constexpr std::int32_t kMostSliceRows = 128;
 
 /// A row of a part of a split tile: head_dim_vo sums Σ pⱼ vⱼ, then the row's reference and Σ pⱼ (RowState). An LSE
 /// alone would lose the digits that a merge's weights need.

@@ -9,7 +9,6 @@
 #include "kernel/rows_out.hpp"
 #include "kernel/score_factors.hpp"
 #include "kernel/softmax.hpp"
-#include "kernel/tcgen05_flushed_sums.hpp"
 #include "kernel/tcgen05_memory.hpp"
 #include "kernel/tcgen05_widener.hpp"
 
@@ -78,13 +77,6 @@ class Tcgen05Finisher {
     const std::int32_t row = half * Shape::kHalfRows + half_row();
     const bool exists = row < work.rows;
     const bool partial = work.partial_row >= 0;
-    const Tcgen05FlushedSums<Shape> flushed(parameters_.flushed, row);
-    float flushed_weight = 0.0F;
-    if (kFlushes && work.keys > kFlushKeys) {
-      const FactorsOf<Element> factors = factors_of<Element>(parameters_, work.request, work.kv_head);
-      flushed_weight = flushed.weight(state.reference, factors);
-      state.sum += flushed_weight * flushed.sum();
-    }
     state.sum *= weight_unit<Weight>();
     const float factor = (partial ? 1.0F : exists ? finish_row(work, row, state) : 0.0F) * weight_unit<Weight>();
     if (partial && exists) store_state(work, row, state);
@@ -92,7 +84,6 @@ class Tcgen05Finisher {
     for (int column = 0; column < Shape::kDimVo; column += kColumns) {
       float out[kColumns];
       load_out(work, half, column, out);
-      if (kFlushes && work.keys > kFlushKeys) flushed.add_to(flushed_weight, column, out);
       VARLEN_UNROLL
       for (int i = 0; i < kColumns; ++i) out[i] *= factor;
       if (work.boxed_out != 0 && work.keys > 0) {

@@ -47,9 +47,6 @@ struct ForwardTcgen05Shape {
   using Results = PanelMatrix<kRows, kDimVo>;  // in place of the queries that they answer, if those have two bytes, too
   static_assert(kDimVo <= 128 && kDimVo <= kDimQk);
 
-  static constexpr int kFlushedBytes = flushed_bytes(kRows, kDimVo / 4);  // of each row: its state, then its sums
-  static_assert(kFlushedBytes <= most_flushed_bytes(kRows, kDimVo));
-
   static constexpr int kStagesAt = kQueryStages * Queries::kBytes;
   // Any stage may have keys, unless keys and values have stages of their own.
   static constexpr int kTwoStagesBytes = Keys::kBytes + (kWidensValues ? Values::kBytes : Keys::kBytes);

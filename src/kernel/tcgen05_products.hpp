@@ -60,7 +60,7 @@ class Tcgen05Products {
         weights_[half].advance();
         if (begin == 0) wait_together(Memory::out_empty(half), outs_[half].parity() ^ 1U);
         gpu::fence_tensor_after_sync();
-        start_sums(half, values, kFlushes ? begin % kFlushKeys != 0 : begin > 0, last_half);
+        start_sums(half, values, begin > 0, last_half);
         if (last_step) {
           commit(Memory::out_full(half));
           outs_[half].advance();

@@ -8,7 +8,6 @@
 #include "kernel/operands.hpp"
 #include "kernel/score_factors.hpp"
 #include "kernel/softmax.hpp"
-#include "kernel/tcgen05_flushed_sums.hpp"
 #include "kernel/tcgen05_memory.hpp"
 
 namespace varlen::kernel {
@@ -61,11 +60,7 @@ class Tcgen05Softmax {
       }
       const float factor = raise_reference(state, max, factors.log2_per_one);
       // The scores say that the sums of the steps before are done; those of this one wait for its weights.
-      if (kFlushes && begin > 0 && begin % kFlushKeys == 0) {
-        flush(factors, factor, begin > kFlushKeys, state);
-      } else if (begin > 0 && gpu::count_votes(factor != 1.0F) > 0) {
-        rescale_out(factor);
-      }
+      if (begin > 0 && gpu::count_votes(factor != 1.0F) > 0) rescale_out(factor);
       store_weights(factors, 1, state, score);
       load_scores(factors, 0, begin, seen, seen_by_all, score);
       store_weights(factors, 0, state, score);
@@ -137,28 +132,6 @@ class Tcgen05Softmax {
       VARLEN_UNROLL
       for (int i = 0; i < kColumns; ++i) words[i] = gpu::float_as_word(gpu::word_as_float(words[i]) * factor);
       gpu::store_tensor(out, words);
-    }
-  }
-
-  /// Moves the row's sums, times `factor`, to memory, to those that are there already if there are `any`. The step's
-  /// own product does not add to what is left of them (Tcgen05Products).
-  VARLEN_DEVICE void flush(const ScoreFactors& factors, float factor, bool any, RowState& state) const {
-    constexpr int kColumns = 32;
-    const Tcgen05FlushedSums<Shape> flushed(parameters_.flushed, half() * Shape::kHalfRows + row());
-    const float weight = any ? flushed.weight(state.reference, factors) : 0.0F;
-    if (any) state.sum += weight * flushed.sum();
-    flushed.store_state(state);
-    state.sum = 0.0F;
-    VARLEN_UNROLL
-    for (int column = 0; column < Shape::kDimVo; column += kColumns) {
-      gpu::TensorWords<kColumns> words;
-      gpu::load_tensor(words, tensor_ + (Shape::out(half()) + static_cast<std::uint32_t>(column)));
-      gpu::wait_tensor_loads(words);
-      float out[kColumns];
-      VARLEN_UNROLL
-      for (int i = 0; i < kColumns; ++i) out[i] = gpu::word_as_float(words[i]) * factor;
-      if (any) flushed.add_to(weight, column, out);
-      flushed.store(column, out);
     }
   }
 

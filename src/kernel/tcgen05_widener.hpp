@@ -24,12 +24,14 @@ class Tcgen05Widener {
  public:
   /// All values of an item. Each thread has one key of every step.
   VARLEN_DEVICE void widen(const TileWork& work) {
-    for (std::int32_t begin = 0; begin < work.keys; begin += Shape::kKeys) {
+    std::int32_t hidden = work.hidden_keys();
+    for (std::int32_t keys = work.keys; keys > 0; keys -= Shape::kKeys) {
       const Stage<Narrow> narrow = steps_.values();
       const Stage<Wide> wide = wide_.values();
       wait_together(narrow.full, narrow.parity);
       wait_together(wide.empty, wide.parity ^ 1U);
-      if (!shown_values<Shape>(work, begin).contain(key())) narrow.matrix.clear_row(key());
+      if (hidden > 0 && !shown_values<Shape>(hidden, keys).contain(key())) narrow.matrix.clear_row(key());
+      hidden -= Shape::kKeys;
       widen_row(narrow.matrix, wide.matrix, key());  // of keys that the item does not have, too: products read them
       gpu::fence_shared_for_products();
       arrive_together(wide.full);

@@ -5,7 +5,6 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/band.hpp"
-#include "kernel/flushed_sums.hpp"
 #include "kernel/pipeline.hpp"
 #include "kernel/score_factors.hpp"
 #include "kernel/wgmma_memory.hpp"
@@ -40,12 +39,6 @@ class WgmmaConsumer {
   VARLEN_DEVICE static int consumer() { return gpu::thread_index() / gpu::kWarpgroupThreads - 1; }
   VARLEN_DEVICE static int group_row() { return consumer() * Shape::kConsumerRows; }
   VARLEN_DEVICE static int band_row() { return group_row() + gpu::warp_index() % 4 * kBandRows; }
-
-  using Flushed = FlushedSums<Shape::kConsumerThreads, kColumnTiles>;
-  static_assert(Flushed::kBytes == Shape::kFlushedBytes);
-  VARLEN_DEVICE Flushed flushed() const {
-    return Flushed(parameters_.flushed, gpu::fresh_thread_index() - gpu::kWarpgroupThreads);
-  }
 
   /// By one lane of each warp, so that no warp runs ahead of another's products.
   VARLEN_DEVICE static void release(gpu::SharedAddress barrier) {
@@ -87,28 +80,21 @@ class WgmmaConsumer {
       pack_weights<Multiplied, kKeyTiles>(scores, weights);
     }
     // The tensor cores work on the next step's scores and this step's values while the next step's weights are found.
-    std::int32_t begin = kKeys;
-    for (std::int32_t flush_at = kFlushKeys; begin < work.keys; flush_at += kFlushKeys) {
-      const std::int32_t end = kFlushes ? least(work.keys, flush_at + kKeys) : work.keys;
-      for (; begin < end; begin += kKeys) {
-        BandSums<kKeyTiles> scores;
-        take_turn(in_turns);
-        start_scores(scores, 1);
-        start_values(weights, band.out);
-        end_turn(in_turns);
-        finish_scores<1>(scores, 1);
-        weigh(factors, seen, seen_by_all, begin, band, scores, rescale);
-        finish_values(band.out);
-        rescale_out<kColumnTiles>(band.out, rescale);
-        pack_weights<Multiplied, kKeyTiles>(scores, weights);
-      }
-      if constexpr (!kFlushes) break;
-      if (begin > flush_at) flushed().flush(factors, flush_at > kFlushKeys, band);
+    for (std::int32_t begin = kKeys; begin < work.keys; begin += kKeys) {
+      BandSums<kKeyTiles> scores;
+      take_turn(in_turns);
+      start_scores(scores, 1);
+      start_values(weights, band.out);
+      end_turn(in_turns);
+      finish_scores<1>(scores, 1);
+      weigh(factors, seen, seen_by_all, begin, band, scores, rescale);
+      finish_values(band.out);
+      rescale_out<kColumnTiles>(band.out, rescale);
+      pack_weights<Multiplied, kKeyTiles>(scores, weights);
     }
     start_values(weights, band.out);
     finish_values(band.out);
     const TileWork same = load_work(place);  // rather than in registers all the while
-    if (kFlushes && same.keys > kFlushKeys) flushed().add_to(factors, band);
     if (same.boxed_out != 0) {
       leave_results(same, band);
     } else {

@@ -46,9 +46,6 @@ struct ForwardWgmmaShape {
   using Results = PanelMatrix<kRows, kDimVo>;  // of two bytes, in place of the queries that they answer
   static_assert(kDimVo <= kDimQk);
 
-  static constexpr int kFlushedBytes = flushed_bytes(kConsumerThreads, kDimVo / 8);
-  static_assert(kFlushedBytes <= most_flushed_bytes(kRows, kDimVo));
-
   static constexpr int kKeysAt = kQueryStages * Queries::kBytes;
   static constexpr int kValuesAt = kKeysAt + kStages * Keys::kBytes;
   static constexpr int kWorkAt = kValuesAt + kStages * Values::kBytes;

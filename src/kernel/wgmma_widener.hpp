@@ -27,10 +27,12 @@ class WgmmaWidener {
       widen(Memory::loaded_queries(queries_), Memory::queries(queries_.stage()), Memory::query_full(queries_.stage()),
             parameters_.boxes.queries.rows[work.box]);
       queries_.advance();
-      for (std::int32_t begin = 0; begin < work.keys; begin += Shape::kKeys) {
+      std::int32_t hidden = work.hidden_keys();
+      for (std::int32_t keys = work.keys; keys > 0; keys -= Shape::kKeys) {
         const int stage = steps_.stage();
         widen(steps_.keys(), Memory::keys(stage), Memory::key_full(stage), Shape::kKeys);
-        if (begin < work.hidden_keys()) clear_hidden_values(work, begin);
+        if (hidden > 0) clear_hidden_values(shown_values<Shape>(hidden, keys));
+        hidden -= Shape::kKeys;
         widen(steps_.values(), Memory::values(stage), Memory::value_full(stage), Shape::kKeys);
         steps_.advance();
       }
@@ -41,10 +43,10 @@ class WgmmaWidener {
   VARLEN_DEVICE static int row() { return gpu::thread_index() % gpu::kWarpgroupThreads; }
 
   /// Before they are widened. By the whole warp, each thread one row.
-  VARLEN_DEVICE void clear_hidden_values(const TileWork& work, std::int32_t begin) const {
+  VARLEN_DEVICE void clear_hidden_values(const RowRange& shown) const {
     const auto values = steps_.values();
     wait_together(values.full, values.parity);
-    if (!shown_values<Shape>(work, begin).contain(row())) values.matrix.clear_row(row());
+    if (!shown.contain(row())) values.matrix.clear_row(row());
   }
 
   /// By the whole warp, each thread one row. Rows that were not loaded are not widened: they are zeros, or what was

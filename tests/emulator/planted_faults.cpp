@@ -87,19 +87,13 @@ std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
                     {90, 0},    {90, 0}, {90, 0}, {100, 300}, {43, 90}};
   groups.query_heads = 6;
 
-  AttentionCase flushed = ragged;  // one item of more keys than two accumulators take
-  flushed.lengths = {{1, 33'000}};
-  flushed.query_heads = flushed.kv_heads = 1;
-  flushed.target.workers = 1;
-
   AttentionCase loose = ragged;  // results not in boxes
   loose.output_dtype = Dtype::kFloat32;
   loose.lse = false;
   loose.extra_stride = 16;
 
-  std::vector<NamedCase> all = {
-      {"ragged", ragged},           {"full", full},     {"parts", parts}, {"pages", pages},
-      {"wrong pages", wrong_pages}, {"groups", groups}, {"loose", loose}, {"flushed", flushed}};
+  std::vector<NamedCase> all = {{"ragged", ragged},           {"full", full},     {"parts", parts}, {"pages", pages},
+                                {"wrong pages", wrong_pages}, {"groups", groups}, {"loose", loose}};
   if (architecture == GpuArchitecture::kSm80) {
     AttentionCase tall = ragged;  // more rows than a slice has
     tall.target = PlanTarget::b200();

@@ -9,7 +9,7 @@ PlantedKernel planted_kernel() {
   return {Dtype::kFloat16,
           GpuArchitecture::kSm80,
           kernel::Forward::kMma,
-          {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes, Shape::kFlushedBytes}};
+          {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }
 
 }  // namespace varlen::emulator::test

@@ -9,7 +9,7 @@ PlantedKernel planted_kernel() {
   return {Dtype::kFloat16,
           GpuArchitecture::kSm100a,
           kernel::Forward::kTcgen05,
-          {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes, Shape::kFlushedBytes}};
+          {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }
 
 }  // namespace varlen::emulator::test

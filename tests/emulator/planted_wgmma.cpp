@@ -9,7 +9,7 @@ PlantedKernel planted_kernel() {
   return {Dtype::kFloat16,
           GpuArchitecture::kSm90a,
           kernel::Forward::kWgmma,
-          {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes, Shape::kFlushedBytes}};
+          {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }
 
 }  // namespace varlen::emulator::test

@@ -55,7 +55,7 @@ class Computer {
     const std::int64_t partials = plan.partial_rows() *
                                   kernel::partial_row_floats(static_cast<std::int32_t>(here.out.shape[2])) *
                                   static_cast<std::int64_t>(sizeof(float));
-    if (partials > 0) results.partials = download(workspace.data + kernel::WorkspaceLayout::kHead, partials);
+    if (partials > 0) results.partials = download(workspace.data + kernel::kWorkspaceHead, partials);
     return results;
   }
 

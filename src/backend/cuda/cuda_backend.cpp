@@ -269,7 +269,9 @@ void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int6
 
 std::int32_t device_of(const Plan& plan) { return plan.data().on_device->device; }
 
-std::int64_t workspace_bytes(const Plan& plan) { return kernel::workspace_layout(plan.data()).bytes(); }
+std::int64_t workspace_bytes(const Plan& plan) {
+  return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
+}
 
 void raise_report(const Plan& plan) {
   const ResidentPlan& resident = *plan.data().on_device;
@@ -283,13 +285,11 @@ const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspac
   if (cuda::workspace_bytes(plan) == 0) workspace = {};
   check_device_memory(tensors, workspace, resident.device);
   if (item_count(resident.view) == 0) return "";
-  return run_kernels(resident, plan.data().batch, plan.data().target, tensors, kernel::workspace_layout(plan.data()),
-                     workspace, architecture, stream);
+  return run_kernels(resident, plan.data().batch, plan.data().target, tensors, workspace, architecture, stream);
 }
 
 const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
-                        const Tensors& tensors, const kernel::WorkspaceLayout& layout, Workspace workspace,
-                        GpuArchitecture architecture, void* stream) {
+                        const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
   parameters.plan = plan.view;
   parameters.requests = plan.view.requests;
@@ -297,7 +297,7 @@ const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, cons
   parameters.merge_count = plan.merge_count;
   parameters.counts = plan.counts;
   if (plan.report) parameters.faults = {plan.report->on_device(), plan.lock};
-  layout.place(workspace, parameters);
+  kernel::place_workspace(workspace, parameters);
   const CurrentDevice current(plan.device);
   auto* const on_stream = static_cast<cudaStream_t>(stream);
   std::optional<kernel::Boxes> boxes;
@@ -307,14 +307,13 @@ const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, cons
   }
   if (boxes) parameters.boxes = *boxes;
   const ResidentPlan::Forward& forward = boxes ? plan.boxed : plan.mma;
-  const auto blocks = static_cast<int>(layout.blocks_with_room(forward.blocks, forward.kernel.flushed_bytes));
-  if (plan.counts != nullptr || blocks < item_count(plan.view)) {
+  if (plan.counts != nullptr || forward.blocks < item_count(plan.view)) {
     check(cudaMemsetAsync(parameters.counter, 0, sizeof(*parameters.counter), on_stream), "clearing the workspace");
   } else {
     parameters.counter = nullptr;
   }
-  if (blocks > 0) {  // limits may allow no items
-    check(forward.kernel.launch(parameters, blocks, on_stream), "launching attention");
+  if (forward.blocks > 0) {  // limits may allow no items
+    check(forward.kernel.launch(parameters, forward.blocks, on_stream), "launching attention");
   }
   if (plan.merge_blocks > 0) {
     check(launch_merge_partials(parameters, plan.merge_blocks, on_stream), "launching merge_partials");

@@ -55,7 +55,9 @@ class CudaPlanner : public DevicePlanner {
   Backend backend() const override { return Backend::kCuda; }
   std::int32_t device() const override { return plan_.device; }
   std::int64_t bytes() const override { return planning_.layout().bytes; }
-  std::int64_t workspace_bytes() const override { return layout().bytes(); }
+  std::int64_t workspace_bytes() const override {
+    return kernel::workspace_bytes(planning_.sizes().partial_rows, batch().head_dim_vo);
+  }
 
   void plan(const DeviceLengths& lengths, void* stream) override {
     check_device_memory(lengths, plan_.device);
@@ -67,7 +69,7 @@ class CudaPlanner : public DevicePlanner {
   void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
     check_device_memory(tensors, workspace, plan_.device);
     const char* const kernel =
-        run_kernels(plan_, batch(), target(), tensors, layout(), workspace, options.architecture, options.stream);
+        run_kernels(plan_, batch(), target(), tensors, workspace, options.architecture, options.stream);
     if (options.kernel != nullptr) *options.kernel = kernel;
   }
 
@@ -89,9 +91,6 @@ class CudaPlanner : public DevicePlanner {
   }
 
  private:
-  kernel::WorkspaceLayout layout() const {
-    return {batch(), target(), planning_.sizes().partial_rows, planning_.limits().key_length};
-  }
   std::byte* memory() const { return static_cast<std::byte*>(plan_.memory); }
 
   template <class Int>

@@ -44,7 +44,7 @@ Kernel launcher() {
         kKernel<<<blocks, Shape::kThreads, Shape::kSharedBytes, stream>>>(parameters);
         return cudaGetLastError();
       },
-      Shape::kSharedBytes, Shape::kFlushedBytes,
+      Shape::kSharedBytes,
       [](int* blocks) {
         return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, kKernel, Shape::kThreads, Shape::kSharedBytes);
       }};

@@ -19,7 +19,6 @@ struct Kernel {
   cudaError_t (*prepare)();
   cudaError_t (*launch)(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);
   int shared_bytes;
-  int flushed_bytes;  // of a block (kernel::kFlushKeys)
   /// Blocks that one multiprocessor of the current device holds at once. After prepare().
   cudaError_t (*resident_blocks)(int* blocks);
 };

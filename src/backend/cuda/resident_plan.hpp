@@ -8,7 +8,6 @@
 #include "backend/cuda/host_report.hpp"
 #include "backend/cuda/launch.hpp"
 #include "kernel/boxes.hpp"
-#include "kernel/launch_parameters.hpp"
 #include "plan/cursor.hpp"
 #include "varlen/attention.hpp"
 
@@ -48,8 +47,7 @@ void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int6
 
 /// Launches them. Returns the name of the forward kernel; empty if the plan's limits allow no items.
 const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
-                        const Tensors& tensors, const kernel::WorkspaceLayout& layout, Workspace workspace,
-                        GpuArchitecture architecture, void* stream);
+                        const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream);
 
 }  // namespace cuda
 }  // namespace varlen

@@ -93,20 +93,10 @@ void add_partials(GlobalMemory& memory, const PlanData& plan, const float* parti
   memory.set_partial_rows(std::move(rows));
 }
 
-void add_flushed(GlobalMemory& memory, const float* flushed, std::int64_t bytes) {
-  if (flushed == nullptr) return;
-  Buffer buffer;
-  buffer.role = Role::kFlushed;
-  buffer.data = flushed;
-  buffer.element_bytes = sizeof(float);
-  buffer.row_elements = bytes / buffer.element_bytes;
-  memory.add(buffer);
-}
-
 }  // namespace
 
-GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors, const kernel::ForwardParameters& parameters,
-                             std::int64_t flushed_bytes) {
+GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors,
+                             const kernel::ForwardParameters& parameters) {
   const RaggedBatch& batch = plan.batch;
   const bool paged = batch.page_size > 0;
   GlobalMemory memory(batch.requests);
@@ -121,7 +111,6 @@ GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors, const
   add_sinks(memory, tensors.sinks);
   add_counter(memory, parameters.counter);
   add_partials(memory, plan, parameters.partials);
-  add_flushed(memory, parameters.flushed, flushed_bytes);
   add_faults(memory, parameters.faults);
   if (paged) {
     add_rows(memory, Role::kBlockTable, kernel::kernel_block_table(tensors), false, 1);

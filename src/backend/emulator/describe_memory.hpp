@@ -7,8 +7,8 @@
 
 namespace varlen::emulator {
 
-/// The parameters tell where the workspace is; all blocks together flush so many bytes.
+/// The parameters tell where the workspace is.
 gpu::emulator::GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors,
-                                            const kernel::ForwardParameters& parameters, std::int64_t flushed_bytes);
+                                            const kernel::ForwardParameters& parameters);
 
 }  // namespace varlen::emulator

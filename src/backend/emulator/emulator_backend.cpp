@@ -19,7 +19,9 @@ std::vector<KernelSupport> kernels() {
   return {kernel::support(Forward::kMma), kernel::support(Forward::kWgmma), kernel::support(Forward::kTcgen05)};
 }
 
-std::int64_t workspace_bytes(const Plan& plan) { return kernel::workspace_layout(plan.data()).bytes(); }
+std::int64_t workspace_bytes(const Plan& plan) {
+  return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
+}
 
 const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
                     const EmulatorOptions& options) {
@@ -34,8 +36,8 @@ const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspac
   const std::int64_t workers = data.target.workers;
   const PlacedPlan placed{data.view(), data.merges.data(), nullptr, std::min(plan.item_count(), workers),
                           std::min(std::ssize(data.merges), workers)};
-  return run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors,
-                     kernel::workspace_layout(data), workspace, architecture, options);
+  return run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, workspace, architecture,
+                     options);
 }
 
 }  // namespace varlen::emulator

@@ -35,7 +35,9 @@ class EmulatorPlanner : public DevicePlanner {
   Backend backend() const override { return Backend::kEmulator; }
   std::int32_t device() const override { return 0; }
   std::int64_t bytes() const override { return planning_.layout().bytes; }
-  std::int64_t workspace_bytes() const override { return layout().bytes(); }
+  std::int64_t workspace_bytes() const override {
+    return kernel::workspace_bytes(planning_.sizes().partial_rows, batch().head_dim_vo);
+  }
 
   void plan(const DeviceLengths& lengths, void* /*stream*/) override {
     if (planning_.is_narrow()) {
@@ -57,7 +59,7 @@ class EmulatorPlanner : public DevicePlanner {
                             faults()};
     const char* const kernel =
         run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
-                    layout(), workspace, options.architecture, options.emulator);
+                    workspace, options.architecture, options.emulator);
     if (options.kernel != nullptr) *options.kernel = kernel;
   }
 
@@ -74,10 +76,6 @@ class EmulatorPlanner : public DevicePlanner {
   }
 
  private:
-  kernel::WorkspaceLayout layout() const {
-    return {batch(), target(), planning_.sizes().partial_rows, planning_.limits().key_length};
-  }
-
   static constexpr std::int64_t kSharedBytes = 227 * 1024;  // of a block, as on Hopper
   static constexpr std::int64_t kWordBytes = 16;
   struct alignas(kWordBytes) Word {
@@ -125,7 +123,7 @@ std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget&
 std::int64_t workspace_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits) {
   const Limits all = resolved(limits);
   const PlanSizes sizes = plan_sizes(plan_problem<std::int64_t>(batch, target, all.key_length), target, all);
-  return kernel::WorkspaceLayout(batch, target, sizes.partial_rows, all.key_length).bytes();
+  return kernel::workspace_bytes(sizes.partial_rows, batch.head_dim_vo);
 }
 
 }  // namespace varlen::emulator

@@ -15,7 +15,6 @@ struct Kernel {
   void (*run)(const kernel::ForwardParameters&);
   int threads;
   std::int64_t shared_bytes;
-  std::int64_t flushed_bytes;                                  // of a block (kernel::kFlushKeys)
   const gpu::emulator::BarrierNames* barrier_names = nullptr;  // null: it has none in shared memory
 };
 

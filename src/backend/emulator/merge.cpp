@@ -4,6 +4,6 @@
 
 namespace varlen::emulator {
 
-Kernel merge_kernel() { return {kernel::merge_partials, kernel::kMergeThreads, 0, 0, nullptr}; }
+Kernel merge_kernel() { return {kernel::merge_partials, kernel::kMergeThreads, 0, nullptr}; }
 
 }  // namespace varlen::emulator

@@ -77,9 +77,8 @@ void expect_written(const GlobalMemory& memory, Role role) {
 }  // namespace
 
 const char* run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
-                        const kernel::LongestRequest& longest, const Tensors& tensors,
-                        const kernel::WorkspaceLayout& layout, Workspace workspace, GpuArchitecture architecture,
-                        const EmulatorOptions& options) {
+                        const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
+                        GpuArchitecture architecture, const EmulatorOptions& options) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
   kernel::Forward forward = kernel::forward_of(architecture);
   const auto boxes = kernel::make_boxes(forward, batch, data.target, tensors, parameters, longest, encode_tensor_map);
@@ -94,11 +93,11 @@ const char* run_kernels(const PlanData& data, const PlacedPlan& plan, const Ragg
   parameters.merge_count = std::ssize(data.merges);
   parameters.counts = plan.counts;
   parameters.faults = plan.faults;
-  layout.place(workspace, parameters);
+  kernel::place_workspace(workspace, parameters);
 
   WrittenTrace written(options, forward);
   const Kernel forward_kernel = select_forward_kernel(batch, forward);
-  GlobalMemory memory = describe_memory(data, tensors, parameters, plan.blocks * forward_kernel.flushed_bytes);
+  GlobalMemory memory = describe_memory(data, tensors, parameters);
   if (plan.counts != nullptr && plan.counts->is_made == 0) memory.share_results();
   Machine machine(memory);
   const std::int64_t items = item_count(data.view());

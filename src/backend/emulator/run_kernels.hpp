@@ -4,7 +4,6 @@
 #include <cstdint>
 
 #include "kernel/boxes.hpp"
-#include "kernel/launch_parameters.hpp"
 #include "plan/plan_data.hpp"
 #include "varlen/attention.hpp"
 
@@ -23,8 +22,7 @@ struct PlacedPlan {
 /// `batch` and `longest` are what the launches know, `data` is what the plan is. Throws Error(kInternal) with one line
 /// for everything that a kernel does wrong. Returns the name of the forward kernel.
 const char* run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
-                        const kernel::LongestRequest& longest, const Tensors& tensors,
-                        const kernel::WorkspaceLayout& layout, Workspace workspace, GpuArchitecture architecture,
-                        const EmulatorOptions& options);
+                        const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
+                        GpuArchitecture architecture, const EmulatorOptions& options);
 
 }  // namespace varlen::emulator

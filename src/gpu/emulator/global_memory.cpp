@@ -15,22 +15,21 @@ namespace {
 /// Once each element, before it is read.
 bool is_written_once(Role role) { return role == Role::kOut || role == Role::kLse || role == Role::kPartials; }
 bool is_written_by_kernels(Role role) {
-  return is_written_once(role) || role == Role::kCounter || role == Role::kFlushed || role == Role::kPlan ||
-         role == Role::kReport;
+  return is_written_once(role) || role == Role::kCounter || role == Role::kPlan || role == Role::kReport;
 }
-bool is_read_and_written(Role role) { return role == Role::kPartials || role == Role::kFlushed || role == Role::kPlan; }
+bool is_read_and_written(Role role) { return role == Role::kPartials || role == Role::kPlan; }
 bool is_everybodys(Role role) {
-  return role == Role::kSinks || role == Role::kCounter || role == Role::kFlushed || role == Role::kLengths ||
-         role == Role::kPlan || role == Role::kReport;
+  return role == Role::kSinks || role == Role::kCounter || role == Role::kLengths || role == Role::kPlan ||
+         role == Role::kReport;
 }
 bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::kLse; }
 
 }  // namespace
 
 const char* role_name(Role role) noexcept {
-  constexpr const char* kNames[] = {"query",     "key",         "value", "out",         "lse",      "query_scale",
-                                    "key_scale", "value_scale", "sinks", "block_table", "partials", "counter",
-                                    "flushed",   "lengths",     "plan",  "report"};
+  constexpr const char* kNames[] = {"query",       "key",       "value",       "out",   "lse",
+                                    "query_scale", "key_scale", "value_scale", "sinks", "block_table",
+                                    "partials",    "counter",   "lengths",     "plan",  "report"};
   return kNames[static_cast<std::size_t>(role)];
 }
 

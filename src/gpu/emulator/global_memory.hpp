@@ -28,7 +28,6 @@ enum class Role : std::uint8_t {
   kBlockTable,
   kPartials,
   kCounter,
-  kFlushed,
   kLengths,
   kPlan,
   kReport
