@@ -318,7 +318,7 @@ const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, cons
   if (plan.merge_blocks > 0) {
     check(launch_merge_partials(parameters, plan.merge_blocks, on_stream), "launching merge_partials");
   }
-  return blocks > 0 ? kernel::name(boxes ? allowed : kernel::Forward::kMma) : "";
+  return forward.blocks > 0 ? kernel::name(boxes ? allowed : kernel::Forward::kMma) : "";
 }
 
 void* allocate(std::int64_t bytes, std::int32_t device) {
