@@ -42,6 +42,7 @@ Example example() {
   e.report.tiles = 3;
   e.report.blind_tiles = 1;
   e.report.items = 4;
+  e.report.simulated_items = 4;
   e.report.splits = 1;
   e.report.partial_slots = 2;
   e.report.partial_rows = 8;
@@ -72,6 +73,7 @@ TEST(PlanSums, RefuseAReportThatDiffersInOneField) {
       [](PlanReport& r) { ++r.empty_tiles; },
       [](PlanReport& r) { --r.blind_tiles; },
       [](PlanReport& r) { ++r.items; },
+      [](PlanReport& r) { --r.simulated_items; },
       [](PlanReport& r) { ++r.splits; },
       [](PlanReport& r) { --r.partial_slots; },
       [](PlanReport& r) { ++r.partial_rows; },
