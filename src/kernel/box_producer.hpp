@@ -87,10 +87,8 @@ class Loader {
     const bool has_box = row < Shape::kKeys;
     // Boxes past the item's end would be empty, which no box may be: they are the last one again, and masked. Those of
     // hidden keys alone may have no page: they are the first of the others.
-    std::int32_t key = begin + row;
-    if (key >= work.keys) key = (work.keys - 1) / keys_.rows * keys_.rows;
     const std::int32_t hidden = work.hidden_keys();
-    if (key + keys_.rows <= hidden) key = hidden / keys_.rows * keys_.rows;
+    const std::int32_t key = least(greatest(begin + row, keys_.box_begin(hidden)), keys_.box_begin(work.keys - 1));
     gpu::BoxPlace place = {0, work.kv_head, 0, 0, 0};
     if (!parameters_.is_paged) {
       // As if the request ended with the item's keys.

@@ -37,7 +37,10 @@ struct KeyBoxes {
   gpu::TensorMap key;
   gpu::TensorMap value;
   std::int32_t bound;
-  std::int32_t rows;  // keys of a box
+  std::int32_t rows;  // keys of a box: a power of two
+
+  /// The first key of the box that holds `key`.
+  VARLEN_HOST_DEVICE std::int32_t box_begin(std::int32_t key) const { return key & -rows; }
 };
 /// Boxes hold a whole tile: there is one kind for each tile shape and packing of heads.
 struct QueryBoxes {
