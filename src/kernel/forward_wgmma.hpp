@@ -8,7 +8,8 @@
 //   0               loads queries, keys and values                                    box_producer.hpp
 //   1               draws items and looks them up                                     box_producer.hpp
 //   2               stores results                                                    box_producer.hpp
-//   3               clears values that no row of the tile sees (not of fp8)           hidden_values.hpp
+//   3               with windows: clears values that no row of the tile sees          hidden_values.hpp
+//                   (not of fp8, where wideners do)
 //   4 … 11          scores, weights and sums of their 16 rows                         wgmma_consumer.hpp
 //   12 … 15         of fp8: what has landed to fp16                                   wgmma_widener.hpp
 //
@@ -53,7 +54,8 @@ namespace varlen::kernel {
 template <class Shape>
 VARLEN_DEVICE void forward_wgmma(const ForwardParameters& parameters) {
   using Memory = WgmmaMemory<Shape>;
-  if (gpu::thread_index() == 0) Memory::init_barriers();
+  const bool clears_values = Shape::kClearsValues && may_hide_keys(parameters);
+  if (gpu::thread_index() == 0) Memory::init_barriers(clears_values);
   clear_queries<Shape>();
   gpu::sync_block();  // all threads: the barriers are there, queries are clear
   const int warpgroup = gpu::thread_index() / gpu::kWarpgroupThreads;
@@ -80,7 +82,9 @@ VARLEN_DEVICE void forward_wgmma(const ForwardParameters& parameters) {
       Storer<Memory>::run(parameters);
       break;
     default:
-      if constexpr (!Shape::kWidens) HiddenValues<Memory>::run();
+      if constexpr (Shape::kClearsValues) {
+        if (clears_values) HiddenValues<Memory>::run();
+      }
       break;
   }
 }

@@ -124,6 +124,11 @@ VARLEN_DEVICE TileWork load_work(gpu::SharedAddress from) {
   return work;
 }
 
+/// Whether tiles may have hidden keys (TileWork::hidden_keys()).
+VARLEN_DEVICE bool may_hide_keys(const ForwardParameters& parameters) {
+  return parameters.plan.mask.left != Mask::kUnlimited;
+}
+
 /// A position among keys as 32 bits, far ones as if they were closer: no item has nearly as many keys.
 VARLEN_DEVICE constexpr std::int32_t clamped_position(std::int64_t position) {
   constexpr std::int64_t kFar = 0x7FFF0000;

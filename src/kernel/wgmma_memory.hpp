@@ -98,8 +98,8 @@ struct WgmmaMemory {
     return barrier(kLandedBarriers + (Shape::kWidens ? Shape::kQueryStages + Shape::kStages : 0) + stage);
   }
 
-  /// By one thread.
-  VARLEN_DEVICE static void init_barriers() {
+  /// By one thread. `clears_values`: warp 3 reads items, too.
+  VARLEN_DEVICE static void init_barriers(bool clears_values) {
     constexpr int kWideners = Shape::kWidenerThreads / gpu::kWarpThreads;
     constexpr int kFillers = Shape::kWidens ? kWideners : 1;
     for (int stage = 0; stage < Shape::kQueryStages; ++stage) {
@@ -118,8 +118,8 @@ struct WgmmaMemory {
     }
     for (int slot = 0; slot < Shape::kWorkSlots; ++slot) {
       gpu::init_barrier(work_full(slot), 1);
-      constexpr int kReaders = 2 + Shape::kConsumerWarps + kWideners + (Shape::kClearsValues ? 1 : 0);
-      gpu::init_barrier(work_empty(slot), kReaders * gpu::kWarpThreads);
+      const int readers = 2 + Shape::kConsumerWarps + kWideners + (clears_values ? 1 : 0);
+      gpu::init_barrier(work_empty(slot), readers * gpu::kWarpThreads);
     }
     gpu::init_barrier(work_wanted(), 1);
     gpu::fence_barriers();
