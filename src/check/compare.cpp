@@ -98,7 +98,7 @@ class RowComparer {
     double worst_element = 0;
     for (std::int64_t d = 0; d < batch_.head_dim_vo; ++d) {
       const double wanted = out[d];
-      const double error = element_error(computed_out(token, head, d), wanted, allowed);
+      const double error = error_of(computed_out(token, head, d), wanted, allowed, format_);
       squares += error * error;
       if (one_key && error != 0) {
         worst_element = std::max(worst_element, ratio(error, reference::unit_in_last_place(format_, wanted)));
@@ -107,10 +107,11 @@ class RowComparer {
     return std::max(ratio(std::sqrt(squares), allowed), worst_element);
   }
 
-  double element_error(double computed, double wanted, double allowed) const {
+  /// Of a number that is stored in `format`.
+  static double error_of(double computed, double wanted, double allowed, const reference::FloatFormat& format) {
     if (computed == wanted) return 0;  // infinities as well
     // An infinity is right where the wanted number rounds to one.
-    const bool may_overflow = std::fabs(wanted) + allowed >= reference::largest(format_);
+    const bool may_overflow = std::fabs(wanted) + allowed >= reference::largest(format);
     if (std::isinf(computed) && may_overflow && std::signbit(computed) == std::signbit(wanted)) return 0;
     const double error = std::fabs(computed - wanted);
     return std::isnan(error) ? kInfinity : error;
@@ -120,8 +121,8 @@ class RowComparer {
     if (!tensors_.lse.present()) return 0;
     const double wanted = expected_.lse[row];
     const double computed = computed_lse(token, head);
-    if (computed == wanted) return 0;  // infinities as well
-    return ratio(std::fabs(computed - wanted), lse_tolerance(expected_.max_score[row], expected_.score_magnitude[row]));
+    const double allowed = lse_tolerance(expected_.max_score[row], expected_.score_magnitude[row]);
+    return ratio(error_of(computed, wanted, allowed, reference::float_format(Dtype::kFloat32)), allowed);
   }
 
   void describe(const RowPosition& position, std::size_t row, const double* out, double out_ratio, double lse_ratio) {
@@ -136,7 +137,7 @@ class RowComparer {
     std::int64_t worst = 0;
     double worst_error = -1;
     for (std::int64_t d = 0; d < batch_.head_dim_vo; ++d) {
-      const double error = element_error(computed_out(token, position.head, d), out[d], 0);
+      const double error = error_of(computed_out(token, position.head, d), out[d], 0, format_);
       if (error > worst_error) {
         worst_error = error;
         worst = d;

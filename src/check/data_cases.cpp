@@ -24,6 +24,20 @@ auto equal_scores(double query, double key) {
   };
 }
 
+/// Of each two columns the products nearly cancel: scores are far smaller than what they are summed from.
+void cancel_products(const Case& test, CaseData& data) {
+  const auto in_pairs = [dim = static_cast<std::size_t>(test.head_dim_qk)](std::vector<double>& rows, auto change) {
+    for (std::size_t row = 0; row < rows.size(); row += dim) {
+      for (std::size_t i = row; i + 1 < row + dim; i += 2) change(rows[i], rows[i + 1]);
+    }
+  };
+  in_pairs(data.query, [](double& even, double& odd) { odd = even *= 16; });
+  in_pairs(data.key, [](double& even, double& odd) {
+    const double difference = odd;
+    odd = difference - (even *= 16);
+  });
+}
+
 void add_extreme_scores(std::vector<Case>& cases) {
   // A finite "masked" value swallows such scores. Alone, the key's value is the output; together, the values' mean.
   for (const Dtype dtype : kInputs) {
@@ -38,6 +52,15 @@ void add_extreme_scores(std::vector<Case>& cases) {
     test.key_lengths = {300, 65};
     test.mask = Mask::causal();
     cases.push_back(test);
+  }
+  for (const Dtype dtype : {Dtype::kFloat32, Dtype::kFloat16, Dtype::kBFloat16}) {
+    for (const std::int32_t dim : {64, 192}) {
+      Case test = small_case(fmt::format("products_cancel_{}_{}", dtype_name(dtype), dim), {70, 1, 33}, {70, 1000, 40});
+      test.input_dtype = dtype;
+      test.head_dim_qk = dim;
+      test.adjust = cancel_products;
+      cases.push_back(test);
+    }
   }
   for (const double sign : {-1.0, 1.0}) {
     Case test = small_case(fmt::format("one_key_{}_finite_score", sign < 0 ? "lowest" : "highest"), {1, 3}, {1, 1});
@@ -83,6 +106,9 @@ void add_dtypes(std::vector<Case>& cases) {
     test.name += "_paged";
     test.page_size = 16;
     cases.push_back(test);
+    test.name += "_beyond_fp32";
+    test.scale = 3e38F;
+    cases.push_back(test);
   }
 }
 
@@ -121,6 +147,7 @@ void add_scoring(std::vector<Case>& cases) {
   };
   add("negative_scale", [](Case& test) { test.scale = -0.5F; });
   add("tiny_scale", [](Case& test) { test.scale = 1e-30F; });
+  add("huge_scale", [](Case& test) { test.scale = 3e38F; });
   add("soft_cap", [](Case& test) { test.soft_cap = 1.5F; });
   add("soft_cap_large", [](Case& test) { test.soft_cap = 50.0F; });
   add("soft_cap_saturated", [](Case& test) {

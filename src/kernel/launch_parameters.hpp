@@ -87,9 +87,9 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
   const double magnitude = std::abs(scale);
   const double natural = batch.soft_cap > 0 ? 1.0 : magnitude;
   parameters.soft_cap = batch.soft_cap;
-  parameters.cap_factor = batch.soft_cap > 0 ? static_cast<float>(magnitude / batch.soft_cap) : 0.0F;
+  parameters.cap_factor = batch.soft_cap > 0 ? finite_factor(magnitude / batch.soft_cap) : 0.0F;
   parameters.natural_per_one = static_cast<float>(natural);
-  parameters.log2_per_one = static_cast<float>(natural * kLog2E);
+  parameters.log2_per_one = finite_factor(natural * kLog2E);
   parameters.value_factor = 1.0F;
   return parameters;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "batch/ragged_batch.hpp"
 #include "gpu/tensor_box.hpp"
@@ -63,15 +64,22 @@ struct Boxes {
 };
 
 /// What scores and sums are multiplied by: of the launch, or of one (request, KV head) where fp8 has scales
-/// (score_factors.hpp).
+/// (score_factors.hpp). The kernels' scores rise with the logits.
 struct ScoreFactors {
-  float score_sign;       // 1, −1 or 0: of the scale. The kernels' scores rise with the logits
+  float score_sign;       // of the scale, or 0; times a power of two if the other factors cannot hold it
   float cap_factor;       // score · cap_factor is the argument of the soft cap's tanh
   float soft_cap;         // 0: none
   float natural_per_one;  // logit = score · natural_per_one, after the soft cap if there is one
   float log2_per_one;     // the same to base 2
   float value_factor;     // of the results
 };
+
+inline constexpr double kLargestFactor = std::numeric_limits<float>::max();
+/// A factor of scores in fp32. One that fp32 cannot hold becomes the largest number, not infinity, whose product with a
+/// score of 0 is NaN. Scores that differ are as far apart as with the true factor: all weight goes to one.
+VARLEN_HOST_DEVICE constexpr float finite_factor(double factor) {
+  return static_cast<float>(factor > kLargestFactor ? kLargestFactor : factor);
+}
 
 /// Scales of fp8 inputs, [requests, KV heads].
 struct ScaleAddresses {

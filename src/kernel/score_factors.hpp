@@ -26,17 +26,22 @@ VARLEN_DEVICE ScoreFactors scaled_factors(const ForwardParameters& parameters, s
   // In fp64: two scales may be far apart where their product is not.
   const double scale = static_cast<double>(load_scale(parameters.query_scale, request, kv_head)) *
                        static_cast<double>(load_scale(parameters.key_scale, request, kv_head));
-  const auto scaled = [scale](float factor) { return static_cast<float>(factor * __builtin_fabs(scale)); };
+  double magnitude = __builtin_fabs(scale);
   const bool capped = factors.soft_cap > 0.0F;
-  if (scale == 0.0 || (!capped && scaled(factors.log2_per_one) == 0.0F)) {
+  if (scale == 0.0 || (!capped && static_cast<float>(factors.log2_per_one * magnitude) == 0.0F)) {
     factors.score_sign = 0.0F;  // all logits are 0, or nearer to it than fp32 can tell
     return factors;
   }
   if (scale < 0.0) factors.score_sign = -factors.score_sign;
-  factors.cap_factor = scaled(factors.cap_factor);
+  factors.cap_factor = finite_factor(factors.cap_factor * magnitude);
   if (!capped) {
-    factors.natural_per_one = scaled(factors.natural_per_one);
-    factors.log2_per_one = scaled(factors.log2_per_one);
+    if (factors.log2_per_one * magnitude > kLargestFactor) {
+      // Scores take a part of what fp32 cannot hold: sums of products of e4m3 are below 2^27.
+      factors.score_sign *= 0x1p100F;
+      magnitude *= 0x1p-100;
+    }
+    factors.natural_per_one = finite_factor(factors.natural_per_one * magnitude);
+    factors.log2_per_one = finite_factor(factors.log2_per_one * magnitude);
   }
   return factors;
 }

@@ -168,6 +168,19 @@ TEST_F(CompareTest, WrongLseFails) {
   }
 }
 
+TEST_F(CompareTest, LseThatFp32CannotHoldIsInfinite) {
+  make(Dtype::kFloat32);
+  for (const double sign : {1.0, -1.0}) {
+    expected_lse(0, 20, 1) = sign * 2e40;
+    set_lse(0, 20, 1, sign * kInfinity);
+    EXPECT_TRUE(result().passed());
+    for (const double wrong : {-sign * kInfinity, sign * 3e38, kNan}) {
+      set_lse(0, 20, 1, wrong);
+      expect_one_failure(0, 20, 1);
+    }
+  }
+}
+
 TEST_F(CompareTest, InfinitiesOfBlindRowsMatchExactly) {
   make(Dtype::kFloat32, {9}, {4});
   EXPECT_TRUE(result().passed());
@@ -223,8 +236,9 @@ TEST_F(CompareTest, ThePublicComparisonKnowsWhoComputed) {
   make(Dtype::kBFloat16, {1}, {2});
   set_out(out_offset(0, 0, 0), 100);
   const double of_cpu = compare_with_reference(problem_->batch(), problem_->tensors()).worst_out;
-  const double of_gpu =
-      compare_with_reference(problem_->batch(), problem_->tensors(), {.computed_by = Backend::kCuda}).worst_out;
+  CompareOptions options;
+  options.computed_by = Backend::kCuda;
+  const double of_gpu = compare_with_reference(problem_->batch(), problem_->tensors(), options).worst_out;
   EXPECT_LT(of_gpu, of_cpu) << "two weights of 16 bits may both be rounded the same way";
   EXPECT_EQ(of_gpu, compare(batch_, problem_->tensors(), expected_, true).worst_out);
 }

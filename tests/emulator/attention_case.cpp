@@ -149,7 +149,7 @@ std::string AttentionData::compare() const {
       if (!tensors_.lse.present()) continue;
       const double lse = static_cast<const float*>(
           tensors_.lse.data)[token * tensors_.lse.strides[0] + head * tensors_.lse.strides[1]];
-      if (lse == expected.lse[row]) continue;  // infinities
+      if (lse == static_cast<float>(expected.lse[row])) continue;  // infinities
       if (!(std::abs(lse - expected.lse[row]) <= 1e-5 * (1 + std::abs(expected.max_score[row])))) {
         return fmt::format("{}: LSE is {}, expected {}", where, lse, expected.lse[row]);
       }

@@ -212,6 +212,31 @@ TEST(AttentionFp8, ScalesOfNothingAndAlmostNothing) {
   }
 }
 
+/// A row is the value of its largest score then, and its LSE is infinite unless the score is 0.
+TEST(AttentionFp8, ScalesWhoseProductFp32CannotHold) {
+  AttentionCase test;
+  test.lengths = {{20, 90}, {1, 300}, {65, 65}};
+  test.input_dtype = Dtype::kFloat8E4M3;
+  test.fp8_scales = true;
+  test.target.workers = 16;
+  for (const GpuArchitecture architecture :
+       {GpuArchitecture::kSm80, GpuArchitecture::kSm90a, GpuArchitecture::kSm100a}) {
+    for (const float soft_cap : {0.0F, 3.0F}) {
+      test.architecture = architecture;
+      test.soft_cap = soft_cap;
+      AttentionData data(test);
+      auto* const query_scale = static_cast<float*>(data.tensors().query_scale.data);
+      auto* const key_scale = static_cast<float*>(data.tensors().key_scale.data);
+      query_scale[0] = key_scale[0] = 1e20F;  // of request 0, head 0
+      query_scale[1] = 3e38F, key_scale[1] = -1.0F;
+      query_scale[3] = key_scale[3] = 3e38F;  // of request 1, head 1
+      query_scale[4] = -3e38F, key_scale[4] = 1e-38F;
+      data.execute();
+      EXPECT_EQ(data.compare(), "") << architecture_name(architecture) << ", soft cap " << soft_cap;
+    }
+  }
+}
+
 /// NaN is not taken for a row that sees no key.
 TEST(AttentionFp8, AScaleThatIsNaN) {
   AttentionCase test;
