@@ -10,14 +10,7 @@
 
 namespace varlen::kernel {
 
-/// The rows of a step's values that stay, if the step has hidden keys: its first `hidden` rows are cleared. So are
-/// those past the item's last `keys`, which may be copies of hidden ones (Loader::load_step()).
-template <class Shape>
-VARLEN_DEVICE RowRange shown_values(std::int32_t hidden, std::int32_t keys) {
-  return {least<std::int32_t>(hidden, Shape::kKeys), least<std::int32_t>(keys, Shape::kKeys)};
-}
-
-/// Clears them where nothing else passes over the values. By one warp.
+/// Clears them where nothing else passes over the values; wideners leave them out. By one warp.
 template <class Memory>
 class HiddenValues {
   using Shape = typename Memory::Shape;
@@ -32,13 +25,14 @@ class HiddenValues {
   VARLEN_DEVICE void clear(const TileWork& work) {
     std::int32_t hidden = work.hidden_keys();
     for (std::int32_t keys = work.keys; keys > 0; keys -= Shape::kKeys) {
-      if (hidden > 0) clear_step(shown_values<Shape>(hidden, keys));
+      if (hidden > 0) clear_step({hidden, keys});
       hidden -= Shape::kKeys;
       steps_.advance();
     }
   }
 
  private:
+  /// Rows past the item's keys as well: they may be copies of hidden ones (Loader::load_step()).
   VARLEN_DEVICE void clear_step(const RowRange& shown) {
     const int stage = steps_.value_stage();
     const auto values = steps_.values();

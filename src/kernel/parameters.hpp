@@ -40,8 +40,8 @@ struct KeyBoxes {
   std::int32_t bound;
   std::int32_t rows;  // keys of a box: a power of two
 
-  /// The first key of the box that holds `key`.
-  VARLEN_HOST_DEVICE std::int32_t box_begin(std::int32_t key) const { return key & -rows; }
+  /// The first key of the box that holds a key, both counted from the item's first one.
+  VARLEN_HOST_DEVICE std::int32_t box_begin(std::int32_t place) const { return place & -rows; }
 };
 /// Boxes hold a whole tile: there is one kind for each tile shape and packing of heads.
 struct QueryBoxes {

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "gpu/tensor_operations.hpp"
-#include "kernel/hidden_values.hpp"
+#include "kernel/row_range.hpp"
 #include "kernel/tcgen05_memory.hpp"
 #include "kernel/widen_row.hpp"
 
@@ -30,9 +30,13 @@ class Tcgen05Widener {
       const Stage<Wide> wide = wide_.values();
       wait_together(narrow.full, narrow.parity);
       wait_together(wide.empty, wide.parity ^ 1U);
-      if (hidden > 0 && !shown_values<Shape>(hidden, keys).contain(key())) narrow.matrix.clear_row(key());
+      const RowRange shown = {greatest(hidden, 0), keys};
       hidden -= Shape::kKeys;
-      widen_row(narrow.matrix, wide.matrix, key());  // of keys that the item does not have, too: products read them
+      if (shown.contain(key())) {
+        widen_row(narrow.matrix, wide.matrix, key());
+      } else {
+        wide.matrix.clear_row(key());  // of keys that the item does not have, too: products read them
+      }
       gpu::fence_shared_for_products();
       arrive_together(wide.full);
       gpu::sync_threads(kBarrier, gpu::kWarpgroupThreads);  // all four warps have read the step's values

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "gpu/operations.hpp"
-#include "kernel/hidden_values.hpp"
 #include "kernel/pipeline.hpp"
+#include "kernel/row_range.hpp"
 #include "kernel/wgmma_memory.hpp"
 #include "kernel/widen_row.hpp"
 
@@ -24,38 +24,34 @@ class WgmmaWidener {
   VARLEN_DEVICE void run() {
     for_each_work<Memory>([&](const TileWork& work, gpu::SharedAddress) {
       if (work.keys == 0) return;
-      widen(Memory::loaded_queries(queries_), Memory::queries(queries_.stage()), Memory::query_full(queries_.stage()),
-            parameters_.boxes.queries.rows[work.box]);
+      const RowRange loaded = {0, parameters_.boxes.queries.rows[work.box]};
+      widen<false>(Memory::loaded_queries(queries_), Memory::queries(queries_.stage()),
+                   Memory::query_full(queries_.stage()), loaded);
       queries_.advance();
       std::int32_t hidden = work.hidden_keys();
       for (std::int32_t keys = work.keys; keys > 0; keys -= Shape::kKeys) {
         const int stage = steps_.stage();
-        widen(steps_.keys(), Memory::keys(stage), Memory::key_full(stage), Shape::kKeys);
-        if (hidden > 0) clear_hidden_values(shown_values<Shape>(hidden, keys));
+        widen<false>(steps_.keys(), Memory::keys(stage), Memory::key_full(stage), {0, Shape::kKeys});
+        widen<true>(steps_.values(), Memory::values(stage), Memory::value_full(stage), {greatest(hidden, 0), keys});
         hidden -= Shape::kKeys;
-        widen(steps_.values(), Memory::values(stage), Memory::value_full(stage), Shape::kKeys);
         steps_.advance();
       }
     });
   }
 
  private:
-  VARLEN_DEVICE static int row() { return gpu::thread_index() % gpu::kWarpgroupThreads; }
-
-  /// Before they are widened. By the whole warp, each thread one row.
-  VARLEN_DEVICE void clear_hidden_values(const RowRange& shown) const {
-    const auto values = steps_.values();
-    wait_together(values.full, values.parity);
-    if (!shown.contain(row())) values.matrix.clear_row(row());
-  }
-
-  /// By the whole warp, each thread one row. Rows that were not loaded are not widened: they are zeros, or what was
-  /// there before.
-  template <class Narrow, class Wide>
+  /// By the whole warp, each thread one row. Other rows than `rows` become zeros if `kClears`. If not, they are what
+  /// they were: zeros, too, or multiplied for nothing.
+  template <bool kClears, class Narrow, class Wide>
   VARLEN_DEVICE static void widen(const Stage<Narrow>& landed, const Wide& wide, gpu::SharedAddress full,
-                                  std::int32_t loaded_rows) {
+                                  const RowRange& rows) {
+    const int row = gpu::thread_index() % gpu::kWarpgroupThreads;
     wait_together(landed.full, landed.parity);
-    if (row() < loaded_rows) widen_row(landed.matrix, wide, row());
+    if (rows.contain(row)) {
+      widen_row(landed.matrix, wide, row);
+    } else if constexpr (kClears) {
+      wide.clear_row(row);
+    }
     gpu::fence_shared_for_products();
     arrive_together(full);
   }
