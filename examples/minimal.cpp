@@ -23,15 +23,14 @@ int main() {
     }
   }
 
-  varlen::Batch batch;
-  batch.query_indptr = std::span(offsets);
-  batch.key_indptr = std::span(offsets);
-  batch.query_heads = kQueryHeads;
-  batch.kv_heads = kKvHeads;
-  batch.head_dim_qk = kHeadDim;
-  batch.input_dtype = varlen::Dtype::kFloat32;
-  batch.output_dtype = varlen::Dtype::kFloat32;
-  batch.mask = varlen::Mask::causal();
+  varlen::AttentionSpec spec;
+  spec.query_heads = kQueryHeads;
+  spec.kv_heads = kKvHeads;
+  spec.head_dim_qk = kHeadDim;
+  spec.input_dtype = varlen::Dtype::kFloat32;
+  spec.output_dtype = varlen::Dtype::kFloat32;
+  spec.mask = varlen::Mask::causal();
+  const varlen::Requests requests{.query_indptr = offsets, .key_indptr = offsets};
 
   varlen::Tensors tensors;
   tensors.query = varlen::TensorView::dense(query.data(), varlen::Dtype::kFloat32, {kTokens, kQueryHeads, kHeadDim});
@@ -40,7 +39,7 @@ int main() {
   tensors.out = varlen::TensorView::dense(out.data(), varlen::Dtype::kFloat32, {kTokens, kQueryHeads, kHeadDim});
 
   try {
-    varlen::attention(batch, tensors);
+    varlen::attention(spec, requests, tensors);
   } catch (const varlen::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

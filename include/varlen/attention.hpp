@@ -68,7 +68,11 @@ VARLEN_API void run(const Plan& plan, const Tensors& tensors, Workspace workspac
 /// Everything at once: validate, plan, allocate the workspace, run, and wait for the result. Page numbers in memory of
 /// a device are wrong only once it is done: then it throws Error as well, and rows that need them are NaN.
 /// Backend::kReference computes in float64 by definition, slowly.
-VARLEN_API void attention(const Batch& batch, const Tensors& tensors, Backend backend = Backend::kAuto);
+VARLEN_API void attention(const AttentionSpec& spec, const Requests& requests, const Tensors& tensors,
+                          Backend backend = Backend::kAuto);
+inline void attention(const Batch& batch, const Tensors& tensors, Backend backend = Backend::kAuto) {
+  attention(batch, batch, tensors, backend);
+}
 
 /// What this build can do on this machine.
 struct BuildInfo {

@@ -1,11 +1,11 @@
-// Batch: what to compute. Lengths, heads, head dims, dtypes, mask and scale of one attention call over requests of
-// different lengths laid end to end. Owns nothing; the arrays it points at must live until the call that reads it
-// returns.
+// What to compute: AttentionSpec is known before any request is, Requests are the lengths, Batch is both in one. They
+// own nothing: the arrays that they point at must live until the call that reads them returns.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
-#include <span>
+#include <ranges>
 
 #include "varlen/error.hpp"
 #include "varlen/export.hpp"
@@ -13,15 +13,23 @@
 
 namespace varlen {
 
+/// A contiguous range of 32- or 64-bit integers that the view may outlive: a vector or an array by name, a span. Not a
+/// temporary vector.
+template <class Range>
+concept IndexRange = std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
+    std::ranges::borrowed_range<Range> &&(std::same_as<std::ranges::range_value_t<Range>, std::int32_t> ||
+                                          std::same_as<std::ranges::range_value_t<Range>, std::int64_t>);
+
 /// A view of 32- or 64-bit integers in host memory. Default-constructed it is absent, which differs from being empty.
 class IndexView {
  public:
   IndexView() = default;
-  IndexView(
-      std::span<const std::int32_t> values) noexcept  // NOLINT(google-explicit-constructor): a view of either width
-      : data_(values.data()), size_(static_cast<std::int64_t>(values.size())), wide_(false), present_(true) {}
-  IndexView(std::span<const std::int64_t> values) noexcept  // NOLINT(google-explicit-constructor)
-      : data_(values.data()), size_(static_cast<std::int64_t>(values.size())), present_(true) {}
+  template <IndexRange Range>
+  IndexView(Range&& values) noexcept  // NOLINT: a view of any of them, as a span is
+      : IndexView(std::ranges::data(values), static_cast<std::int64_t>(std::ranges::size(values))) {}
+  IndexView(const std::int32_t* data, std::int64_t size) noexcept
+      : data_(data), size_(size), wide_(false), present_(true) {}
+  IndexView(const std::int64_t* data, std::int64_t size) noexcept : data_(data), size_(size), present_(true) {}
 
   bool present() const noexcept { return present_; }
   std::int64_t size() const noexcept { return size_; }
@@ -53,25 +61,13 @@ struct Mask {
   static constexpr Mask causal_window(std::int64_t left) noexcept { return {left, 0}; }
 };
 
-/// The description of one call. Every rule is checked by validate(), which every entry point calls first. A batch may
-/// have up to 2^31 − 1 requests and 2^56 (query row, key) pairs.
-///
-/// Query rows of request r are the tokens `query_indptr[r] … query_indptr[r + 1]` of the query tensor; or give
-/// `query_lengths` alone and the requests lie end to end; or give both, and only the first `query_lengths[r]` tokens of
-/// each range are the request's (the rest is a gap, neither read nor written). Keys likewise. With `page_size > 0` keys
-/// are paged: give `key_lengths` alone; the pages come with Tensors::block_table.
+/// All of a call that does not depend on its requests: what a layer or a model knows once.
 ///
 /// With `batch_invariant` a request's bits never depend on the other requests. On the CPU they do not depend on the
 /// number of threads either, and a row has the same bits in a prompt, in a chunk of it and in decoding as long as none
 /// of the request's tiles sees more than 32 key blocks (8,192 keys of PlanTarget::cpu()). Longer tiles are cut where
 /// the cost of the whole request says.
-struct Batch {
-  IndexView query_indptr;      ///< [requests + 1], tokens, not decreasing, first = 0
-  IndexView query_lengths;     ///< [requests], tokens
-  IndexView key_indptr;        ///< [requests + 1], tokens
-  IndexView key_lengths;       ///< [requests], tokens
-  std::int64_t page_size = 0;  ///< tokens per page of a paged key/value cache; 0: ragged keys
-
+struct AttentionSpec {
   std::int32_t query_heads = 0;  ///< a multiple of kv_heads; their quotient is the group size
   std::int32_t kv_heads = 0;
   std::int32_t head_dim_qk = 0;           ///< a multiple of 8 from 8 to 576
@@ -82,8 +78,25 @@ struct Batch {
   std::optional<float> scale;  ///< multiplies query · key; default 1 / sqrt(head_dim_qk). Finite and not 0
   Mask mask;
   float soft_cap = 0.0F;         ///< c > 0: scores become c · tanh(score / c); 0: none
+  std::int64_t page_size = 0;    ///< tokens per page of a paged key/value cache; 0: ragged keys
   bool batch_invariant = false;  ///< see above
 };
+
+/// The requests of one call: their lengths and where they lie in the tensors. Up to 2^31 − 1 requests.
+///
+/// Query rows of request r are the tokens `query_indptr[r] … query_indptr[r + 1]` of the query tensor; or give
+/// `query_lengths` alone and the requests lie end to end; or give both, and only the first `query_lengths[r]` tokens of
+/// each range are the request's (the rest is a gap, neither read nor written). Keys likewise. If keys are paged, give
+/// `key_lengths` alone; the pages come with Tensors::block_table.
+struct Requests {
+  IndexView query_indptr = {};   ///< [requests + 1], tokens, not decreasing, first = 0
+  IndexView query_lengths = {};  ///< [requests], tokens
+  IndexView key_indptr = {};     ///< [requests + 1], tokens
+  IndexView key_lengths = {};    ///< [requests], tokens
+};
+
+/// A spec and its requests as one argument. What takes both also takes a Batch.
+struct Batch : AttentionSpec, Requests {};
 
 inline constexpr std::int32_t kMaxHeadDim = 576;
 
@@ -113,14 +126,18 @@ struct Tensors {
   TensorView value_scale;  ///< likewise
 };
 
-/// Requests of the batch, from whichever array tells it. Call on a validated batch.
-VARLEN_API std::int64_t request_count(const Batch& batch) noexcept;
+/// How many requests there are, from whichever array tells it. Call on validated requests.
+VARLEN_API std::int64_t request_count(const Requests& requests) noexcept;
 
-/// Throws Error(kInvalidArgument or kUnsupported) naming field, index and value of the first rule the batch breaks.
-/// O(requests).
-VARLEN_API void validate(const Batch& batch);
-/// The same for the tensors of a valid batch: shapes, strides, dtypes, alignment, aliasing, and of a block table in
-/// host memory the entries that are read. O(requests + pages).
-VARLEN_API void validate(const Batch& batch, const Tensors& tensors);
+/// Throws Error(kInvalidArgument or kUnsupported) that names field, index and value of the first rule that the spec
+/// breaks. Every entry point calls it, and those below, first.
+VARLEN_API void validate(const AttentionSpec& spec);
+/// The same for a spec and its requests, of up to 2^56 (query row, key) pairs. O(requests).
+VARLEN_API void validate(const AttentionSpec& spec, const Requests& requests);
+inline void validate(const Batch& batch) { validate(batch, batch); }
+/// The same for tensors: shapes, strides, dtypes, alignment, aliasing, and of a block table in host memory the entries
+/// that are read. O(requests + pages).
+VARLEN_API void validate(const AttentionSpec& spec, const Requests& requests, const Tensors& tensors);
+inline void validate(const Batch& batch, const Tensors& tensors) { validate(batch, batch, tensors); }
 
 }  // namespace varlen

@@ -39,13 +39,17 @@ struct CompareOptions {
   /// Which backend computed the rows: GPU kernels round softmax weights to 16 bits, and their bound has a term for it.
   Backend computed_by = Backend::kCpu;
   /// Called after every query token of a KV head's group, with the rows whose reference is known and all of them.
-  std::function<void(std::int64_t done, std::int64_t total)> progress;
+  std::function<void(std::int64_t done, std::int64_t total)> progress = {};
 };
 
 /// Compares what `tensors.out` (and `tensors.lse`, if present) hold with the reference, computed here in float64. Slow.
 /// Tensors are in memory of the host.
-VARLEN_API Comparison compare_with_reference(const Batch& batch, const Tensors& tensors,
-                                             const CompareOptions& options = {});
+VARLEN_API Comparison compare_with_reference(const AttentionSpec& spec, const Requests& requests,
+                                             const Tensors& tensors, const CompareOptions& options = {});
+inline Comparison compare_with_reference(const Batch& batch, const Tensors& tensors,
+                                         const CompareOptions& options = {}) {
+  return compare_with_reference(batch, batch, tensors, options);
+}
 
 /// kAll: edge cases, then random ones. kLong: the batches of FlashInfer's issue 1103, and all pairs of some lengths;
 /// minutes each in the emulator.

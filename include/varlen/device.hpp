@@ -31,8 +31,15 @@ struct DeviceInfo {
 VARLEN_API DeviceInfo device_info(std::int32_t device);
 
 /// The target that plans for this device are best made for: tile shapes and workers of the kernel that the batch will
-/// run on. Throws Error(kUnsupported) for a batch that no kernel computes.
-VARLEN_API PlanTarget device_target(const Batch& batch, std::int32_t device = 0,
+/// run on. Throws Error(kUnsupported) for a spec that no kernel computes.
+VARLEN_API PlanTarget device_target(const AttentionSpec& spec, const Requests& requests, std::int32_t device = 0,
+                                    GpuArchitecture architecture = GpuArchitecture::kNewest);
+inline PlanTarget device_target(const Batch& batch, std::int32_t device = 0,
+                                GpuArchitecture architecture = GpuArchitecture::kNewest) {
+  return device_target(batch, batch, device, architecture);
+}
+/// The same for all batches within limits: for a DevicePlan.
+VARLEN_API PlanTarget device_target(const AttentionSpec& spec, const Limits& limits, std::int32_t device = 0,
                                     GpuArchitecture architecture = GpuArchitecture::kNewest);
 
 /// The same plan, with a copy in the device's memory that run() reads. Waits for the copy.
@@ -57,12 +64,12 @@ class DeviceIndices {
   bool wide_ = false;
 };
 
-/// The lengths of a batch, in memory of the device: which arrays tell what is as in Batch.
-struct DeviceLengths {
-  DeviceIndices query_indptr;                   ///< [requests + 1]
-  DeviceIndices query_lengths;                  ///< [requests]
-  DeviceIndices key_indptr;                     ///< [requests + 1]
-  DeviceIndices key_lengths;                    ///< [requests]
+/// Requests in memory of the device: which arrays tell what is as in Requests.
+struct DeviceRequests {
+  DeviceIndices query_indptr = {};              ///< [requests + 1]
+  DeviceIndices query_lengths = {};             ///< [requests]
+  DeviceIndices key_indptr = {};                ///< [requests + 1]
+  DeviceIndices key_lengths = {};               ///< [requests]
   const std::int32_t* request_count = nullptr;  ///< requests, at most limits.requests; null: as many as those
 };
 
@@ -81,10 +88,12 @@ class DevicePlanner;  // src/plan/device_planner.hpp
 /// once. When a call finds it depends on when the device comes to it.
 class VARLEN_API DevicePlan {
  public:
-  /// Sets memory aside. Heads, head dims, dtypes, mask, scale, page size and batch_invariant are the batch's; its
-  /// arrays must be absent. Backend::kCuda, or kEmulator: then "the device" is the host. Throws Error.
+  /// Sets memory aside. Backend::kCuda, or kEmulator: then "the device" is the host. Throws Error.
+  DevicePlan(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target,
+             Backend backend = Backend::kCuda, std::int32_t device = 0);
+  /// The requests come with plan_on_device(): those of a batch would be ignored.
   DevicePlan(const Batch& batch, const Limits& limits, const PlanTarget& target, Backend backend = Backend::kCuda,
-             std::int32_t device = 0);
+             std::int32_t device = 0) = delete;
 
   const Limits& limits() const noexcept;
   const PlanTarget& target() const noexcept;
@@ -106,11 +115,11 @@ class VARLEN_API DevicePlan {
 
 /// Launches the planner on `stream` (a cudaStream_t). The arrays are read when it runs. Throws Error for arrays that
 /// are missing or contradict each other, and what was reported of earlier calls.
-VARLEN_API void plan_on_device(const DevicePlan& plan, const DeviceLengths& lengths, void* stream = nullptr);
+VARLEN_API void plan_on_device(const DevicePlan& plan, const DeviceRequests& requests, void* stream = nullptr);
 
 /// Bytes that run() needs for any plan within the limits.
 VARLEN_API std::int64_t workspace_bytes(const DevicePlan& plan);
-VARLEN_API std::int64_t workspace_bytes(const Batch& batch, const Limits& limits, const PlanTarget& target);
+VARLEN_API std::int64_t workspace_bytes(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target);
 
 /// Computes the batch that the plan was last made for. Tensors must hold as many tokens as the limits allow, block
 /// tables as many requests. Throws what was reported of earlier calls. options.backend is the plan's own. Which kernel

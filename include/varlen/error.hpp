@@ -1,6 +1,10 @@
 // The one error type of varlen: what was wrong, where, and with which value.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "varlen's C++ headers need C++20 (-std=c++20); older C++, and C, can use varlen.h"
+#endif
+
 #include <cstdint>
 #include <stdexcept>
 #include <string>

@@ -154,9 +154,10 @@ class VARLEN_API Plan {
   std::shared_ptr<const PlanData> data_;
 };
 
-/// Validates the batch and plans it. O(requests + workers) time and memory, whatever the heads and lengths.
-/// Throws Error for an invalid batch or target.
-VARLEN_API Plan make_plan(const Batch& batch, const PlanTarget& target);
+/// Plans a batch. O(requests + workers) time and memory, whatever the heads and lengths. Throws Error for an invalid
+/// spec, request or target.
+VARLEN_API Plan make_plan(const AttentionSpec& spec, const Requests& requests, const PlanTarget& target);
+inline Plan make_plan(const Batch& batch, const PlanTarget& target) { return make_plan(batch, batch, target); }
 
 /// The report and the item list's summary as one JSON object (keys are the fields of PlanReport).
 VARLEN_API std::string report_json(const PlanReport& report);

@@ -41,10 +41,10 @@ struct TensorView {
 
   bool present() const noexcept { return data != nullptr; }
 
-  /// A dense row-major view of `shape`.
-  static VARLEN_API TensorView dense(void* data, Dtype dtype, std::initializer_list<std::int64_t> shape);
+  /// A dense row-major view of `shape`. Data that is const may be an input: inputs are never written.
+  static VARLEN_API TensorView dense(const void* data, Dtype dtype, std::initializer_list<std::int64_t> shape);
   /// A view with explicit strides in elements, as many as there are dimensions.
-  static VARLEN_API TensorView strided(void* data, Dtype dtype, std::initializer_list<std::int64_t> shape,
+  static VARLEN_API TensorView strided(const void* data, Dtype dtype, std::initializer_list<std::int64_t> shape,
                                        std::initializer_list<std::int64_t> strides);
 };
 

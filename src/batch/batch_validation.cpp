@@ -31,11 +31,11 @@ struct Side {
   const char* lengths_name = field_name(lengths_field);
 };
 
-void check_heads(const Batch& batch) {
-  if (batch.query_heads <= 0) refuse("query_heads", Error::kNoIndex, batch.query_heads, "must be positive");
-  if (batch.kv_heads <= 0) refuse("kv_heads", Error::kNoIndex, batch.kv_heads, "must be positive");
-  if (batch.query_heads % batch.kv_heads != 0) {
-    refuse("query_heads", Error::kNoIndex, batch.query_heads, "is not a multiple of kv_heads = {}", batch.kv_heads);
+void check_heads(const AttentionSpec& spec) {
+  if (spec.query_heads <= 0) refuse("query_heads", Error::kNoIndex, spec.query_heads, "must be positive");
+  if (spec.kv_heads <= 0) refuse("kv_heads", Error::kNoIndex, spec.kv_heads, "must be positive");
+  if (spec.query_heads % spec.kv_heads != 0) {
+    refuse("query_heads", Error::kNoIndex, spec.query_heads, "is not a multiple of kv_heads = {}", spec.kv_heads);
   }
 }
 
@@ -50,28 +50,28 @@ std::string shown(Dtype dtype) {
   return dtype_size(dtype) == 0 ? fmt::format("{}", static_cast<std::int32_t>(dtype)) : dtype_name(dtype);
 }
 
-void check_dtypes(const Batch& batch) {
-  if (dtype_size(batch.input_dtype) == 0 || batch.input_dtype == Dtype::kInt32 || batch.input_dtype == Dtype::kInt64) {
-    refuse("input_dtype", Error::kNoIndex, shown(batch.input_dtype), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
+void check_dtypes(const AttentionSpec& spec) {
+  if (dtype_size(spec.input_dtype) == 0 || spec.input_dtype == Dtype::kInt32 || spec.input_dtype == Dtype::kInt64) {
+    refuse("input_dtype", Error::kNoIndex, shown(spec.input_dtype), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
   }
-  const Dtype output = batch.output_dtype;
+  const Dtype output = spec.output_dtype;
   if (output != Dtype::kFloat32 && output != Dtype::kFloat16 && output != Dtype::kBFloat16) {
     refuse("output_dtype", Error::kNoIndex, shown(output), "must be fp32, fp16 or bf16");
   }
 }
 
-void check_scoring(const Batch& batch) {
-  if (batch.scale && (!std::isfinite(*batch.scale) || *batch.scale == 0.0F)) {
-    refuse("scale", Error::kNoIndex, *batch.scale, "must be finite and not 0");
+void check_scoring(const AttentionSpec& spec) {
+  if (spec.scale && (!std::isfinite(*spec.scale) || *spec.scale == 0.0F)) {
+    refuse("scale", Error::kNoIndex, *spec.scale, "must be finite and not 0");
   }
-  if (!std::isfinite(batch.soft_cap) || batch.soft_cap < 0.0F) {
-    refuse("soft_cap", Error::kNoIndex, batch.soft_cap, "must be positive and finite, or 0 for none");
+  if (!std::isfinite(spec.soft_cap) || spec.soft_cap < 0.0F) {
+    refuse("soft_cap", Error::kNoIndex, spec.soft_cap, "must be positive and finite, or 0 for none");
   }
-  if (batch.mask.left < Mask::kUnlimited) {
-    refuse("mask.left", Error::kNoIndex, batch.mask.left, "must be a number of keys, or -1 for unlimited");
+  if (spec.mask.left < Mask::kUnlimited) {
+    refuse("mask.left", Error::kNoIndex, spec.mask.left, "must be a number of keys, or -1 for unlimited");
   }
-  if (batch.mask.right < Mask::kUnlimited) {
-    refuse("mask.right", Error::kNoIndex, batch.mask.right, "must be a number of keys, or -1 for unlimited");
+  if (spec.mask.right < Mask::kUnlimited) {
+    refuse("mask.right", Error::kNoIndex, spec.mask.right, "must be a number of keys, or -1 for unlimited");
   }
 }
 
@@ -258,61 +258,65 @@ void check_presence(std::int64_t page_size, const LengthPresence& lengths) {
   check_presence(LengthField::kKeyIndptr, LengthField::kKeyLengths, lengths.key_indptr || lengths.key_lengths);
 }
 
-RaggedBatch canonical_without_lengths(const Batch& batch) {
-  check_heads(batch);
-  check_head_dim("head_dim_qk", batch.head_dim_qk);
-  if (batch.head_dim_vo != 0) check_head_dim("head_dim_vo", batch.head_dim_vo);
-  check_dtypes(batch);
-  check_scoring(batch);
-  if (batch.page_size < 0) {
-    refuse("page_size", Error::kNoIndex, batch.page_size, "must be positive, or 0 for keys that are not paged");
+RaggedBatch canonical(const AttentionSpec& spec) {
+  check_heads(spec);
+  check_head_dim("head_dim_qk", spec.head_dim_qk);
+  if (spec.head_dim_vo != 0) check_head_dim("head_dim_vo", spec.head_dim_vo);
+  check_dtypes(spec);
+  check_scoring(spec);
+  if (spec.page_size < 0) {
+    refuse("page_size", Error::kNoIndex, spec.page_size, "must be positive, or 0 for keys that are not paged");
   }
   RaggedBatch result;
-  result.page_size = batch.page_size;
-  result.query_heads = batch.query_heads;
-  result.kv_heads = batch.kv_heads;
-  result.group = batch.query_heads / batch.kv_heads;
-  result.head_dim_qk = batch.head_dim_qk;
-  result.head_dim_vo = batch.head_dim_vo == 0 ? batch.head_dim_qk : batch.head_dim_vo;
-  result.input_dtype = batch.input_dtype;
-  result.output_dtype = batch.output_dtype;
-  result.scale =
-      batch.scale ? *batch.scale : static_cast<float>(1.0 / std::sqrt(static_cast<double>(batch.head_dim_qk)));
-  result.mask = {window(batch.mask.left), window(batch.mask.right)};
-  result.soft_cap = batch.soft_cap;
-  result.batch_invariant = batch.batch_invariant;
+  result.page_size = spec.page_size;
+  result.query_heads = spec.query_heads;
+  result.kv_heads = spec.kv_heads;
+  result.group = spec.query_heads / spec.kv_heads;
+  result.head_dim_qk = spec.head_dim_qk;
+  result.head_dim_vo = spec.head_dim_vo == 0 ? spec.head_dim_qk : spec.head_dim_vo;
+  result.input_dtype = spec.input_dtype;
+  result.output_dtype = spec.output_dtype;
+  result.scale = spec.scale ? *spec.scale : static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim_qk)));
+  result.mask = {window(spec.mask.left), window(spec.mask.right)};
+  result.soft_cap = spec.soft_cap;
+  result.batch_invariant = spec.batch_invariant;
   return result;
 }
 
-RaggedBatch canonical(const Batch& batch) {
-  RaggedBatch result = canonical_without_lengths(batch);
-  check_presence(batch.page_size, {batch.query_indptr.present(), batch.query_lengths.present(),
-                                   batch.key_indptr.present(), batch.key_lengths.present()});
-  const Side query{LengthField::kQueryIndptr, LengthField::kQueryLengths, batch.query_indptr, batch.query_lengths};
-  const Side key{LengthField::kKeyIndptr, LengthField::kKeyLengths, batch.key_indptr, batch.key_lengths};
-  const std::int64_t requests = check_arrays(query, key);
-  result.requests.resize(static_cast<std::size_t>(requests));
+RaggedBatch canonical(const AttentionSpec& spec, const Requests& requests) {
+  RaggedBatch result = canonical(spec);
+  check_presence(spec.page_size, {requests.query_indptr.present(), requests.query_lengths.present(),
+                                  requests.key_indptr.present(), requests.key_lengths.present()});
+  const Side query{LengthField::kQueryIndptr, LengthField::kQueryLengths, requests.query_indptr,
+                   requests.query_lengths};
+  const Side key{LengthField::kKeyIndptr, LengthField::kKeyLengths, requests.key_indptr, requests.key_lengths};
+  const std::int64_t count = check_arrays(query, key);
+  result.requests.resize(static_cast<std::size_t>(count));
   result.query_tokens = fill<&RequestExtent::query_start, &RequestExtent::query_length>(query, false, result.requests);
   result.key_tokens =
-      fill<&RequestExtent::key_start, &RequestExtent::key_length>(key, batch.page_size > 0, result.requests);
+      fill<&RequestExtent::key_start, &RequestExtent::key_length>(key, spec.page_size > 0, result.requests);
 
   // Four bytes at least: partial results are fp32 whatever the dtypes.
   const std::int64_t bytes_per_head = 4 * std::int64_t{std::max(result.head_dim_qk, result.head_dim_vo)};
-  check_bytes(query, requests, result.query_tokens, result.query_heads, bytes_per_head);
-  check_bytes(key, requests, result.key_tokens, result.kv_heads, bytes_per_head);
+  check_bytes(query, count, result.query_tokens, result.query_heads, bytes_per_head);
+  check_bytes(key, count, result.key_tokens, result.kv_heads, bytes_per_head);
   check_scores(result);
   return result;
 }
 
-std::int64_t request_count(const Batch& batch) noexcept {
-  if (batch.query_indptr.present()) return batch.query_indptr.size() - 1;
-  if (batch.query_lengths.present()) return batch.query_lengths.size();
-  if (batch.key_indptr.present()) return batch.key_indptr.size() - 1;
-  return batch.key_lengths.size();
+std::int64_t request_count(const Requests& requests) noexcept {
+  if (requests.query_indptr.present()) return requests.query_indptr.size() - 1;
+  if (requests.query_lengths.present()) return requests.query_lengths.size();
+  if (requests.key_indptr.present()) return requests.key_indptr.size() - 1;
+  return requests.key_lengths.size();
 }
 
-void validate(const Batch& batch) { canonical(batch); }
+void validate(const AttentionSpec& spec) { canonical(spec); }
 
-void validate(const Batch& batch, const Tensors& tensors) { validate_tensors(canonical(batch), tensors); }
+void validate(const AttentionSpec& spec, const Requests& requests) { canonical(spec, requests); }
+
+void validate(const AttentionSpec& spec, const Requests& requests, const Tensors& tensors) {
+  validate_tensors(canonical(spec, requests), tensors);
+}
 
 }  // namespace varlen

@@ -37,9 +37,10 @@ struct RaggedBatch {
 };
 
 /// Validates, resolves defaults (scale, head_dim_vo) and turns lengths or offsets into extents.
-RaggedBatch canonical(const Batch& batch);
-/// The same of all but the lengths.
-RaggedBatch canonical_without_lengths(const Batch& batch);
+RaggedBatch canonical(const AttentionSpec& spec, const Requests& requests);
+inline RaggedBatch canonical(const Batch& batch) { return canonical(batch, batch); }
+/// The same without requests.
+RaggedBatch canonical(const AttentionSpec& spec);
 
 /// Which arrays of lengths there are. Throws Error if they are too few or contradict paged keys.
 struct LengthPresence {

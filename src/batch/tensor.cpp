@@ -44,7 +44,7 @@ const char* dtype_name(Dtype dtype) noexcept {
   return "unknown";
 }
 
-TensorView TensorView::strided(void* data, Dtype dtype, std::initializer_list<std::int64_t> shape,
+TensorView TensorView::strided(const void* data, Dtype dtype, std::initializer_list<std::int64_t> shape,
                                std::initializer_list<std::int64_t> strides) {
   if (shape.size() > kMaxRank) {
     refuse("rank", Error::kNoIndex, shape.size(), "must be at most {}", kMaxRank);
@@ -54,7 +54,7 @@ TensorView TensorView::strided(void* data, Dtype dtype, std::initializer_list<st
            shape.size());
   }
   TensorView view;
-  view.data = data;
+  view.data = const_cast<void*>(data);  // of an input, which is never written
   view.dtype = dtype;
   view.rank = static_cast<std::int32_t>(shape.size());
   std::copy(shape.begin(), shape.end(), view.shape.begin());
@@ -62,12 +62,12 @@ TensorView TensorView::strided(void* data, Dtype dtype, std::initializer_list<st
   return view;
 }
 
-TensorView TensorView::dense(void* data, Dtype dtype, std::initializer_list<std::int64_t> shape) {
+TensorView TensorView::dense(const void* data, Dtype dtype, std::initializer_list<std::int64_t> shape) {
   if (shape.size() > kMaxRank) {
     refuse("rank", Error::kNoIndex, shape.size(), "must be at most {}", kMaxRank);
   }
   TensorView view;
-  view.data = data;
+  view.data = const_cast<void*>(data);  // of an input, which is never written
   view.dtype = dtype;
   view.rank = static_cast<std::int32_t>(shape.size());
   std::copy(shape.begin(), shape.end(), view.shape.begin());

@@ -167,8 +167,9 @@ Comparison compare(const RaggedBatch& batch, const Tensors& tensors, const refer
 
 namespace varlen {
 
-Comparison compare_with_reference(const Batch& batch, const Tensors& tensors, const CompareOptions& options) {
-  const RaggedBatch ragged = canonical(batch);
+Comparison compare_with_reference(const AttentionSpec& spec, const Requests& requests, const Tensors& tensors,
+                                  const CompareOptions& options) {
+  const RaggedBatch ragged = canonical(spec, requests);
   validate_tensors(ragged, tensors);
   const reference::Result expected = reference::attention(ragged, tensors, options.progress);
   return check::compare(ragged, tensors, expected, check::rounds_weights(options.computed_by));

@@ -77,9 +77,9 @@ void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const Ru
   if (options.kernel != nullptr) *options.kernel = kernel;
 }
 
-void attention(const Batch& batch, const Tensors& tensors, Backend backend) {
+void attention(const AttentionSpec& spec, const Requests& requests, const Tensors& tensors, Backend backend) {
   // Before a backend is chosen: which one depends on tensors that agree about where they are.
-  const RaggedBatch ragged = canonical(batch);
+  const RaggedBatch ragged = canonical(spec, requests);
   validate_tensors(ragged, tensors);
   const Backend selected = dispatch::select(backend, tensors);
   if (selected == Backend::kReference) {
@@ -88,14 +88,15 @@ void attention(const Batch& batch, const Tensors& tensors, Backend backend) {
   }
   if (selected == Backend::kCuda) {
     const std::int32_t device = tensors.query.device_index;
-    const Plan plan = to_device(make_plan(batch, device_target(batch, device)), device);
+    const Plan plan = to_device(make_plan(spec, requests, device_target(spec, requests, device)), device);
     const DeviceMemory memory(workspace_bytes(plan), device);
     run(plan, tensors, Workspace{memory.data(), memory.bytes()});
     synchronize(device);
     cuda::raise_report(plan);
     return;
   }
-  const Plan plan = make_plan(batch, selected == Backend::kEmulator ? PlanTarget::h100() : PlanTarget::cpu(0));
+  const PlanTarget target = selected == Backend::kEmulator ? PlanTarget::h100() : PlanTarget::cpu(0);
+  const Plan plan = make_plan(spec, requests, target);
   const std::int64_t bytes = workspace_bytes(plan, selected);
   const auto memory = allocate_workspace(bytes);
   run(plan, tensors, Workspace{memory.get(), bytes}, {.backend = selected});

@@ -22,16 +22,8 @@ void raise_report(const DevicePlanner& planner) {
   if (const std::optional<Error> error = planner.take_report()) throw Error(*error);
 }
 
-RaggedBatch without_lengths(const Batch& batch, const Limits& limits) {
-  const std::pair<const char*, const IndexView*> arrays[] = {{"query_indptr", &batch.query_indptr},
-                                                             {"query_lengths", &batch.query_lengths},
-                                                             {"key_indptr", &batch.key_indptr},
-                                                             {"key_lengths", &batch.key_lengths}};
-  for (const auto& [name, array] : arrays) {
-    if (!array->present()) continue;
-    refuse(name, Error::kNoIndex, "present", "but the lengths of a plan on the device come with plan_on_device()");
-  }
-  RaggedBatch result = canonical_without_lengths(batch);
+RaggedBatch without_requests(const AttentionSpec& spec, const Limits& limits) {
+  RaggedBatch result = canonical(spec);
   result.most_requests = limits.requests;
   result.query_tokens = limits.query_tokens;
   result.key_tokens = limits.key_tokens;
@@ -40,10 +32,10 @@ RaggedBatch without_lengths(const Batch& batch, const Limits& limits) {
 
 }  // namespace
 
-DevicePlan::DevicePlan(const Batch& batch, const Limits& limits, const PlanTarget& target, Backend backend,
+DevicePlan::DevicePlan(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target, Backend backend,
                        std::int32_t device) {
   validate(target);
-  RaggedBatch ragged = without_lengths(batch, limits);
+  RaggedBatch ragged = without_requests(spec, limits);
   switch (backend) {
     case Backend::kAuto:
     case Backend::kCuda:
@@ -78,19 +70,19 @@ Plan DevicePlan::to_host() const {
   return Plan(planner_->read());
 }
 
-void plan_on_device(const DevicePlan& plan, const DeviceLengths& lengths, void* stream) {
+void plan_on_device(const DevicePlan& plan, const DeviceRequests& requests, void* stream) {
   DevicePlanner& planner = plan.planner();
   raise_report(planner);
-  check_presence(planner.batch().page_size, {lengths.query_indptr.present(), lengths.query_lengths.present(),
-                                             lengths.key_indptr.present(), lengths.key_lengths.present()});
-  planner.plan(lengths, stream);
+  check_presence(planner.batch().page_size, {requests.query_indptr.present(), requests.query_lengths.present(),
+                                             requests.key_indptr.present(), requests.key_lengths.present()});
+  planner.plan(requests, stream);
 }
 
 std::int64_t workspace_bytes(const DevicePlan& plan) { return plan.planner().workspace_bytes(); }
 
-std::int64_t workspace_bytes(const Batch& batch, const Limits& limits, const PlanTarget& target) {
+std::int64_t workspace_bytes(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target) {
   validate(target);
-  return emulator::workspace_bytes(without_lengths(batch, limits), target, limits);
+  return emulator::workspace_bytes(without_requests(spec, limits), target, limits);
 }
 
 void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {

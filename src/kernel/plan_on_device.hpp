@@ -6,9 +6,9 @@
 
 #include "gpu/operations.hpp"
 #include "kernel/block_team.hpp"
-#include "kernel/device_requests.hpp"
 #include "kernel/planning_parameters.hpp"
 #include "kernel/report_fault.hpp"
+#include "kernel/request_reader.hpp"
 #include "plan/planner.hpp"
 
 namespace varlen::kernel {
@@ -37,7 +37,7 @@ class DeviceOutput {
 template <class Int, Arrays kArrays>
 VARLEN_DEVICE void plan_on_device(const PlanningParameters<Int>& parameters) {
   using Team = BlockTeam<kArrays>;
-  using Requests = DeviceRequests<Int, Team>;
+  using Requests = RequestReader<Int, Team>;
   Team team(sort_classes(parameters.problem), parameters.scratch);
   Requests requests(parameters, team);
   requests.prepare();

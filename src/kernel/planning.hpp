@@ -63,7 +63,7 @@ class Planning {
   std::int64_t shared_bytes() const { return is_narrow_ ? shared_bytes<std::int32_t>() : shared_bytes<std::int64_t>(); }
 
   template <class Int>
-  PlanningParameters<Int> parameters(std::byte* memory, const DeviceLengths& lengths, FaultReport* report) const {
+  PlanningParameters<Int> parameters(std::byte* memory, const DeviceRequests& lengths, FaultReport* report) const {
     PlanningParameters<Int> parameters{};
     parameters.problem = problem<Int>();
     parameters.query = {array_of(lengths.query_indptr), array_of(lengths.query_lengths), limits_.query_tokens,

@@ -30,7 +30,7 @@ class DevicePlanner {
   virtual std::int64_t bytes() const = 0;
   virtual std::int64_t workspace_bytes() const = 0;
   /// The arrays' presence has been checked.
-  virtual void plan(const DeviceLengths& lengths, void* stream) = 0;
+  virtual void plan(const DeviceRequests& lengths, void* stream) = 0;
   /// Workspace and tensors have been validated.
   virtual void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const = 0;
   /// What planning or running reported since the last call, once. Does not wait.

@@ -74,18 +74,18 @@ class HostOutput {
 
 }  // namespace
 
-Plan make_plan(const Batch& batch, const PlanTarget& target) {
+Plan make_plan(const AttentionSpec& spec, const Requests& requests, const PlanTarget& target) {
   const auto start = std::chrono::steady_clock::now();
   validate(target);
   auto data = std::make_shared<PlanData>();
-  data->batch = canonical(batch);
+  data->batch = canonical(spec, requests);
   data->target = target;
   const auto problem = plan_problem<std::int64_t>(data->batch, target, data->batch.key_tokens);
   check_costs(problem, data->batch);
   HostTeam team;
-  HostRequests requests(data->batch, problem.selector);
+  HostRequests reader(data->batch, problem.selector);
   HostOutput output(*data);
-  const PlanCounts counts = Planner<HostTeam, HostRequests, HostOutput>(team, problem, requests, output).plan();
+  const PlanCounts counts = Planner<HostTeam, HostRequests, HostOutput>(team, problem, reader, output).plan();
   data->listed_front = counts.listed_front;
   data->run_items = counts.run_items;
   data->partial_rows = counts.partial_rows;

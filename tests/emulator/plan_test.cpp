@@ -3,8 +3,8 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "effort.hpp"
@@ -29,18 +29,16 @@ TEST(PlanOnDevice, SmallBatches) { check_plans(40'000'000, ::varlen::test::scale
 TEST(PlanOnDevice, MiddlingBatches) { check_plans(41'000'000, ::varlen::test::scaled_by_effort(300), 5000, false); }
 TEST(PlanOnDevice, WithLengthsOf64Bits) { check_plans(42'000'000, ::varlen::test::scaled_by_effort(300), 1000, true); }
 
-Batch batch_without_lengths() {
-  Batch batch;
-  batch.query_heads = batch.kv_heads = 2;
-  batch.head_dim_qk = batch.head_dim_vo = 64;
-  batch.input_dtype = Dtype::kBFloat16;
-  return batch;
+DevicePlan plan_within(const Limits& limits, Backend backend = Backend::kEmulator) {
+  AttentionSpec spec;
+  spec.query_heads = spec.kv_heads = 2;
+  spec.head_dim_qk = spec.head_dim_vo = 64;
+  spec.input_dtype = Dtype::kBFloat16;
+  return DevicePlan(spec, limits, PlanTarget::h100(), backend);
 }
 
-DevicePlan plan_within(const Limits& limits, const Batch& batch = batch_without_lengths(),
-                       Backend backend = Backend::kEmulator) {
-  return DevicePlan(batch, limits, PlanTarget::h100(), backend);
-}
+// Its requests would be ignored.
+static_assert(!std::is_constructible_v<DevicePlan, Batch, Limits, PlanTarget>);
 
 /// The field that an Error of `call` names; empty if it throws none.
 template <class Call>
@@ -56,10 +54,7 @@ std::string refused_field(const Call& call) {
 TEST(PlanOnDevice, RefusesWhatItCannotMake) {
   const Limits limits{4, 100, 100};
   const std::vector<std::int32_t> offsets = {0, 10};
-  Batch with_lengths = batch_without_lengths();
-  with_lengths.query_indptr = std::span<const std::int32_t>(offsets);
-  EXPECT_EQ(refused_field([&] { plan_within(limits, with_lengths); }), "query_indptr");
-  EXPECT_EQ(refused_field([&] { plan_within(limits, batch_without_lengths(), Backend::kCpu); }), "backend");
+  EXPECT_EQ(refused_field([&] { plan_within(limits, Backend::kCpu); }), "backend");
   EXPECT_EQ(refused_field([&] { plan_within({-1, 100, 100}); }), "limits.requests");
   EXPECT_EQ(refused_field([&] { plan_within({4, std::int64_t{1} << 50, 100}); }), "limits.query_tokens");
   EXPECT_EQ(refused_field([&] { plan_within({4, std::int64_t{1} << 40, std::int64_t{1} << 40}); }), "limits");
@@ -77,7 +72,8 @@ TEST(PlanOnDevice, IsEmptyAfterAFaultAndWholeAgainAfterTheNextBatch) {
   const DevicePlan plan = plan_within({4, 100, 100});
   std::vector<std::int32_t> offsets = {0, 10, 60};
   std::int32_t requests = 2;
-  const DeviceLengths lengths{.query_indptr = offsets.data(), .key_indptr = offsets.data(), .request_count = &requests};
+  const DeviceRequests lengths{
+      .query_indptr = offsets.data(), .key_indptr = offsets.data(), .request_count = &requests};
   plan_on_device(plan, lengths);
   EXPECT_GT(plan.to_host().item_count(), 0);
 

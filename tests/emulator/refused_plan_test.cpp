@@ -30,7 +30,7 @@ constexpr float kOld = 7;
 /// A plan for two requests on pages, and tensors of ones: every result is 1.
 class RefusedPlan {
  public:
-  explicit RefusedPlan(const Mask& mask) : plan_(batch(mask), kLimits, PlanTarget::h100(), Backend::kEmulator) {
+  explicit RefusedPlan(const Mask& mask) : plan_(spec(mask), kLimits, PlanTarget::h100(), Backend::kEmulator) {
     workspace_.resize(static_cast<std::size_t>(workspace_bytes(plan_)) + 64);
     forget();
   }
@@ -84,15 +84,15 @@ class RefusedPlan {
  private:
   static constexpr Limits kLimits{2, kTokens - 2, 400, 0, kKeys};
 
-  static Batch batch(const Mask& mask) {
-    Batch batch;
-    batch.page_size = kPageSize;
-    batch.query_heads = batch.kv_heads = kHeads;
-    batch.head_dim_qk = batch.head_dim_vo = kDim;
-    batch.input_dtype = Dtype::kBFloat16;
-    batch.output_dtype = Dtype::kFloat32;
-    batch.mask = mask;
-    return batch;
+  static AttentionSpec spec(const Mask& mask) {
+    AttentionSpec spec;
+    spec.page_size = kPageSize;
+    spec.query_heads = spec.kv_heads = kHeads;
+    spec.head_dim_qk = spec.head_dim_vo = kDim;
+    spec.input_dtype = Dtype::kBFloat16;
+    spec.output_dtype = Dtype::kFloat32;
+    spec.mask = mask;
+    return spec;
   }
 
   DevicePlan plan_;

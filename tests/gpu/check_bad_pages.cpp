@@ -56,8 +56,7 @@ class BadPagesCheck {
         architecture_(architecture),
         random_(seed),
         placed_(tensors_case(random_), machine, memory, 2),
-        shape_(placed_.batch()) {
-    shape_.query_indptr = shape_.query_lengths = shape_.key_indptr = shape_.key_lengths = {};
+        spec_(placed_.batch()) {
     target_ = machine.target(placed_.batch(), architecture);
     if (random_.one_in(2)) target_.workers = 3;  // items after items
     placed_.write_inputs(oracle::Pattern::kPoison);
@@ -71,9 +70,9 @@ class BadPagesCheck {
   /// With a plan made on the device. `replayed`: by a graph.
   std::string check_device_plan(bool replayed) {
     const Limits limits{kRequests, kQueryTokens, kKeyTokens, 0, kKeyLength};
-    const DevicePlan plan(shape_, limits, target_, machine_.backend(), machine_.device());
+    const DevicePlan plan(spec_, limits, target_, machine_.backend(), machine_.device());
     const Workspace workspace = place_workspace(workspace_bytes(plan));
-    DeviceLengths lengths;
+    DeviceRequests lengths;
     lengths.query_indptr = upload(query_indptr_);
     lengths.key_lengths = upload(key_lengths_);
     const auto run_with = [&](int output, bool bad, void* stream) {
@@ -100,7 +99,7 @@ class BadPagesCheck {
 
   /// With a plan of the host; its validation cannot read a block table on a device.
   std::string check_host_plan() {
-    Batch batch = shape_;
+    Batch batch{spec_, {}};
     batch.query_indptr = std::span<const std::int32_t>(query_indptr_);
     batch.key_lengths = std::span<const std::int32_t>(key_lengths_);
     const Plan plan = machine_.prepared(make_plan(batch, target_));
@@ -298,7 +297,7 @@ class BadPagesCheck {
   const GpuArchitecture architecture_;
   check::RandomBits random_;
   PlacedCase placed_;
-  Batch shape_;
+  AttentionSpec spec_;
   PlanTarget target_;
   std::vector<std::int32_t> query_indptr_;
   std::vector<std::int32_t> key_lengths_;

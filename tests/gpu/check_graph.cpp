@@ -99,11 +99,10 @@ class GraphCheck {
         graph_(graph),
         architecture_(architecture),
         placed_(tensors_case(graph), machine, memory, 2),
-        shape_(placed_.batch()),
+        spec_(placed_.batch()),
         random_(static_cast<std::uint64_t>(graph.limits.key_length) + 1) {
-    shape_.query_indptr = shape_.query_lengths = shape_.key_indptr = shape_.key_lengths = {};
     target_ = machine.target(placed_.batch(), architecture);
-    plan_.emplace(shape_, graph.limits, target_, machine.backend(), machine.device());
+    plan_.emplace(spec_, graph.limits, target_, machine.backend(), machine.device());
     placed_.write_inputs(oracle::Pattern::kPoison);
     place_block_table();
     if (graph.fp8) place_scales();
@@ -153,7 +152,7 @@ class GraphCheck {
   /// Of as many requests as the limits allow.
   void place_scales() {
     for (TensorView& scale : scales_) {
-      const std::int64_t heads = shape_.kv_heads;
+      const std::int64_t heads = spec_.kv_heads;
       std::vector<float> values(static_cast<std::size_t>(graph_.limits.requests * heads));
       for (float& value : values) value = static_cast<float>((0.25 + random_.unit()) * (random_.one_in(4) ? -1 : 1));
       auto* const there = place<float>(std::ssize(values));
@@ -177,7 +176,7 @@ class GraphCheck {
   }
 
   void launch(void* stream) const {
-    DeviceLengths lengths;
+    DeviceRequests lengths;
     lengths.query_indptr = query_;
     (graph_.page_size > 0 ? lengths.key_lengths : lengths.key_indptr) = key_;
     lengths.request_count = count_;
@@ -205,7 +204,7 @@ class GraphCheck {
 
   /// What is wrong with the outputs of the batch that was prepared last; empty if nothing is.
   std::string check_replay(int replay) {
-    Batch batch = shape_;
+    Batch batch{spec_, {}};
     batch.query_indptr = std::span<const std::int32_t>(lengths_.query);
     (graph_.page_size > 0 ? batch.key_lengths : batch.key_indptr) = std::span<const std::int32_t>(lengths_.key);
     const std::optional<Error> status = plan_->status();
@@ -242,7 +241,7 @@ class GraphCheck {
   const GraphCase graph_;
   const GpuArchitecture architecture_;
   PlacedCase placed_;
-  Batch shape_;
+  AttentionSpec spec_;
   PlanTarget target_;
   check::RandomBits random_;
   std::optional<DevicePlan> plan_;

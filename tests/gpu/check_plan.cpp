@@ -47,20 +47,20 @@ Duration plan_time(Machine& machine, Memory& memory, const Timing& timing) {
   const std::vector<std::int32_t> keys = prompt_offsets(timing.requests);
   std::vector<std::int32_t> queries = keys;
   for (std::size_t r = 0; timing.decode && r < queries.size(); ++r) queries[r] = static_cast<std::int32_t>(r);
-  Batch batch;
-  batch.query_heads = 32;
-  batch.kv_heads = 8;
-  batch.head_dim_qk = batch.head_dim_vo = 128;
-  batch.input_dtype = Dtype::kBFloat16;
-  batch.mask = Mask::causal();
+  AttentionSpec spec;
+  spec.query_heads = 32;
+  spec.kv_heads = 8;
+  spec.head_dim_qk = spec.head_dim_vo = 128;
+  spec.input_dtype = Dtype::kBFloat16;
+  spec.mask = Mask::causal();
   const Limits limits{timing.requests, queries.back(), keys.back(),
                       std::min<std::int64_t>(timing.most_length, queries.back()), timing.most_length};
-  const DevicePlan plan(batch, limits, PlanTarget::h100(), machine.backend(), machine.device());
+  const DevicePlan plan(spec, limits, PlanTarget::h100(), machine.backend(), machine.device());
   const auto upload = upload_to(machine, memory);
   const auto place = [&](const std::vector<std::int32_t>& offsets) {
     return static_cast<const std::int32_t*>(upload(offsets.data(), std::ssize(offsets) * 4));
   };
-  DeviceLengths lengths;
+  DeviceRequests lengths;
   lengths.query_indptr = place(queries);
   lengths.key_indptr = place(keys);
   const Duration time = machine.microseconds([&](void* stream) { plan_on_device(plan, lengths, stream); });

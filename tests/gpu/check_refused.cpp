@@ -98,10 +98,9 @@ class RefusedCheck {
         memory_(memory),
         architecture_(architecture),
         placed_(tensors_case(refused), machine, memory, 2),
-        shape_(placed_.batch()) {
-    shape_.query_indptr = shape_.query_lengths = shape_.key_indptr = shape_.key_lengths = {};
+        spec_(placed_.batch()) {
     target_ = machine.target(placed_.batch(), architecture);
-    plan_.emplace(shape_, kLimits, target_, machine.backend(), machine.device());
+    plan_.emplace(spec_, kLimits, target_, machine.backend(), machine.device());
     placed_.write_inputs(oracle::Pattern::kPoison);
     constexpr std::int64_t kAlignment = 64;
     const std::int64_t bytes = workspace_bytes(*plan_);
@@ -112,7 +111,7 @@ class RefusedCheck {
 
   /// Run before it was ever made.
   std::string check_no_plan() {
-    const DevicePlan none(shape_, kLimits, target_, machine_.backend(), machine_.device());
+    const DevicePlan none(spec_, kLimits, target_, machine_.backend(), machine_.device());
     make_old(machine_, placed_, 0);
     varlen::run(none, placed_.tensors(0), workspace_, options(nullptr));
     return find_number(machine_, placed_, 0);
@@ -120,7 +119,7 @@ class RefusedCheck {
 
   /// `replayed`: as a graph, whose replay nobody on the host sees.
   std::string check(const BadLengths& bad, bool replayed) {
-    const DeviceLengths lengths = place(bad.arrays, bad.wide);
+    const DeviceRequests lengths = place(bad.arrays, bad.wide);
     make_old(machine_, placed_, 0);
     raised_.clear();
     std::string finding;
@@ -151,8 +150,8 @@ class RefusedCheck {
     if (wide) return upload(values);
     return upload(std::vector<std::int32_t>(values.begin(), values.end()));
   }
-  DeviceLengths place(const Arrays& arrays, bool wide) {
-    DeviceLengths lengths;
+  DeviceRequests place(const Arrays& arrays, bool wide) {
+    DeviceRequests lengths;
     lengths.query_indptr = indices(arrays.query_indptr, wide);
     lengths.query_lengths = indices(arrays.query_lengths, wide);
     lengths.key_indptr = indices(arrays.key_indptr, wide);
@@ -166,7 +165,7 @@ class RefusedCheck {
 
   /// The planner may have reported by the time of run(), as it always has in the emulator. Then run() raises, and the
   /// next one does what a replayed graph would have done.
-  void launch(const DeviceLengths& lengths, int output, void* stream) {
+  void launch(const DeviceRequests& lengths, int output, void* stream) {
     plan_on_device(*plan_, lengths, stream);
     try {
       varlen::run(*plan_, placed_.tensors(output), workspace_, options(stream));
@@ -223,7 +222,7 @@ class RefusedCheck {
   Memory& memory_;
   const GpuArchitecture architecture_;
   PlacedCase placed_;
-  Batch shape_;
+  AttentionSpec spec_;
   PlanTarget target_;
   std::optional<DevicePlan> plan_;
   Workspace workspace_;

@@ -56,14 +56,13 @@ class RandomPlan {
   }
 
   std::string check(const PlanningDevice& device) const {
-    Batch shape = random_.batch.view();
-    shape.query_lengths = shape.key_lengths = {};
-    shape.page_size = arrays_->page_size;
-    const DevicePlan plan(shape, limits_, random_.target, device.backend, device.index);
+    AttentionSpec spec = random_.batch.view();
+    spec.page_size = arrays_->page_size;
+    const DevicePlan plan(spec, limits_, random_.target, device.backend, device.index);
     plan_on_device(plan, arrays_->on_device(device.upload));
     const std::optional<Error> found = plan.status();
 
-    Batch batch = shape;
+    Batch batch{spec, {}};
     arrays_->describe(batch);
     if (arrays_->request_count != random_.batch.requests()) {
       return found && found->field() == "requests" ? "" : "a wrong number of requests gives " + show(found);

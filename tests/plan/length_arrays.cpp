@@ -56,7 +56,7 @@ void LengthArrays::describe(Batch& batch) const {
   batch.page_size = page_size;
 }
 
-DeviceLengths LengthArrays::on_device(const Upload& upload) const {
+DeviceRequests LengthArrays::on_device(const Upload& upload) const {
   const auto indices = [&](const SideArrays& side, bool of_indptr) -> DeviceIndices {
     const IndexView host = side.view(of_indptr);
     if (!host.present()) return {};
@@ -65,7 +65,7 @@ DeviceLengths LengthArrays::on_device(const Upload& upload) const {
     if (side.wide) return static_cast<const std::int64_t*>(data);
     return static_cast<const std::int32_t*>(data);
   };
-  DeviceLengths lengths{indices(query, true), indices(query, false), indices(key, true), indices(key, false)};
+  DeviceRequests lengths{indices(query, true), indices(query, false), indices(key, true), indices(key, false)};
   if (counted_) {
     lengths.request_count = static_cast<const std::int32_t*>(upload(&request_count, sizeof(request_count)));
   }

@@ -51,7 +51,7 @@ class LengthArrays {
   bool counts_requests() const { return counted_; }
 
   void describe(Batch& batch) const;
-  DeviceLengths on_device(const Upload& upload) const;
+  DeviceRequests on_device(const Upload& upload) const;
   /// As low as they may be for these lengths.
   Limits limits() const;
 

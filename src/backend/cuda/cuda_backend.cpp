@@ -24,6 +24,7 @@
 #include "kernel/shapes.hpp"
 #include "kernel/support.hpp"
 #include "kernel/take_report.hpp"
+#include "plan/limits.hpp"
 #include "plan/plan_data.hpp"
 
 namespace varlen {
@@ -197,11 +198,14 @@ std::vector<KernelSupport> kernels() {
   return result;
 }
 
-PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {
+namespace {
+
+PlanTarget target_for(const RaggedBatch& batch, const kernel::LongestRequest& longest, std::int32_t device,
+                      GpuArchitecture architecture) {
   check_device(device);
   const CurrentDevice current(device);
   kernel::Forward forward = forward_of(architecture_of(device), architecture);
-  if (!kernel::may_have_boxes(batch, kernel::longest_request(batch), forward)) forward = kernel::Forward::kMma;
+  if (!kernel::may_have_boxes(batch, longest, forward)) forward = kernel::Forward::kMma;
   const bool boxed = forward != kernel::Forward::kMma;
   const kernel::HeadDims dims = kernel::kHeadDims[kernel::select_shape(batch)];
   PlanTarget target;
@@ -219,6 +223,17 @@ PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitec
   check(cudaDeviceGetAttribute(&l2_bytes, cudaDevAttrL2CacheSize, device), "asking for an attribute");
   target.l2_bytes = l2_bytes;
   return target;
+}
+
+}  // namespace
+
+PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {
+  return target_for(batch, kernel::longest_request(batch), device, architecture);
+}
+PlanTarget target_for(const RaggedBatch& batch, const Limits& limits, std::int32_t device,
+                      GpuArchitecture architecture) {
+  const Limits most = resolved(limits);
+  return target_for(batch, kernel::LongestRequest{most.query_length, most.key_length}, device, architecture);
 }
 
 std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t device) {

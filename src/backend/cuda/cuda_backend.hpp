@@ -23,6 +23,9 @@ std::vector<KernelSupport> kernels();
 
 /// Throws Error(kUnsupported) for a batch that no kernel computes on this device.
 PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture);
+/// The same for any requests within limits; `batch` has none.
+PlanTarget target_for(const RaggedBatch& batch, const Limits& limits, std::int32_t device,
+                      GpuArchitecture architecture);
 /// Copies what kernels read of a plan. Throws Error(kUnsupported) likewise.
 std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t device);
 

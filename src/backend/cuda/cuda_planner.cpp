@@ -59,7 +59,7 @@ class CudaPlanner : public DevicePlanner {
     return kernel::workspace_bytes(planning_.sizes().partial_rows, batch().head_dim_vo);
   }
 
-  void plan(const DeviceLengths& lengths, void* stream) override {
+  void plan(const DeviceRequests& lengths, void* stream) override {
     check_device_memory(lengths, plan_.device);
     const CurrentDevice current(plan_.device);
     check(planning_.is_narrow() ? launch<std::int32_t>(lengths, stream) : launch<std::int64_t>(lengths, stream),
@@ -94,7 +94,7 @@ class CudaPlanner : public DevicePlanner {
   std::byte* memory() const { return static_cast<std::byte*>(plan_.memory); }
 
   template <class Int>
-  cudaError_t launch(const DeviceLengths& lengths, void* stream) const {
+  cudaError_t launch(const DeviceRequests& lengths, void* stream) const {
     const auto parameters = planning_.parameters<Int>(memory(), lengths, plan_.report->on_device());
     const PlanningTeam team{planning_.arrays(), planning_.threads(), static_cast<int>(planning_.shared_bytes())};
     return launch_plan_on_device(parameters, team, static_cast<cudaStream_t>(stream));

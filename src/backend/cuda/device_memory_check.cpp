@@ -60,7 +60,7 @@ void check_device_memory(const Tensors& tensors, const Workspace& workspace, std
   if (workspace.bytes > 0) check_address("workspace.data", workspace.data, device);
 }
 
-void check_device_memory(const DeviceLengths& lengths, std::int32_t device) {
+void check_device_memory(const DeviceRequests& lengths, std::int32_t device) {
   const std::pair<const char*, const void*> arrays[] = {{"lengths.query_indptr", lengths.query_indptr.data()},
                                                         {"lengths.query_lengths", lengths.query_lengths.data()},
                                                         {"lengths.key_indptr", lengths.key_indptr.data()},

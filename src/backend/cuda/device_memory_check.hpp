@@ -13,6 +13,6 @@ namespace varlen::cuda {
 /// and may be called while a graph is captured.
 void check_device_memory(const Tensors& tensors, const Workspace& workspace, std::int32_t device);
 /// The same for the arrays that are present.
-void check_device_memory(const DeviceLengths& lengths, std::int32_t device);
+void check_device_memory(const DeviceRequests& lengths, std::int32_t device);
 
 }  // namespace varlen::cuda

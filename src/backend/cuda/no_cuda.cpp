@@ -19,6 +19,10 @@ DeviceInfo device_info(std::int32_t /*device*/) { refuse_device(); }
 PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuArchitecture /*architecture*/) {
   refuse_device();
 }
+PlanTarget target_for(const RaggedBatch& /*batch*/, const Limits& /*limits*/, std::int32_t /*device*/,
+                      GpuArchitecture /*architecture*/) {
+  refuse_device();
+}
 std::shared_ptr<const ResidentPlan> upload(const PlanData& /*plan*/, std::int32_t /*device*/) { refuse_device(); }
 std::int32_t device_of(const Plan& /*plan*/) { refuse_device(); }
 std::int64_t workspace_bytes(const Plan& /*plan*/) { refuse_device(); }

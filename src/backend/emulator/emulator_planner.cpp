@@ -39,7 +39,7 @@ class EmulatorPlanner : public DevicePlanner {
     return kernel::workspace_bytes(planning_.sizes().partial_rows, batch().head_dim_vo);
   }
 
-  void plan(const DeviceLengths& lengths, void* /*stream*/) override {
+  void plan(const DeviceRequests& lengths, void* /*stream*/) override {
     if (planning_.is_narrow()) {
       plan_with<std::int32_t>(lengths);
     } else {
@@ -83,7 +83,7 @@ class EmulatorPlanner : public DevicePlanner {
   };
 
   template <class Int>
-  void plan_with(const DeviceLengths& lengths) {
+  void plan_with(const DeviceRequests& lengths) {
     const kernel::PlanningParameters<Int> parameters = planning_.parameters<Int>(data(), lengths, report_.get());
     std::int64_t requests = limits().requests;
     if (lengths.request_count != nullptr) requests = std::clamp<std::int64_t>(*lengths.request_count, 0, requests);

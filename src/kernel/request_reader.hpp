@@ -34,7 +34,7 @@ VARLEN_DEVICE std::int64_t load_length(const LengthArray& array, std::int64_t in
 
 /// As a planner wants them (plan/planner.hpp).
 template <class IntType, class Team>
-class DeviceRequests {
+class RequestReader {
  public:
   using Int = IntType;
   struct Lengths {
@@ -54,7 +54,7 @@ class DeviceRequests {
     Range key;
   };
 
-  VARLEN_DEVICE DeviceRequests(const PlanningParameters<Int>& parameters, Team& team)
+  VARLEN_DEVICE RequestReader(const PlanningParameters<Int>& parameters, Team& team)
       : parameters_(parameters), team_(team) {}
 
   /// Before anything is read: how many requests there are, and where they start if only lengths tell.
