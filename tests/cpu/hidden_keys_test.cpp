@@ -116,7 +116,8 @@ TEST_P(HiddenKeys, ChangeNoBitOfATile) {
       for (int repeat = 0; repeat < 12; ++repeat) {
         Request poisoned(shape.queries, shape.keys, shape.mask, page_size);
         const auto begin = static_cast<std::int64_t>(random() % static_cast<unsigned>(shape.keys));
-        const std::int64_t end = std::min<std::int64_t>(shape.keys, begin + 1 + random() % 20);
+        const std::int64_t end =
+            std::min<std::int64_t>(shape.keys, begin + 1 + static_cast<std::int64_t>(random() % 20));
         for (std::int64_t key = begin; key < end; ++key) poisoned.poison(key, kPoisons[repeat % 4]);
         poisoned.get().run(target);
         for (std::int64_t i = 0; i < plan.item_count(); ++i) {

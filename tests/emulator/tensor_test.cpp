@@ -14,7 +14,6 @@
 namespace varlen::gpu::emulator::test {
 namespace {
 
-constexpr int kDepth = 64;  // of 16-bit elements: one panel; of 8-bit ones two times 32 bytes less
 constexpr int kColumns = 64;
 constexpr std::uint32_t kPanelBytes = kTensorLanes * 128;
 constexpr SharedAddress kA{0};

@@ -101,7 +101,7 @@ std::string report_fault(const BatchCase& batch, const PlanTarget& target, const
       {"empty_tiles", {report.empty_tiles, 0}},
       {"blind_tiles", {report.blind_tiles, sums.blind_tiles}},
       {"items", {report.items, static_cast<int64_t>(output.items.size())}},
-      {"simulated_items", {report.simulated_items, std::min<int64_t>(output.items.size(), 1 << 20)}},  // plan.hpp
+      {"simulated_items", {report.simulated_items, std::min<int64_t>(std::ssize(output.items), 1 << 20)}},  // plan.hpp
       {"splits", {report.splits, sums.splits}},
       {"splits (merges)", {report.splits, static_cast<int64_t>(output.merges.size())}},
       {"partial_slots", {report.partial_slots, sums.partial_slots}},
