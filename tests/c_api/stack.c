@@ -26,8 +26,9 @@ static size_t stack_bytes(void* (*body)(void*), void* argument) {
   pthread_attr_init(&attributes);
   CHECK(pthread_attr_setstack(&attributes, stack, kStackBytes) == 0);
   pthread_t thread;
-  CHECK(pthread_create(&thread, &attributes, body, argument) == 0);
-  pthread_join(thread, NULL);
+  const int created = pthread_create(&thread, &attributes, body, argument);
+  if (created == 0) pthread_join(thread, NULL);
+  CHECK(created == 0); /* not before: the thread counts what it checks, too */
   pthread_attr_destroy(&attributes);
   size_t untouched = 0; /* stacks grow down */
   while (untouched < kStackBytes && stack[untouched] == kPaint) ++untouched;

@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -236,7 +239,8 @@ Outcome check_refused(Machine& machine, const Options& options) {
   Arena arena(machine, kArenaBytes);
   const RefusedCase cases[] = {
       {Dtype::kFloat32, true, 0, 0}, {Dtype::kBFloat16, true, 8, 16}, {Dtype::kFloat16, false, 0, 3}};
-  for (const RefusedCase& refused : cases) {
+  const std::size_t count = std::max<std::size_t>(1, std::size(cases) / static_cast<std::size_t>(options.shrink_by));
+  for (const RefusedCase& refused : std::span(cases).first(count)) {
     for (const GpuArchitecture architecture : options.architectures) {
       arena.clear();
       const std::string name =
