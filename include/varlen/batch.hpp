@@ -13,19 +13,21 @@
 
 namespace varlen {
 
-/// A contiguous range of 32- or 64-bit integers that the view may outlive: a vector or an array by name, a span. Not a
+template <class Int>
+concept IndexInteger = std::same_as<Int, std::int32_t> || std::same_as<Int, std::int64_t>;
+
+/// A contiguous range whose elements outlive the expression that names it: a vector, an array or a span, but not a
 /// temporary vector.
 template <class Range>
 concept IndexRange = std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
-    std::ranges::borrowed_range<Range> &&(std::same_as<std::ranges::range_value_t<Range>, std::int32_t> ||
-                                          std::same_as<std::ranges::range_value_t<Range>, std::int64_t>);
+    std::ranges::borrowed_range<Range> && IndexInteger<std::ranges::range_value_t<Range>>;
 
 /// A view of 32- or 64-bit integers in host memory. Default-constructed it is absent, which differs from being empty.
 class IndexView {
  public:
   IndexView() = default;
   template <IndexRange Range>
-  IndexView(Range&& values) noexcept  // NOLINT: a view of any of them, as a span is
+  IndexView(Range&& values) noexcept  // NOLINT: implicit, as for std::span
       : IndexView(std::ranges::data(values), static_cast<std::int64_t>(std::ranges::size(values))) {}
   IndexView(const std::int32_t* data, std::int64_t size) noexcept
       : data_(data), size_(size), wide_(false), present_(true) {}

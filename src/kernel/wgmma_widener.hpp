@@ -40,8 +40,8 @@ class WgmmaWidener {
   }
 
  private:
-  /// By the whole warp, each thread one row. Other rows than `rows` become zeros if `kClears`. If not, they are what
-  /// they were: zeros, too, or multiplied for nothing.
+  /// By the whole warp, each thread one row. With `kClears` the rows outside `rows` become zeros. Without, they keep
+  /// what they hold, and no result depends on it.
   template <bool kClears, class Narrow, class Wide>
   VARLEN_DEVICE static void widen(const Stage<Narrow>& landed, const Wide& wide, gpu::SharedAddress full,
                                   const RowRange& rows) {

@@ -186,8 +186,11 @@ TEST_P(AttentionFp8, RowsOfWholeChunks) {
   }
 }
 
-/// All scores of a head are equal then, or so close that fp32 cannot tell; values may be nothing at all.
-TEST(AttentionFp8, ScalesOfNothingAndAlmostNothing) {
+float* floats(const TensorView& view) { return static_cast<float*>(view.data); }
+
+/// Computes batches whose scales `set_scales(tensors)` changes, by every kernel, with a soft cap and without.
+template <class SetScales>
+void expect_right_with_scales(const SetScales& set_scales) {
   AttentionCase test;
   test.lengths = {{20, 90}, {1, 300}, {65, 65}};
   test.input_dtype = Dtype::kFloat8E4M3;
@@ -199,42 +202,35 @@ TEST(AttentionFp8, ScalesOfNothingAndAlmostNothing) {
       test.architecture = architecture;
       test.soft_cap = soft_cap;
       AttentionData data(test);
-      auto* const query_scale = static_cast<float*>(data.tensors().query_scale.data);
-      auto* const key_scale = static_cast<float*>(data.tensors().key_scale.data);
-      auto* const value_scale = static_cast<float*>(data.tensors().value_scale.data);
-      key_scale[0] = 0.0F;                     // of request 0, head 0
-      query_scale[3] = key_scale[3] = 1e-25F;  // of request 1, head 1
-      query_scale[4] = 0.0F, key_scale[4] = -1.0F;
-      value_scale[5] = 0.0F;
+      set_scales(data.tensors());
       data.execute();
       EXPECT_EQ(data.compare(), "") << architecture_name(architecture) << ", soft cap " << soft_cap;
     }
   }
 }
 
+/// All scores of a head are equal then, or so close that fp32 cannot tell; values may be nothing at all.
+TEST(AttentionFp8, ScalesOfNothingAndAlmostNothing) {
+  expect_right_with_scales([](const Tensors& tensors) {
+    float* const query = floats(tensors.query_scale);
+    float* const key = floats(tensors.key_scale);
+    key[0] = 0.0F;               // of request 0, head 0
+    query[3] = key[3] = 1e-25F;  // of request 1, head 1
+    query[4] = 0.0F, key[4] = -1.0F;
+    floats(tensors.value_scale)[5] = 0.0F;
+  });
+}
+
 /// A row is the value of its largest score then, and its LSE is infinite unless the score is 0.
 TEST(AttentionFp8, ScalesWhoseProductFp32CannotHold) {
-  AttentionCase test;
-  test.lengths = {{20, 90}, {1, 300}, {65, 65}};
-  test.input_dtype = Dtype::kFloat8E4M3;
-  test.fp8_scales = true;
-  test.target.workers = 16;
-  for (const GpuArchitecture architecture :
-       {GpuArchitecture::kSm80, GpuArchitecture::kSm90a, GpuArchitecture::kSm100a}) {
-    for (const float soft_cap : {0.0F, 3.0F}) {
-      test.architecture = architecture;
-      test.soft_cap = soft_cap;
-      AttentionData data(test);
-      auto* const query_scale = static_cast<float*>(data.tensors().query_scale.data);
-      auto* const key_scale = static_cast<float*>(data.tensors().key_scale.data);
-      query_scale[0] = key_scale[0] = 1e20F;  // of request 0, head 0
-      query_scale[1] = 3e38F, key_scale[1] = -1.0F;
-      query_scale[3] = key_scale[3] = 3e38F;  // of request 1, head 1
-      query_scale[4] = -3e38F, key_scale[4] = 1e-38F;
-      data.execute();
-      EXPECT_EQ(data.compare(), "") << architecture_name(architecture) << ", soft cap " << soft_cap;
-    }
-  }
+  expect_right_with_scales([](const Tensors& tensors) {
+    float* const query = floats(tensors.query_scale);
+    float* const key = floats(tensors.key_scale);
+    query[0] = key[0] = 1e20F;  // of request 0, head 0
+    query[1] = 3e38F, key[1] = -1.0F;
+    query[3] = key[3] = 3e38F;  // of request 1, head 1
+    query[4] = -3e38F, key[4] = 1e-38F;
+  });
 }
 
 /// NaN is not taken for a row that sees no key.
