@@ -14,12 +14,12 @@ void require_device(Backend backend) {
   throw Error(ErrorCode::kUnsupported, "backend", Error::kNoIndex, "cuda", "--backend cuda: " + no_device_reason());
 }
 
-BackendChoice choose_backend(const Batch& batch, Backend requested, GpuArchitecture architecture) {
+BackendChoice choose_backend(const Batch& batch, Backend requested, GpuKernel kernel) {
   require_device(requested);
   if (requested != Backend::kAuto) return {requested, ""};
   if (device_count() == 0) return {Backend::kCpu, ""};
   try {
-    device_target(batch, 0, architecture);
+    device_target(batch, 0, kernel);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kUnsupported) throw;
     return {Backend::kCpu, error.what()};
@@ -27,9 +27,15 @@ BackendChoice choose_backend(const Batch& batch, Backend requested, GpuArchitect
   return {Backend::kCuda, ""};
 }
 
-void add_arch_option(CLI::App& command, std::string& arch) {
-  command.add_option("--arch", arch, "Newest GPU architecture whose kernels run (cuda, emulator)")
-      ->check(one_of({"newest", "sm_80", "sm_90a", "sm_100a"}))
+std::vector<std::string> gpu_kernel_names() {
+  return {"auto", "forward_mma", "forward_wgmma", "forward_tcgen05", "newest", "sm_80", "sm_90a", "sm_100a"};
+}
+
+void add_kernel_option(CLI::App& command, std::string& arch) {
+  command
+      .add_option("--kernel,--arch", arch,
+                  "The forward kernel that a GPU or the emulator prefers, by its name or its architecture")
+      ->check(one_of(gpu_kernel_names()))
       ->capture_default_str();
 }
 

@@ -1,4 +1,4 @@
-// Which backend computes: --backend, --arch, and where there is a GPU.
+// Which backend computes: --backend, --kernel, and where there is a GPU.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -22,10 +22,12 @@ struct BackendChoice {
   std::string reason;               ///< kAuto on a machine with a GPU: why it is not the GPU; else empty
 };
 /// kAuto becomes kCuda where there is a device whose kernels compute the batch, else kCpu. Throws as require_device().
-BackendChoice choose_backend(const Batch& batch, Backend requested, GpuArchitecture architecture);
+BackendChoice choose_backend(const Batch& batch, Backend requested, GpuKernel kernel);
 
-/// --arch, of CUDA and the emulator.
-void add_arch_option(CLI::App& command, std::string& arch);
+/// What gpu_kernel_named() takes.
+std::vector<std::string> gpu_kernel_names();
+/// --kernel, or --arch, of CUDA and the emulator.
+void add_kernel_option(CLI::App& command, std::string& arch);
 
 /// What only the emulator can be asked for.
 struct EmulatorSettings {

@@ -47,7 +47,8 @@ struct BenchOptions {
 struct Row {
   std::string name;
   Dtype dtype = Dtype::kBFloat16;
-  std::string arch;     ///< --backend cuda: whose kernels ran
+  std::string arch;     ///< --backend cuda: the kernel that was asked for, as it was given
+  std::string kernel;   ///< that was launched
   std::string skipped;  ///< why; empty if it ran
   std::size_t requests = 0;
   double flop = 0;
@@ -108,16 +109,17 @@ Row describe(const Workload& workload, Dtype dtype, const BenchOptions& options,
   return row;
 }
 
-/// One row for each architecture, on the same tensors.
+/// One row for each kernel, on the same tensors.
 std::vector<Row> measure_on_cuda(Row row, const Workload& workload, const Batch& batch, const BenchOptions& options) {
   std::vector<Row> rows;
   const BenchTensors shapes(workload, row.dtype, BenchTensors::Fill::kNothing);
   const CudaTensors data(shapes.tensors());
   for (const std::string& arch : split(options.archs)) {
-    const GpuArchitecture architecture = gpu_architecture_named(arch);
-    const PlanTarget target = device_target(batch, 0, architecture);
-    const Timing timing = measure_cuda(batch, data, target, architecture, options.repeat);
+    const GpuKernel kernel = gpu_kernel_named(arch);
+    const PlanTarget target = device_target(batch, 0, kernel);
+    const Timing timing = measure_cuda(batch, data, target, kernel, options.repeat);
     row.arch = arch;
+    row.kernel = timing.kernel;
     row.run = median(timing.run);
     row.plan_and_run = median(timing.plan_and_run);
     row.simulated_balance = make_plan(batch, target).report().makespan_over_mean;
@@ -135,6 +137,7 @@ Row measure_on_cpu(Row row, const Workload& workload, const Batch& batch, const 
   line.show(fmt::format("{} {}: {}, about {} more", position, workload.name, show_scaled(row.flop, "FLOP"),
                         show_seconds((seconds_now() - begin) * (options.repeat + 1))));
   const Timing timing = measure_on_host(batch, data.tensors(), target, {}, options.repeat);
+  row.kernel = timing.kernel;
   row.run = median(timing.run);
   row.plan_and_run = median(timing.plan_and_run);
   const Plan plan = make_plan(batch, target);
@@ -164,7 +167,7 @@ void print_text(const std::vector<Row>& rows, const MachineRates& machine, std::
                show_scaled(machine.fma_flops, "FLOP/s"), show_scaled(machine.copy_bytes, "B/s"));
   }
   Table table({"trace", "dtype", "requests", "work", "run", "plan + run", "GFLOP/s", "GB/s", "of floor", "simulated",
-               "measured"});
+               "measured", "kernel"});
   for (const Row& row : rows) {
     if (!row.skipped.empty()) continue;
     const std::string name = row.arch.empty() ? row.name : fmt::format("{} ({})", row.name, row.arch);
@@ -173,7 +176,7 @@ void print_text(const std::vector<Row>& rows, const MachineRates& machine, std::
                fmt::format("{:.2f}", row.bytes / row.run * 1e-9),
                on_cuda ? "-" : fmt::format("{:.0f} %", row.floor / row.run * 100),
                fmt::format("{:.3f}", row.simulated_balance),
-               on_cuda ? "-" : fmt::format("{:.3f}", row.measured_balance)});
+               on_cuda ? "-" : fmt::format("{:.3f}", row.measured_balance), row.kernel});
   }
   fmt::print("{}", table.text());
   for (const Row& row : rows) {
@@ -202,7 +205,8 @@ void print_json(const std::vector<Row>& rows, const MachineRates& machine, std::
     if (!row.skipped.empty()) {
       entry["skipped"] = row.skipped;
     } else {
-      entry.update({{"run_ms", row.run * 1e3},
+      entry.update({{"kernel", row.kernel},
+                    {"run_ms", row.run * 1e3},
                     {"plan_run_ms", row.plan_and_run * 1e3},
                     {"flop_per_s", row.flop / row.run},
                     {"bytes_per_s", row.bytes / row.run},
@@ -229,7 +233,7 @@ int time_traces(const BenchOptions& options) {
     workloads.push_back(read_trace(path));
     scale(workloads.back(), options.scale_lengths);
   }
-  for (const std::string& arch : split(options.archs)) gpu_architecture_named(arch);  // throws before anything runs
+  for (const std::string& arch : split(options.archs)) gpu_kernel_named(arch);  // throws before anything runs
   require_device(backend_named(options.backend));
   std::vector<Dtype> dtypes;
   for (const std::string& name : split(options.dtypes)) dtypes.push_back(parse_dtype(name));
@@ -275,16 +279,17 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--backend", options->backend, "What computes; auto means the CPU")
       ->check(one_of({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  CLI::Option* arch =
-      command
-          ->add_option("--arch", options->archs, "Whose kernels run on a CUDA device: newest, sm_80, sm_90a, sm_100a")
-          ->type_name("NAME,...")
-          ->capture_default_str();
+  CLI::Option* arch = command
+                          ->add_option("--kernel,--arch", options->archs,
+                                       "Kernels that a CUDA device prefers, one after another: " +
+                                           fmt::format("{}", fmt::join(gpu_kernel_names(), ", ")))
+                          ->type_name("NAME,...")
+                          ->capture_default_str();
   command->add_flag("--batch-invariant", options->batch_invariant, "A request's bits never depend on the others");
   command->add_flag("--json", options->as_json, "Print one JSON object");
   command->callback([options, arch, threads, &action] {
     const bool on_cuda = options->backend == "cuda";
-    if (arch->count() > 0 && !on_cuda) throw CLI::ValidationError("--arch", "needs --backend cuda");
+    if (arch->count() > 0 && !on_cuda) throw CLI::ValidationError("--kernel or --arch", "needs --backend cuda");
     if (threads->count() > 0 && on_cuda) throw CLI::ValidationError("--threads", "is for --backend cpu");
     action = [options] { return time_traces(*options); };
   });

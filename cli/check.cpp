@@ -76,7 +76,7 @@ std::string bar(const CheckProgress& progress) {
 CheckOptions request_of(const Options& options) {
   CheckOptions request;
   request.backend = backend_named(options.backend);
-  request.architecture = gpu_architecture_named(options.arch);
+  request.kernel = gpu_kernel_named(options.arch);
   request.cases = check_cases_named(options.cases);
   request.only = options.only;
   request.count = options.count;
@@ -117,8 +117,8 @@ std::vector<std::string> chosen_names(const CheckOptions& request) {
 /// What would be refused only after a long time, or once for every case.
 void check_request(const CheckOptions& request) {
   require_device(request.backend);
-  if (request.architecture != GpuArchitecture::kNewest && !runs_gpu_kernels(request.backend)) {
-    fail("--arch: needs --backend cuda or emulator, whose kernels it chooses");
+  if (request.kernel != GpuKernel::kAuto && !runs_gpu_kernels(request.backend)) {
+    fail("--kernel or --arch: needs --backend cuda or emulator, whose kernels it chooses");
   }
   const bool random = request.cases == CheckCases::kRandom || request.cases == CheckCases::kAll;
   const std::int64_t runs_of_each =
@@ -207,7 +207,7 @@ void add_check(CLI::App& app, Action& action) {
   command->add_option("--backend", options->backend, "What is checked; auto means the CPU")
       ->check(one_of({"auto", "cpu", "reference", "cuda", "emulator"}))
       ->capture_default_str();
-  add_arch_option(*command, options->arch);
+  add_kernel_option(*command, options->arch);
   CLI::Option* cases =
       command
           ->add_option("--cases", options->cases, "Named edge cases, random batches, both of them, or long named ones")

@@ -60,8 +60,11 @@ OptionText text_of(const CLI::Option& option) {
 std::string left_column(const OptionText& option) {
   if (option.names.empty()) return option.value;
   std::string left = fmt::format("{}", fmt::join(option.names, ", "));
-  if (!option.value.empty()) left += " " + option.value;
-  return left;
+  if (option.value.empty()) return left;
+  // Words are not cut, so a long list of values becomes several.
+  constexpr std::size_t kOneWord = 54;
+  const bool one_word = option.value.size() <= kOneWord || option.choices.empty();
+  return left + " " + (one_word ? option.value : fmt::format("{}", fmt::join(option.choices, " | ")));
 }
 
 /// "  left      description", the description wrapped beside the left column or, if that is too wide, below it.

@@ -26,6 +26,22 @@ nlohmann::ordered_json kernels_json(const Support& row) {
   return json;
 }
 
+/// A spec that every backend computes. The choice of a kernel is shown for it.
+AttentionSpec typical_spec() {
+  AttentionSpec spec;
+  spec.query_heads = 32;
+  spec.kv_heads = 8;
+  spec.head_dim_qk = 128;
+  spec.mask = Mask::causal();
+  return spec;
+}
+
+/// The key of `supports()` that all commands share.
+void add_kernel(nlohmann::ordered_json& json, const SpecSupport& typical) {
+  json["kernel"] = typical.kernel;
+  json["kernel_reason"] = typical.reason;
+}
+
 void print_json(const BuildInfo& build) {
   nlohmann::ordered_json json = {{"version", build.version},
                                  {"build_type", build.build_type},
@@ -44,6 +60,7 @@ void print_json(const BuildInfo& build) {
                                 {"available", row.not_here.empty()},
                                 {"not_here", row.not_here},
                                 {"kernels", kernels_json(row)}});
+    add_kernel(json["backends"].back(), supports(typical_spec(), backend_named(row.backend)));
   }
   json["devices"] = nlohmann::json::array();
   for (std::int32_t i = 0; i < device_count(); ++i) {
@@ -53,6 +70,7 @@ void print_json(const BuildInfo& build) {
                                {"multiprocessors", device.multiprocessors},
                                {"l2_bytes", device.l2_bytes},
                                {"memory_bytes", device.memory_bytes}});
+    add_kernel(json["devices"].back(), supports(typical_spec(), Backend::kCuda, i));
   }
   if (device_count() == 0) json["no_device_reason"] = no_device_reason();
   fmt::print("{}\n", json.dump(2));
@@ -67,6 +85,8 @@ void print_table(const BuildInfo& build) {
     fmt::print("CUDA device {}: {}, compute capability {}, {} multiprocessors, {:.0f} MB of L2, {:.0f} GB\n", i,
                device.name, compute_capability(device), device.multiprocessors,
                1e-6 * static_cast<double>(device.l2_bytes), 1e-9 * static_cast<double>(device.memory_bytes));
+    const SpecSupport typical = supports(typical_spec(), Backend::kCuda, i);
+    fmt::print("  128 head dims of bf16 run on {}: {}\n", typical.kernel, typical.reason);
   }
   if (device_count() == 0) fmt::print("no CUDA device: {}\n", no_device_reason());
   for (const Support& row : support_table()) {
@@ -76,6 +96,8 @@ void print_table(const BuildInfo& build) {
     }
     fmt::print("\nbackend {}\n  inputs     {}\n  outputs    {}\n  head dims  {}\n  masks      {}\n  keys       {}\n",
                row.backend, row.inputs, row.outputs, row.head_dims, row.masks, row.keys);
+    const SpecSupport typical = supports(typical_spec(), backend_named(row.backend));
+    fmt::print("  kernel     {}: {} (bf16, head dims of 128)\n", typical.kernel, typical.reason);
     for (const KernelSupport& kernel : row.kernels) {
       fmt::print("  {:<16}{}: head dims up to {}\n", kernel.name, kernel.architectures, kernel.head_dims);
     }

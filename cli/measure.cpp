@@ -16,11 +16,13 @@ Timing measure_on_host(const Batch& batch, const Tensors& tensors, const PlanTar
   const std::int64_t bytes = workspace_bytes(make_plan(batch, target), options.backend);
   const Buffer workspace(bytes);
   Timing timing;
+  RunOptions noted = options;
+  noted.launched = &timing.kernel;
   for (std::int32_t i = 0; i < repeat; ++i) {
     const double begin = seconds_now();
     const Plan plan = make_plan(batch, target);
     const double planned = seconds_now();
-    run(plan, tensors, Workspace{workspace.data(), bytes}, options);
+    run(plan, tensors, Workspace{workspace.data(), bytes}, noted);
     const double end = seconds_now();
     timing.run.push_back(end - planned);
     timing.plan_and_run.push_back(end - begin);
@@ -33,11 +35,13 @@ Timing measure_on_device(const Batch& batch, const Tensors& tensors, const PlanT
   const DeviceMemory memory(workspace_bytes(to_device(make_plan(batch, target))));
   const Workspace workspace{memory.data(), memory.bytes()};
   Timing timing;
+  RunOptions noted = options;
+  noted.launched = &timing.kernel;
   for (std::int32_t i = 0; i < repeat; ++i) {
     const double begin = seconds_now();
     const Plan plan = to_device(make_plan(batch, target));
     const double planned = seconds_now();
-    run(plan, tensors, workspace, options);
+    run(plan, tensors, workspace, noted);
     synchronize();
     const double end = seconds_now();
     timing.run.push_back(end - planned);
@@ -75,9 +79,9 @@ CudaTensors::CudaTensors(const Tensors& host) : tensors_(host) {
   for (TensorView* view : {&tensors_.out, &tensors_.lse}) place(*view, nothing);
 }
 
-Timing measure_cuda(const Batch& batch, const CudaTensors& tensors, const PlanTarget& target,
-                    GpuArchitecture architecture, std::int32_t repeat) {
-  const RunOptions options{.backend = Backend::kCuda, .architecture = architecture};
+Timing measure_cuda(const Batch& batch, const CudaTensors& tensors, const PlanTarget& target, GpuKernel kernel,
+                    std::int32_t repeat) {
+  const RunOptions options{.backend = Backend::kCuda, .kernel = kernel};
   const Plan plan = to_device(make_plan(batch, target));
   const DeviceMemory memory(workspace_bytes(plan));
   const Workspace workspace{memory.data(), memory.bytes()};
@@ -92,6 +96,7 @@ Timing measure_cuda(const Batch& batch, const CudaTensors& tensors, const PlanTa
   const double once = seconds_of(3) / 3;
   const auto launches = static_cast<std::int32_t>(std::clamp(kSample / once, 1.0, 1000.0));
   Timing timing;
+  timing.kernel = explain(plan, tensors.tensors(), options).kernel;
   for (std::int32_t i = 0; i < repeat; ++i) {
     timing.run.push_back(seconds_of(launches) / launches);
     const double begin = seconds_now();
@@ -113,6 +118,7 @@ RunTrace trace_cpu(const Plan& plan, const Tensors& tensors) {
 
 Timing measure_reference(const Batch& batch, const Tensors& tensors, std::int32_t repeat) {
   Timing timing;
+  timing.kernel = "float64";
   for (std::int32_t i = 0; i < repeat; ++i) {
     const double begin = seconds_now();
     attention(batch, tensors, Backend::kReference);

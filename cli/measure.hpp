@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "varlen/attention.hpp"
@@ -13,6 +14,7 @@ double seconds_now();
 
 /// One entry per repetition, in seconds.
 struct Timing {
+  std::string kernel;  ///< that was launched: as KernelChoice::kernel; "float64" of the reference
   std::vector<double> run;
   std::vector<double> plan_and_run;
 };
@@ -39,8 +41,8 @@ class CudaTensors {
 
 /// The same on a CUDA device: plan and workspace are copied there before. A run is timed by the wall clock over as many
 /// launches as take some milliseconds; plan_and_run includes copying the plan.
-Timing measure_cuda(const Batch& batch, const CudaTensors& tensors, const PlanTarget& target,
-                    GpuArchitecture architecture, std::int32_t repeat);
+Timing measure_cuda(const Batch& batch, const CudaTensors& tensors, const PlanTarget& target, GpuKernel kernel,
+                    std::int32_t repeat);
 /// The reference, which has no plan.
 Timing measure_reference(const Batch& batch, const Tensors& tensors, std::int32_t repeat);
 

@@ -51,7 +51,7 @@ RunResult compute(const RunInput& input, const Options& options) {
   std::string timeline;
   ComputeOptions request;
   request.backend = backend_named(options.backend);
-  request.architecture = gpu_architecture_named(options.arch);
+  request.kernel = gpu_kernel_named(options.arch);
   request.threads = options.threads;
   request.repeat = options.repeat;
   request.schedule = {schedule_policy_named(options.emulator.schedule), options.emulator.schedule_seed};
@@ -105,7 +105,7 @@ void add_computing_options(CLI::App& command, Options& options) {
           "a CPU, every access checked; reference: float64")
       ->check(one_of({"auto", "cpu", "cuda", "emulator", "reference"}))
       ->capture_default_str();
-  add_arch_option(command, options.arch);
+  add_kernel_option(command, options.arch);
   command.add_option("--threads", options.threads, "Of the CPU, which this chooses; default: all")
       ->check(thread_count());
   command.add_option("--repeat", options.repeat, "Times to compute; shows minimum, median and standard deviation")

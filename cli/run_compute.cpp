@@ -52,40 +52,39 @@ class DeviceCopy {
 void compute_on_cpu(const RunInput& input, const ComputeOptions& options, RunResult& result) {
   const PlanTarget target = PlanTarget::cpu(options.threads);
   result.plan = make_plan(input.batch, target);
-  result.kernel = build_info().simd_target;
+  result.kernel_reason = explain(*result.plan, input.tensors, {.backend = Backend::kCpu}).reason;
   result.machine = target.workers == 1 ? "1 thread" : fmt::format("{} threads", target.workers);
   result.timing = measure_on_host(input.batch, input.tensors, target, {.backend = Backend::kCpu}, options.repeat);
 }
 
 void compute_on_device(const RunInput& input, const ComputeOptions& options, RunResult& result) {
-  const PlanTarget target = device_target(input.batch, 0, options.architecture);
+  const PlanTarget target = device_target(input.batch, 0, options.kernel);
   result.plan = make_plan(input.batch, target);
   result.machine = device_info(0).name;
   const DeviceCopy copy(input.tensors);
-  const RunOptions run_options{
-      .backend = Backend::kCuda, .architecture = options.architecture, .kernel = &result.kernel};
+  const RunOptions run_options{.backend = Backend::kCuda, .kernel = options.kernel};
+  result.kernel_reason = explain(to_device(*result.plan), copy.tensors(), run_options).reason;
   result.timing = measure_on_device(input.batch, copy.tensors(), target, run_options, options.repeat);
   copy.copy_outputs_back();
 }
 
 void compute_in_emulator(const RunInput& input, const ComputeOptions& options, RunResult& result) {
-  const PlanTarget target = options.architecture == GpuArchitecture::kSm100a ? PlanTarget::b200() : PlanTarget::h100();
+  const PlanTarget target = options.kernel == GpuKernel::kTcgen05 ? PlanTarget::b200() : PlanTarget::h100();
   result.plan = make_plan(input.batch, target);
   result.machine = fmt::format("a CPU, planned for {}", target.name);
   ProgressLine line;
   line.show(fmt::format("emulating {} items", result.plan->item_count()));
-  const RunOptions run_options{.backend = Backend::kEmulator,
-                               .architecture = options.architecture,
-                               .emulator = {options.schedule, options.timeline},
-                               .kernel = &result.kernel};
+  const RunOptions run_options{
+      .backend = Backend::kEmulator, .kernel = options.kernel, .emulator = {options.schedule, options.timeline}};
+  result.kernel_reason = explain(*result.plan, input.tensors, run_options).reason;
   result.timing = measure_on_host(input.batch, input.tensors, target, run_options, options.repeat);
 }
 
-/// Threads ask for the CPU, an architecture for the GPU that there is.
+/// Threads ask for the CPU, a kernel for the GPU that there is.
 Backend requested_backend(const ComputeOptions& options) {
   if (options.backend != Backend::kAuto) return options.backend;
   if (options.threads > 0) return Backend::kCpu;
-  const bool asks_for_gpu = options.architecture != GpuArchitecture::kNewest && device_count() > 0;
+  const bool asks_for_gpu = options.kernel != GpuKernel::kAuto && device_count() > 0;
   return asks_for_gpu ? Backend::kCuda : Backend::kAuto;
 }
 
@@ -93,7 +92,7 @@ Backend requested_backend(const ComputeOptions& options) {
 
 RunResult compute(const RunInput& input, const ComputeOptions& options) {
   const Backend requested = requested_backend(options);
-  const BackendChoice choice = choose_backend(input.batch, requested, options.architecture);
+  const BackendChoice choice = choose_backend(input.batch, requested, options.kernel);
   RunResult result;
   result.backend = choice.backend;
   result.reason = choice.reason;
@@ -101,12 +100,12 @@ RunResult compute(const RunInput& input, const ComputeOptions& options) {
   if (options.threads > 0 && result.backend != Backend::kCpu) {
     fail("--threads has no meaning for --backend {}: only the CPU has threads to choose", name);
   }
-  if (options.architecture != GpuArchitecture::kNewest && !runs_gpu_kernels(result.backend)) {
-    fail("--arch has no meaning for backend {}: it chooses a kernel of cuda or emulator", name);
+  if (options.kernel != GpuKernel::kAuto && !runs_gpu_kernels(result.backend)) {
+    fail("--kernel or --arch has no meaning for backend {}: it chooses a kernel of cuda or emulator", name);
   }
   switch (result.backend) {
     case Backend::kReference:
-      result.kernel = "float64";
+      result.kernel_reason = "the reference computes by the definition";
       result.machine = "1 thread";
       result.timing = measure_reference(input.batch, input.tensors, options.repeat);
       break;
@@ -119,6 +118,7 @@ RunResult compute(const RunInput& input, const ComputeOptions& options) {
     default:
       compute_on_cpu(input, options, result);
   }
+  result.kernel = result.timing.kernel;
   return result;
 }
 

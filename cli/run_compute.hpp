@@ -15,7 +15,7 @@ namespace varlen::cli {
 
 struct ComputeOptions {
   Backend backend = Backend::kAuto;
-  GpuArchitecture architecture = GpuArchitecture::kNewest;
+  GpuKernel kernel = GpuKernel::kAuto;
   std::int32_t threads = 0;  ///< 0: as many as there are; others choose the CPU
   std::int32_t repeat = 1;
   Schedule schedule;                ///< kEmulator
@@ -24,10 +24,11 @@ struct ComputeOptions {
 
 struct RunResult {
   Backend backend = Backend::kCpu;
-  std::string kernel;        ///< as RunOptions::kernel; "float64" of the reference
-  std::string machine;       ///< what it ran on: "NVIDIA H200", "2 threads"
-  std::string reason;        ///< why it was not the GPU, if somebody may wonder
-  std::optional<Plan> plan;  ///< none for the reference
+  std::string kernel;         ///< that was launched: as KernelChoice::kernel; "float64" of the reference
+  std::string kernel_reason;  ///< as KernelChoice::reason
+  std::string machine;        ///< what it ran on: "NVIDIA H200", "2 threads"
+  std::string reason;         ///< why it was not the GPU, if somebody may wonder
+  std::optional<Plan> plan;   ///< none for the reference
   Timing timing;
   std::optional<Comparison> comparison;
 };

@@ -61,6 +61,7 @@ std::string describe(const RowPosition& row) {
 void print_backend(const RunResult& result) {
   fmt::print("backend    {}: {}{} on {}\n", backend_name(result.backend), result.kernel,
              result.kernel.empty() ? "nothing to compute" : "", result.machine);
+  fmt::print("kernel     {}\n", result.kernel_reason);
   if (!result.reason.empty()) fmt::print("           not the GPU: {}\n", result.reason);
 }
 
@@ -133,6 +134,7 @@ void print_run_json(const RunInput& input, const RunResult& result, bool all_req
   nlohmann::ordered_json json = {{"input", workload.name},
                                  {"backend", backend_name(result.backend)},
                                  {"kernel", result.kernel},
+                                 {"kernel_reason", result.kernel_reason},
                                  {"machine", result.machine},
                                  {"requests", workload.query_lengths.size()},
                                  {"query_tokens", workload.query_tokens()},

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <span>
-#include <utility>
+#include <iterator>
 
+#include "varlen/attention.hpp"
 #include "varlen/error.hpp"
 
 namespace varlen::cli {
@@ -16,13 +16,6 @@ namespace {
 constexpr std::int32_t kBandRows = 16;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-template <typename Value, typename... Arguments>
-[[noreturn]] void refuse(const char* field, Value value, fmt::format_string<Arguments...> rule,
-                         Arguments... arguments) {
-  throw Error(ErrorCode::kUnsupported, field, Error::kNoIndex, fmt::to_string(value),
-              fmt::format("{} = {}: {}", field, value, fmt::format(rule, std::forward<Arguments>(arguments)...)));
-}
 
 /// Steps of a warpgroup from row `first` on, in which its rows do not all see all keys.
 std::int64_t masked_steps(const WorkItem& item, const Workload& workload, const KernelDims& dims, std::int64_t rows,
@@ -46,36 +39,21 @@ std::int64_t masked_steps(const WorkItem& item, const Workload& workload, const 
 }  // namespace
 
 KernelDims KernelDims::of(const Workload& workload, KernelOrder order) {
+  const GpuKernel modelled = order == KernelOrder::kHopper ? GpuKernel::kWgmma : GpuKernel::kTcgen05;
+  const Batch batch = workload.batch(Dtype::kBFloat16, Dtype::kBFloat16);
+  const SpecSupport support = supports(batch, Backend::kEmulator, 0, modelled);
+  if (support.kernel != gpu_kernel_name(modelled)) {
+    throw Error(ErrorCode::kUnsupported, support.field, Error::kNoIndex, "",
+                fmt::format("{}, and no other is modelled", support.reason));
+  }
+  if (workload.soft_cap > 0) {
+    throw Error(ErrorCode::kUnsupported, "soft_cap", Error::kNoIndex, fmt::to_string(workload.soft_cap),
+                fmt::format("soft_cap = {}: is not modelled", workload.soft_cap));
+  }
   constexpr KernelDims kCompiled[] = {{64, 64, 128}, {128, 128, 128}, {192, 128, 128}, {256, 256, 64}};
-  // Two query tiles' scores and sums fill tensor memory at 128 columns of values.
-  const std::size_t count = order == KernelOrder::kHopper ? 4 : 3;
-  const std::span<const KernelDims> compiled(kCompiled, count);
-  const auto found = std::find_if(compiled.begin(), compiled.end(), [&](const KernelDims& dims) {
+  return *std::find_if(std::begin(kCompiled), std::end(kCompiled), [&](const KernelDims& dims) {
     return workload.head_dim_qk <= dims.qk && workload.head_dim_vo <= dims.vo;
   });
-  if (found == compiled.end()) {
-    const KernelDims& largest = compiled.back();
-    if (workload.head_dim_qk > largest.qk) {
-      refuse("head_dim_qk", workload.head_dim_qk, "is more than {}, the largest of the modelled kernel", largest.qk);
-    }
-    refuse("head_dim_vo", workload.head_dim_vo, "is more than {}, the largest of the modelled kernel", largest.vo);
-  }
-  // As src/kernel/shapes.hpp: what cannot be loaded in boxes runs on forward_mma.
-  constexpr std::int32_t kBoxColumns = 64;
-  constexpr std::int64_t kBoxRows = 8;
-  if (workload.head_dim_qk <= found->qk - kBoxColumns) {
-    refuse("head_dim_qk", workload.head_dim_qk, "leaves a box of {} empty, and forward_mma is not modelled",
-           kBoxColumns);
-  }
-  if (workload.head_dim_vo <= found->vo - kBoxColumns) {
-    refuse("head_dim_vo", workload.head_dim_vo, "leaves a box of {} empty, and forward_mma is not modelled",
-           kBoxColumns);
-  }
-  if (workload.page_size % kBoxRows != 0) {
-    refuse("page_size", workload.page_size, "is no multiple of {}, and forward_mma is not modelled", kBoxRows);
-  }
-  if (workload.soft_cap > 0) refuse("soft_cap", workload.soft_cap, "is not modelled");
-  return *found;
 }
 
 std::int32_t group_rows(KernelOrder order) { return order == KernelOrder::kHopper ? 64 : 128; }

@@ -26,12 +26,18 @@ VARLEN_API const char* backend_name(Backend backend) noexcept;
 /// "auto", "cpu", "reference", "cuda" or "emulator".
 VARLEN_API Backend backend_named(const std::string& name);
 
-/// The newest GPU whose instructions may run. kNewest: the device's own; the emulator's is sm_90a. A kernel that cannot
-/// run a batch leaves it to that of sm_80. kSm100a, forward_tcgen05, is compiled and runs in the emulator, but has
-/// never run on a Blackwell GPU: there kNewest means kSm80, and devices that are no Blackwell refuse kSm100a.
-enum class GpuArchitecture : std::int32_t { kNewest = 0, kSm80 = 80, kSm90a = 90, kSm100a = 100 };
-/// "newest", "sm_80", "sm_90a" or "sm_100a".
-VARLEN_API GpuArchitecture gpu_architecture_named(const std::string& name);
+/// The forward kernel that a GPU, or the emulator, prefers. What it cannot compute runs on forward_mma, which computes
+/// all that any of them does; explain() says which one runs, and why.
+enum class GpuKernel : std::int32_t {
+  kAuto = 0,      ///< the device's fastest: forward_wgmma on Hopper, forward_mma on others. Emulator: forward_wgmma
+  kMma = 80,      ///< forward_mma, for every device from sm_80 on
+  kWgmma = 90,    ///< forward_wgmma, for Hopper (sm_90a): other devices refuse it
+  kTcgen05 = 100  ///< forward_tcgen05, for Blackwell (sm_100a, sm_103a): others refuse it. No GPU has run it yet
+};
+/// "auto", "forward_mma", "forward_wgmma" or "forward_tcgen05".
+VARLEN_API const char* gpu_kernel_name(GpuKernel kernel) noexcept;
+/// By these names, or by the architecture that it is for: "newest" (kAuto), "sm_80", "sm_90a" or "sm_100a".
+VARLEN_API GpuKernel gpu_kernel_named(const std::string& name);
 
 /// What ran when, if asked for: worker and seconds since the call's start for every item, ordered by item.
 struct RunTrace {
@@ -39,14 +45,20 @@ struct RunTrace {
 };
 
 struct RunOptions {
-  Backend backend = Backend::kAuto;                         ///< not kReference, which has no plan
-  GpuArchitecture architecture = GpuArchitecture::kNewest;  ///< kCuda and kEmulator
-  void* stream = nullptr;         ///< kCuda: the cudaStream_t to launch on; null: the default stream
-  RunTrace* trace = nullptr;      ///< kCpu: what ran when
-  EmulatorOptions emulator = {};  ///< kEmulator; as it is for other backends
-  /// If not null: where the name of what computes goes, "forward_wgmma" or, on the CPU, the SIMD target; empty if the
-  /// plan has no items.
-  std::string* kernel = nullptr;
+  Backend backend = Backend::kAuto;     ///< not kReference, which has no plan
+  GpuKernel kernel = GpuKernel::kAuto;  ///< kCuda and kEmulator
+  void* stream = nullptr;               ///< kCuda: the cudaStream_t to launch on; null: the default stream
+  RunTrace* trace = nullptr;            ///< kCpu: what ran when
+  EmulatorOptions emulator = {};        ///< kEmulator; as it is for other backends
+  std::string* launched = nullptr;      ///< if not null: where the name of the kernel goes that was launched
+};
+
+/// What computes a batch, and why.
+struct KernelChoice {
+  std::string
+      kernel;  ///< "forward_wgmma"; on the CPU the SIMD target, "AVX3_ICL"; empty if there is nothing to compute
+  std::string reason;  ///< one line: what speaks for it, or what stands against a faster one
+  std::string field;   ///< the field that stands against a faster one, "head_dim_qk"; empty if there is none
 };
 
 /// Bytes that run() needs for this plan; exact. Split tiles live there and, on the CPU, per-worker scratch, whose size
@@ -64,6 +76,10 @@ VARLEN_API std::int64_t workspace_bytes(const Plan& plan, Backend backend = Back
 /// read, out and LSE of these rows are NaN, and the next run() of the plan throws an Error with field, index and value,
 /// and does nothing else. Of several faults it is the first one that was reported.
 VARLEN_API void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options = {});
+
+/// Which kernel run() would launch with the same arguments, and why. Validates them as run() does, and launches
+/// nothing.
+VARLEN_API KernelChoice explain(const Plan& plan, const Tensors& tensors, const RunOptions& options = {});
 
 /// Everything at once: validate, plan, allocate the workspace, run, and wait for the result. Page numbers in memory of
 /// a device are wrong only once it is done: then it throws Error as well, and rows that need them are NaN.
@@ -85,6 +101,22 @@ struct BuildInfo {
   std::string threads_source;             ///< what offers so many, in words
 };
 VARLEN_API BuildInfo build_info();
+
+/// Whether a backend computes a spec.
+struct SpecSupport {
+  bool supported = false;
+  std::string kernel;  ///< as KernelChoice::kernel, for requests of any length; empty if it is not supported
+  std::string reason;  ///< one line: why this kernel, or what stands against the spec
+  std::string field;   ///< the field that stands against it or, if it is supported, against a faster kernel
+
+  explicit operator bool() const noexcept { return supported; }
+};
+/// Whether the backend computes all batches of this spec, and with which kernel. Asks before anything is built: there
+/// need be neither requests nor memory. kAuto: the CUDA device if there are any, else the CPU. `device` is one of the
+/// CUDA devices. A spec that breaks a rule of AttentionSpec, and a device that is not there, are not supported: no
+/// Error is thrown for them.
+VARLEN_API SpecSupport supports(const AttentionSpec& spec, Backend backend = Backend::kAuto, std::int32_t device = 0,
+                                GpuKernel kernel = GpuKernel::kAuto);
 
 /// A kernel of the GPU backends.
 struct KernelSupport {

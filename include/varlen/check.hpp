@@ -75,7 +75,7 @@ VARLEN_API std::vector<SchedulePolicy> schedule_policies_named(const std::string
 
 struct CheckOptions {
   Backend backend = Backend::kAuto;
-  GpuArchitecture architecture = GpuArchitecture::kNewest;
+  GpuKernel kernel = GpuKernel::kAuto;
   CheckCases cases = CheckCases::kAll;
   std::string only;           ///< the named case whose `name/target` is this, or else those whose contains it
   std::int64_t count = 1000;  ///< random cases

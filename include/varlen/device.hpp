@@ -33,14 +33,13 @@ VARLEN_API DeviceInfo device_info(std::int32_t device);
 /// The target that plans for this device are best made for: tile shapes and workers of the kernel that the batch will
 /// run on. Throws Error(kUnsupported) for a spec that no kernel computes.
 VARLEN_API PlanTarget device_target(const AttentionSpec& spec, const Requests& requests, std::int32_t device = 0,
-                                    GpuArchitecture architecture = GpuArchitecture::kNewest);
-inline PlanTarget device_target(const Batch& batch, std::int32_t device = 0,
-                                GpuArchitecture architecture = GpuArchitecture::kNewest) {
-  return device_target(batch, batch, device, architecture);
+                                    GpuKernel kernel = GpuKernel::kAuto);
+inline PlanTarget device_target(const Batch& batch, std::int32_t device = 0, GpuKernel kernel = GpuKernel::kAuto) {
+  return device_target(batch, batch, device, kernel);
 }
 /// The same for all batches within limits: for a DevicePlan.
 VARLEN_API PlanTarget device_target(const AttentionSpec& spec, const Limits& limits, std::int32_t device = 0,
-                                    GpuArchitecture architecture = GpuArchitecture::kNewest);
+                                    GpuKernel kernel = GpuKernel::kAuto);
 
 /// The same plan, with a copy in the device's memory that run() reads. Waits for the copy.
 VARLEN_API Plan to_device(const Plan& plan, std::int32_t device = 0);
@@ -127,6 +126,10 @@ VARLEN_API std::int64_t workspace_bytes(const AttentionSpec& spec, const Limits&
 /// plan of their own lengths, unless batch_invariant.
 VARLEN_API void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace,
                     const RunOptions& options = {});
+
+/// Which kernel run() would launch with the same arguments, and why. Validates them as run() does, and launches
+/// nothing. It does not take what was reported of earlier calls.
+VARLEN_API KernelChoice explain(const DevicePlan& plan, const Tensors& tensors, const RunOptions& options = {});
 
 // ---- Memory.
 

@@ -22,6 +22,16 @@ namespace {
 
 constexpr std::size_t kWorkspaceAlignment = 64;
 
+/// Runs the plan. The kernel that is launched must be the one that explain() names.
+std::string run_explained(const Plan& plan, const Tensors& tensors, const Workspace& workspace, RunOptions options) {
+  const KernelChoice choice = explain(plan, tensors, options);
+  std::string launched;
+  options.launched = &launched;
+  run(plan, tensors, workspace, options);
+  if (launched == choice.kernel) return {};
+  return fmt::format("'{}' was launched, and explain() says '{}': {}", launched, choice.kernel, choice.reason);
+}
+
 std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensors, const RunOptions& options) {
   const Plan plan = make_plan(batch, test.target);
   const std::int64_t bytes = workspace_bytes(plan, options.backend);
@@ -30,7 +40,8 @@ std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensor
   }
   GuardedMemory workspace(static_cast<std::size_t>(bytes), kWorkspaceAlignment, GuardedMemory::Side::kBack);
   std::fill_n(workspace.data(), bytes, std::byte{0xFF});  // NaN: a slot read before it is written shows
-  run(plan, tensors, Workspace{workspace.data(), bytes}, options);
+  const std::string other_kernel = run_explained(plan, tensors, Workspace{workspace.data(), bytes}, options);
+  if (!other_kernel.empty()) return other_kernel;
   return workspace.canaries_intact() ? std::string() : std::string("bytes beside the workspace changed");
 }
 
@@ -55,8 +66,10 @@ std::string run_on_device(const Case& test, const Batch& batch, const Tensors& h
       return fmt::format("workspace_bytes = {} is more than {}", bytes, test.max_workspace);
     }
     const DeviceMemory workspace = poisoned_memory(bytes);
-    run(plan, on_device.tensors(), Workspace{workspace.data(), bytes}, options);
+    const std::string other_kernel =
+        run_explained(plan, on_device.tensors(), Workspace{workspace.data(), bytes}, options);
     synchronize();
+    if (!other_kernel.empty()) return other_kernel;
   }
   return on_device.copy_back();
 }
@@ -180,8 +193,8 @@ std::string failure_in_flight() {
 
 }  // namespace
 
-Compute compute_with(Backend backend, GpuArchitecture architecture, const EmulatorOptions& emulator) {
-  return [backend, options = RunOptions{.backend = backend, .architecture = architecture, .emulator = emulator}](
+Compute compute_with(Backend backend, GpuKernel kernel, const EmulatorOptions& emulator) {
+  return [backend, options = RunOptions{.backend = backend, .kernel = kernel, .emulator = emulator}](
              const Case& test, const Batch& batch, const Tensors& tensors) -> std::string {
     if (backend == Backend::kCuda) return run_on_device(test, batch, tensors, options);
     if (!test.one_call && backend != Backend::kReference) return run_plan(test, batch, tensors, options);

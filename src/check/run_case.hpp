@@ -29,8 +29,7 @@ struct CaseResult {
 /// Computes a case's problem; returns what went wrong, or nothing. May throw.
 using Compute = std::function<std::string(const Case& test, const Batch& batch, const Tensors& tensors)>;
 /// With a plan for the case's target and a workspace of exactly the bytes that it asks for.
-Compute compute_with(Backend backend, GpuArchitecture architecture = GpuArchitecture::kNewest,
-                     const EmulatorOptions& emulator = {});
+Compute compute_with(Backend backend, GpuKernel kernel = GpuKernel::kAuto, const EmulatorOptions& emulator = {});
 
 /// `expected` is expect(test); `rounded_weights` as in compare(). Never throws: an exception while computing is a
 /// failure.

@@ -144,7 +144,7 @@ class Checker {
 
   check::CaseResult run_with(const check::Case& test, const check::Expectation& expected, std::string* timeline) const {
     const check::Compute compute =
-        check::compute_with(options_.backend, options_.architecture, {progress_.schedule, timeline});
+        check::compute_with(options_.backend, options_.kernel, {progress_.schedule, timeline});
     return check::run_case(test, expected, compute, check::rounds_weights(options_.backend));
   }
 

@@ -36,6 +36,25 @@ std::unique_ptr<void, AlignedDelete> allocate_workspace(std::int64_t bytes) {
   }
 }
 
+/// The backend of a call whose arguments, but for the workspace, are right. Throws Error.
+Backend checked_backend(const Plan& plan, const Tensors& tensors, const RunOptions& options) {
+  validate_tensors(plan.data().batch, tensors);
+  const Backend backend = dispatch::select(options.backend, tensors);
+  if (backend == Backend::kReference) {
+    refuse("options.backend", Error::kNoIndex, "reference", "has no plan: call attention()");
+  }
+  dispatch::check_emulator_options(options.emulator, backend);
+  if (backend != Backend::kCuda) return backend;
+  if (plan.data().on_device == nullptr) {
+    refuse("plan", Error::kNoIndex, "host", "is in memory of the host only: call to_device()");
+  }
+  if (tensors.query.present() && tensors.query.device_index != cuda::device_of(plan)) {
+    refuse("query.device_index", Error::kNoIndex, tensors.query.device_index, "is not the plan's device {}",
+           cuda::device_of(plan));
+  }
+  return backend;
+}
+
 }  // namespace
 
 std::int64_t workspace_bytes(const Plan& plan, Backend backend) {
@@ -51,30 +70,31 @@ std::int64_t workspace_bytes(const Plan& plan, Backend backend) {
 }
 
 void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
-  validate_tensors(plan.data().batch, tensors);
-  const Backend backend = dispatch::select(options.backend, tensors);
-  if (backend == Backend::kReference) {
-    refuse("options.backend", Error::kNoIndex, "reference", "has no plan: call attention()");
-  }
-  dispatch::check_emulator_options(options.emulator, backend);
+  const Backend backend = checked_backend(plan, tensors, options);
   dispatch::check_workspace(workspace, workspace_bytes(plan, backend), tensors);
   std::string kernel;
   if (backend == Backend::kCuda) {
-    if (plan.data().on_device == nullptr) {
-      refuse("plan", Error::kNoIndex, "host", "is in memory of the host only: call to_device()");
-    }
-    if (tensors.query.present() && tensors.query.device_index != cuda::device_of(plan)) {
-      refuse("query.device_index", Error::kNoIndex, tensors.query.device_index, "is not the plan's device {}",
-             cuda::device_of(plan));
-    }
-    kernel = cuda::execute(plan, tensors, workspace, options.architecture, options.stream);
+    kernel = cuda::execute(plan, tensors, workspace, options.kernel, options.stream);
   } else if (backend == Backend::kEmulator) {
-    kernel = emulator::execute(plan, tensors, workspace, options.architecture, options.emulator);
+    kernel = emulator::execute(plan, tensors, workspace, options.kernel, options.emulator);
   } else {
     cpu::execute(plan, tensors, workspace, options.trace);
     if (plan.item_count() > 0) kernel = cpu::simd_target();
   }
-  if (options.kernel != nullptr) *options.kernel = kernel;
+  if (options.launched != nullptr) *options.launched = kernel;
+}
+
+KernelChoice explain(const Plan& plan, const Tensors& tensors, const RunOptions& options) {
+  const Backend backend = checked_backend(plan, tensors, options);
+  if (plan.item_count() == 0) return {"", "the plan has no items", ""};
+  switch (backend) {
+    case Backend::kCuda:
+      return cuda::explain(plan, tensors, options.kernel);
+    case Backend::kEmulator:
+      return emulator::explain(plan, tensors, options.kernel);
+    default:
+      return dispatch::cpu_choice();
+  }
 }
 
 void attention(const AttentionSpec& spec, const Requests& requests, const Tensors& tensors, Backend backend) {

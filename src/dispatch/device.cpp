@@ -13,14 +13,12 @@ std::int32_t device_count() noexcept { return cuda::device_count(); }
 std::string no_device_reason() { return cuda::no_device_reason(); }
 DeviceInfo device_info(std::int32_t device) { return cuda::device_info(device); }
 
-PlanTarget device_target(const AttentionSpec& spec, const Requests& requests, std::int32_t device,
-                         GpuArchitecture architecture) {
-  return cuda::target_for(canonical(spec, requests), device, architecture);
+PlanTarget device_target(const AttentionSpec& spec, const Requests& requests, std::int32_t device, GpuKernel kernel) {
+  return cuda::target_for(canonical(spec, requests), device, kernel);
 }
 
-PlanTarget device_target(const AttentionSpec& spec, const Limits& limits, std::int32_t device,
-                         GpuArchitecture architecture) {
-  return cuda::target_for(canonical(spec), limits, device, architecture);
+PlanTarget device_target(const AttentionSpec& spec, const Limits& limits, std::int32_t device, GpuKernel kernel) {
+  return cuda::target_for(canonical(spec), limits, device, kernel);
 }
 
 Plan to_device(const Plan& plan, std::int32_t device) {

@@ -85,9 +85,10 @@ std::int64_t workspace_bytes(const AttentionSpec& spec, const Limits& limits, co
   return emulator::workspace_bytes(without_requests(spec, limits), target, limits);
 }
 
-void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
-  DevicePlanner& planner = plan.planner();
-  raise_report(planner);
+namespace {
+
+/// Throws Error unless the arguments of run(), but for the workspace, are right.
+void check_run(const DevicePlanner& planner, const Tensors& tensors, const RunOptions& options) {
   if (options.backend != Backend::kAuto && options.backend != planner.backend()) {
     refuse("options.backend", Error::kNoIndex, backend_name(options.backend), "is not the plan's, {}",
            backend_name(planner.backend()));
@@ -99,6 +100,20 @@ void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, co
     refuse("query.device_index", Error::kNoIndex, tensors.query.device_index, "is not the plan's device {}",
            planner.device());
   }
+}
+
+}  // namespace
+
+KernelChoice explain(const DevicePlan& plan, const Tensors& tensors, const RunOptions& options) {
+  const DevicePlanner& planner = plan.planner();
+  check_run(planner, tensors, options);
+  return planner.explain(tensors, options);
+}
+
+void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
+  DevicePlanner& planner = plan.planner();
+  raise_report(planner);
+  check_run(planner, tensors, options);
   dispatch::check_workspace(workspace, planner.workspace_bytes(), tensors);
   planner.run(tensors, workspace, options);
 }

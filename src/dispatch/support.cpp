@@ -7,10 +7,12 @@
 #include "backend/cpu/cpu_backend.hpp"
 #include "backend/cuda/cuda_backend.hpp"
 #include "backend/emulator/emulator_backend.hpp"
+#include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
 #include "dispatch/select.hpp"
 #include "plan/offered_threads.hpp"
 #include "varlen/attention.hpp"
+#include "varlen/device.hpp"
 
 namespace varlen {
 namespace {
@@ -20,6 +22,16 @@ constexpr std::pair<Backend, const char*> kBackendNames[] = {{Backend::kAuto, "a
                                                              {Backend::kReference, "reference"},
                                                              {Backend::kCuda, "cuda"},
                                                              {Backend::kEmulator, "emulator"}};
+
+struct GpuKernelName {
+  GpuKernel kernel;
+  const char* name;
+  const char* architecture;
+};
+constexpr GpuKernelName kGpuKernelNames[] = {{GpuKernel::kAuto, "auto", "newest"},
+                                             {GpuKernel::kMma, "forward_mma", "sm_80"},
+                                             {GpuKernel::kWgmma, "forward_wgmma", "sm_90a"},
+                                             {GpuKernel::kTcgen05, "forward_tcgen05", "sm_100a"}};
 
 std::string compiler() {
 #if defined(__clang__)
@@ -45,12 +57,19 @@ Backend backend_named(const std::string& name) {
   refuse("backend", Error::kNoIndex, name, "is not one of auto, cpu, reference, cuda, emulator");
 }
 
-GpuArchitecture gpu_architecture_named(const std::string& name) {
-  if (name == "newest") return GpuArchitecture::kNewest;
-  if (name == "sm_80") return GpuArchitecture::kSm80;
-  if (name == "sm_90a") return GpuArchitecture::kSm90a;
-  if (name == "sm_100a") return GpuArchitecture::kSm100a;
-  refuse("architecture", Error::kNoIndex, name, "is not one of newest, sm_80, sm_90a, sm_100a");
+const char* gpu_kernel_name(GpuKernel kernel) noexcept {
+  for (const GpuKernelName& known : kGpuKernelNames) {
+    if (known.kernel == kernel) return known.name;
+  }
+  return "unknown";
+}
+
+GpuKernel gpu_kernel_named(const std::string& name) {
+  for (const GpuKernelName& known : kGpuKernelNames) {
+    if (name == known.name || name == known.architecture) return known.kernel;
+  }
+  refuse("kernel", Error::kNoIndex, name,
+         "is not one of auto, forward_mma, forward_wgmma, forward_tcgen05, newest, sm_80, sm_90a, sm_100a");
 }
 
 namespace dispatch {
@@ -101,7 +120,40 @@ void check_emulator_options(const EmulatorOptions& options, Backend backend) {
   }
 }
 
+KernelChoice cpu_choice() {
+  return {cpu::simd_target(), "the fastest of this build's SIMD targets that this CPU can run", ""};
+}
+
+namespace {
+
+KernelChoice choice_for(const AttentionSpec& spec, Backend backend, std::int32_t device, GpuKernel kernel) {
+  const RaggedBatch batch = canonical(spec);
+  switch (backend) {
+    case Backend::kCuda:
+      return cuda::choice_for(batch, device, kernel);
+    case Backend::kEmulator:
+      return emulator::choice_for(batch, kernel);
+    case Backend::kReference:
+      return {"float64", "the reference computes by the definition", ""};
+    default:
+      return cpu_choice();
+  }
+}
+
+}  // namespace
+
 }  // namespace dispatch
+
+SpecSupport supports(const AttentionSpec& spec, Backend backend, std::int32_t device, GpuKernel kernel) {
+  if (backend == Backend::kAuto) backend = device_count() > 0 ? Backend::kCuda : Backend::kCpu;
+  try {
+    const KernelChoice choice = dispatch::choice_for(spec, backend, device, kernel);
+    return {true, choice.kernel, choice.reason, choice.field};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument && error.code() != ErrorCode::kUnsupported) throw;
+    return {false, "", error.what(), error.field()};
+  }
+}
 
 BuildInfo build_info() {
   BuildInfo info;

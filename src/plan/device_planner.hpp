@@ -33,6 +33,8 @@ class DevicePlanner {
   virtual void plan(const DeviceRequests& lengths, void* stream) = 0;
   /// Workspace and tensors have been validated.
   virtual void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const = 0;
+  /// What run() would launch.
+  virtual KernelChoice explain(const Tensors& tensors, const RunOptions& options) const = 0;
   /// What planning or running reported since the last call, once. Does not wait.
   virtual std::optional<Error> take_report() const = 0;
   /// What plan() found wrong last. Waits.

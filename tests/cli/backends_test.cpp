@@ -48,6 +48,7 @@ TEST_F(Backends, TheEmulatorComputesWhatTheCpuDoes) {
                                    "--json", "--output", path("out.safetensors")});
     EXPECT_EQ(json["backend"], "emulator");
     EXPECT_EQ(json["kernel"], kernel);
+    EXPECT_FALSE(json["kernel_reason"].get<std::string>().empty());
     EXPECT_EQ(json["check"]["passed"], true) << json["check"];
     EXPECT_FALSE(json.contains("simd_target"));
     const std::vector<float> expected = cpu.values<float>("lse");

@@ -39,6 +39,7 @@ TEST_F(Bench, JsonOfAFolder) {
       EXPECT_GT(row[key], 0) << key;
     }
     EXPECT_EQ(row["requests"], 3);
+    EXPECT_EQ(row["kernel"], json["simd_target"]);
     EXPECT_FALSE(row.contains("skipped"));
   }
   for (std::size_t i = 6; i < 9; ++i) {

@@ -82,7 +82,8 @@ TEST_F(ModelCommand, HoldsPredictionsAgainstMeasuredTimes) {
 
 TEST_F(ModelCommand, SkipsWhatTheKernelDoesNotCompute) {
   const auto json = varlen_json({"model", "--target", "b200", "--trace", trace("uniform_8192_causal_d256"), "--json"});
-  EXPECT_EQ(json["traces"][0]["skipped"], "head_dim_qk = 256: is more than 192, the largest of the modelled kernel");
+  EXPECT_EQ(json["traces"][0]["skipped"],
+            "head_dim_qk = 256 is more than 192, the largest of forward_tcgen05 for bf16, and no other is modelled");
 }
 
 TEST_F(ModelCommand, RefusesWhatIsWrong) {

@@ -50,7 +50,11 @@ TEST_F(Usage, InfoTellsBuildAndBackends) {
     EXPECT_EQ(row["available"].get<bool>(), row["not_here"].get<std::string>().empty()) << row;
     const bool has_kernels = row["backend"] == "emulator" || (needs_device && row["available"]);
     EXPECT_EQ(row["kernels"].empty(), !has_kernels) << row;
+    EXPECT_EQ(row["kernel"].get<std::string>().empty(), !row["available"].get<bool>()) << row;
+    EXPECT_FALSE(row["kernel_reason"].get<std::string>().empty()) << row;
   }
+  EXPECT_EQ(json["backends"][0]["kernel"], json["simd_target"]);
+  EXPECT_EQ(json["backends"][3]["kernel"], "forward_wgmma");
   const auto& emulated = json["backends"][3]["kernels"];
   ASSERT_EQ(emulated.size(), 3U);
   EXPECT_EQ(emulated[1]["name"], "forward_wgmma");

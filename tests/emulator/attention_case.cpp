@@ -122,7 +122,7 @@ void AttentionData::execute() {
   void* data = memory.data();
   std::size_t room = memory.size();
   emulator::execute(plan_, tensors_, {std::align(64, static_cast<std::size_t>(bytes), data, room), bytes},
-                    test_.architecture);
+                    test_.gpu_kernel);
 }
 
 std::string AttentionData::compare() const {
@@ -158,15 +158,15 @@ std::string AttentionData::compare() const {
   return "";
 }
 
-std::string architecture_name(GpuArchitecture architecture) {
-  switch (architecture) {
-    case GpuArchitecture::kSm80:
+std::string architecture_name(GpuKernel gpu_kernel) {
+  switch (gpu_kernel) {
+    case GpuKernel::kMma:
       return "sm_80";
-    case GpuArchitecture::kSm90a:
+    case GpuKernel::kWgmma:
       return "sm_90a";
-    case GpuArchitecture::kSm100a:
+    case GpuKernel::kTcgen05:
       return "sm_100a";
-    case GpuArchitecture::kNewest:
+    case GpuKernel::kAuto:
       break;
   }
   return "newest";

@@ -31,7 +31,7 @@ struct AttentionCase {
   std::int64_t extra_stride = 0;       // elements between tokens besides their heads
   std::int64_t extra_head_stride = 0;  // elements between the rows of heads
   PlanTarget target = PlanTarget::h100();
-  GpuArchitecture architecture = GpuArchitecture::kSm80;
+  GpuKernel gpu_kernel = GpuKernel::kMma;
 };
 
 /// The data of a case, and the plan.
@@ -60,7 +60,7 @@ class AttentionData {
 };
 
 /// "sm_80", "sm_90a" or "sm_100a".
-std::string architecture_name(GpuArchitecture architecture);
+std::string architecture_name(GpuKernel gpu_kernel);
 
 /// execute() and compare().
 std::string run_case(const AttentionCase& test);

@@ -8,7 +8,7 @@
 
 #include "backend/emulator/emulator_backend.hpp"
 #include "emulator/attention_case.hpp"
-#include "kernel/shapes.hpp"
+#include "kernel/select.hpp"
 
 namespace varlen::emulator::test {
 namespace {
@@ -21,7 +21,7 @@ std::string fault_of_plan(const AttentionCase& test, const std::function<void(Pl
   const Plan plan(changed);
   std::vector<std::byte> workspace(static_cast<std::size_t>(emulator::workspace_bytes(plan)));
   try {
-    execute(plan, data.tensors(), {workspace.data(), static_cast<std::int64_t>(workspace.size())}, test.architecture);
+    execute(plan, data.tensors(), {workspace.data(), static_cast<std::int64_t>(workspace.size())}, test.gpu_kernel);
   } catch (const Error& error) {
     return error.what();
   }
@@ -76,7 +76,7 @@ TEST(ExecuteFaults, RowsWrittenTwice) {
   std::string fault = fault_of();
   EXPECT_NE(fault.find("request 0: store_global of 8 bytes is at out[token"), std::string::npos) << fault;
   EXPECT_NE(fault.find("which was written before"), std::string::npos) << fault;
-  test.architecture = GpuArchitecture::kSm90a;
+  test.gpu_kernel = GpuKernel::kWgmma;
   test.output_dtype = Dtype::kBFloat16;
   fault = fault_of();
   EXPECT_NE(fault.find("request 0: store_box of 16 bytes is at out[token"), std::string::npos) << fault;
@@ -85,9 +85,9 @@ TEST(ExecuteFaults, RowsWrittenTwice) {
 
 TEST(ExecuteFaults, KeysOfTheNextRequest) {
   AttentionCase test = small_case();
-  for (const auto& [architecture, operation] :
-       {std::pair{GpuArchitecture::kSm80, "copy_async_16"}, {GpuArchitecture::kSm90a, "load_box"}}) {
-    test.architecture = architecture;
+  for (const auto& [gpu_kernel, operation] :
+       {std::pair{GpuKernel::kMma, "copy_async_16"}, {GpuKernel::kWgmma, "load_box"}}) {
+    test.gpu_kernel = gpu_kernel;
     const std::string fault = fault_of_plan(test, [](PlanData& plan) {
       list_all(plan);
       item_of(plan, 0).key_end = 6;

@@ -10,17 +10,18 @@
 #include <utility>
 #include <vector>
 
+#include "effort.hpp"
 #include "emulator/attention_case.hpp"
 
 namespace varlen::emulator::test {
 namespace {
 
-class Attention : public testing::TestWithParam<std::tuple<GpuArchitecture, Dtype>> {
+class Attention : public testing::TestWithParam<std::tuple<GpuKernel, Dtype>> {
  protected:
   static AttentionCase with(std::vector<std::pair<std::int64_t, std::int64_t>> lengths) {
     AttentionCase test;
     test.lengths = std::move(lengths);
-    test.architecture = std::get<GpuArchitecture>(GetParam());
+    test.gpu_kernel = std::get<GpuKernel>(GetParam());
     test.input_dtype = std::get<Dtype>(GetParam());
     return test;
   }
@@ -28,12 +29,11 @@ class Attention : public testing::TestWithParam<std::tuple<GpuArchitecture, Dtyp
     return dtype_size(test.input_dtype) == 2 ? test.input_dtype : Dtype::kFloat16;
   }
 };
-std::string name_of(const testing::TestParamInfo<std::tuple<GpuArchitecture, Dtype>>& info) {
-  return architecture_name(std::get<GpuArchitecture>(info.param)) + "_" + dtype_name(std::get<Dtype>(info.param));
+std::string name_of(const testing::TestParamInfo<std::tuple<GpuKernel, Dtype>>& info) {
+  return architecture_name(std::get<GpuKernel>(info.param)) + "_" + dtype_name(std::get<Dtype>(info.param));
 }
 INSTANTIATE_TEST_SUITE_P(All, Attention,
-                         testing::Combine(testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a,
-                                                          GpuArchitecture::kSm100a),
+                         testing::Combine(testing::Values(GpuKernel::kMma, GpuKernel::kWgmma, GpuKernel::kTcgen05),
                                           testing::Values(Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3)),
                          name_of);
 
@@ -122,6 +122,7 @@ TEST_P(Attention, TallTiles) {
   test.head_dim_qk = test.head_dim_vo = 128;
   test.output_dtype = two_byte_output(test);
   EXPECT_EQ(run_case(test), "");
+  if (varlen::test::effort_is_reduced()) return;
   test.head_dim_qk = 192;
   test.page_size = 8;
   EXPECT_EQ(run_case(test), "");
@@ -142,15 +143,14 @@ TEST_P(Attention, WithoutLse) {
   EXPECT_EQ(run_case(test), "");
 }
 
-class AttentionFp8 : public testing::TestWithParam<GpuArchitecture> {};
-INSTANTIATE_TEST_SUITE_P(All, AttentionFp8,
-                         testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a, GpuArchitecture::kSm100a),
+class AttentionFp8 : public testing::TestWithParam<GpuKernel> {};
+INSTANTIATE_TEST_SUITE_P(All, AttentionFp8, testing::Values(GpuKernel::kMma, GpuKernel::kWgmma, GpuKernel::kTcgen05),
                          [](const auto& name) { return architecture_name(name.param); });
 
 /// Scales of either sign, of requests and heads; split and merged rows have them, too.
 TEST_P(AttentionFp8, ScalesOfEachRequestAndHead) {
   AttentionCase test;
-  test.architecture = GetParam();
+  test.gpu_kernel = GetParam();
   test.lengths = {{20, 90}, {1, 2000}, {65, 65}, {0, 7}, {3, 0}};
   test.query_heads = 4;
   test.input_dtype = Dtype::kFloat8E4M3;
@@ -174,7 +174,7 @@ TEST_P(AttentionFp8, ScalesOfEachRequestAndHead) {
 TEST_P(AttentionFp8, RowsOfWholeChunks) {
   for (const auto& [qk, vo] : {std::pair{16, 16}, {48, 32}, {112, 80}, {144, 80}, {176, 112}}) {
     AttentionCase test;
-    test.architecture = GetParam();
+    test.gpu_kernel = GetParam();
     test.lengths = {{70, 300}, {3, 129}, {200, 40}};
     test.query_heads = 4;
     test.input_dtype = Dtype::kFloat8E4M3;
@@ -196,15 +196,14 @@ void expect_right_with_scales(const SetScales& set_scales) {
   test.input_dtype = Dtype::kFloat8E4M3;
   test.fp8_scales = true;
   test.target.workers = 16;
-  for (const GpuArchitecture architecture :
-       {GpuArchitecture::kSm80, GpuArchitecture::kSm90a, GpuArchitecture::kSm100a}) {
+  for (const GpuKernel gpu_kernel : {GpuKernel::kMma, GpuKernel::kWgmma, GpuKernel::kTcgen05}) {
     for (const float soft_cap : {0.0F, 3.0F}) {
-      test.architecture = architecture;
+      test.gpu_kernel = gpu_kernel;
       test.soft_cap = soft_cap;
       AttentionData data(test);
       set_scales(data.tensors());
       data.execute();
-      EXPECT_EQ(data.compare(), "") << architecture_name(architecture) << ", soft cap " << soft_cap;
+      EXPECT_EQ(data.compare(), "") << architecture_name(gpu_kernel) << ", soft cap " << soft_cap;
     }
   }
 }

@@ -7,7 +7,7 @@ namespace varlen::emulator::test {
 PlantedKernel planted_kernel() {
   using Shape = kernel::ForwardMmaShape<gpu::Float8E4M3, 64, 64>;
   return {Dtype::kFloat8E4M3,
-          GpuArchitecture::kSm80,
+          GpuKernel::kMma,
           kernel::Forward::kMma,
           {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }

@@ -50,12 +50,12 @@ struct NamedCase {
 
 /// Few blocks, so that each has several items after another; tails of queries, of keys and of both; tiles of one
 /// warpgroup or half and of two; items without keys; split tiles.
-std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
+std::vector<NamedCase> cases(Dtype input_dtype, GpuKernel gpu_kernel) {
   AttentionCase ragged;
   ragged.input_dtype = input_dtype;
   ragged.fp8_scales = dtype_size(input_dtype) == 1;
-  ragged.architecture = architecture;
-  if (architecture == GpuArchitecture::kSm100a) ragged.target = PlanTarget::b200();
+  ragged.gpu_kernel = gpu_kernel;
+  if (gpu_kernel == GpuKernel::kTcgen05) ragged.target = PlanTarget::b200();
   ragged.lengths = {{0, 5}, {130, 300}, {3, 700}, {200, 200}, {1, 1}, {4, 0}, {70, 450}, {256, 256}};
   ragged.query_heads = 4;
   ragged.output_dtype = Dtype::kFloat16;
@@ -94,7 +94,7 @@ std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
 
   std::vector<NamedCase> all = {{"ragged", ragged},           {"full", full},     {"parts", parts}, {"pages", pages},
                                 {"wrong pages", wrong_pages}, {"groups", groups}, {"loose", loose}};
-  if (architecture == GpuArchitecture::kSm80) {
+  if (gpu_kernel == GpuKernel::kMma) {
     AttentionCase tall = ragged;  // more rows than a slice has
     tall.target = PlanTarget::b200();
     tall.target.workers = 2;
@@ -102,8 +102,8 @@ std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
   }
   if (input_dtype == Dtype::kFloat8E4M3) {
     AttentionCase narrow = ragged;  // of forward_mma: rows end within sixteen bytes, though each begins at a multiple
-    narrow.head_dim_qk = narrow.head_dim_vo = architecture == GpuArchitecture::kSm80 ? 40 : 48;
-    narrow.extra_head_stride = architecture == GpuArchitecture::kSm80 ? 8 : 16;
+    narrow.head_dim_qk = narrow.head_dim_vo = gpu_kernel == GpuKernel::kMma ? 40 : 48;
+    narrow.extra_head_stride = gpu_kernel == GpuKernel::kMma ? 8 : 16;
     all.push_back({"narrow", narrow});
   }
   return all;
@@ -112,7 +112,7 @@ std::vector<NamedCase> cases(Dtype input_dtype, GpuArchitecture architecture) {
 /// What the emulator says of the first case that it finds fault with.
 std::string first_fault() {
   const PlantedKernel planted = planted_kernel();
-  for (const NamedCase& each : cases(planted.input_dtype, planted.architecture)) {
+  for (const NamedCase& each : cases(planted.input_dtype, planted.gpu_kernel)) {
     AttentionData data(each.test);
     try {
       data.execute();
@@ -129,7 +129,7 @@ int run() {
     fmt::print("no fault found\n");
     return 0;
   }
-  fmt::print("FAULT on {}, {}\n", architecture_name(planted_kernel().architecture), fault);
+  fmt::print("FAULT on {}, {}\n", architecture_name(planted_kernel().gpu_kernel), fault);
   return 1;
 }
 

@@ -9,7 +9,7 @@ namespace varlen::emulator::test {
 /// For head dims of 64.
 struct PlantedKernel {
   Dtype input_dtype;
-  GpuArchitecture architecture;  // that it runs on
+  GpuKernel gpu_kernel;  // that it runs on
   kernel::Forward forward;
   Kernel kernel;
 };

@@ -7,7 +7,7 @@ namespace varlen::emulator::test {
 PlantedKernel planted_kernel() {
   using Shape = kernel::ForwardTcgen05Shape<gpu::Float8E4M3, 64, 64>;
   return {Dtype::kFloat8E4M3,
-          GpuArchitecture::kSm100a,
+          GpuKernel::kTcgen05,
           kernel::Forward::kTcgen05,
           {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }

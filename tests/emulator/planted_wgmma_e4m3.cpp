@@ -7,7 +7,7 @@ namespace varlen::emulator::test {
 PlantedKernel planted_kernel() {
   using Shape = kernel::ForwardWgmmaShape<gpu::Float8E4M3, 64, 64>;
   return {Dtype::kFloat8E4M3,
-          GpuArchitecture::kSm90a,
+          GpuKernel::kWgmma,
           kernel::Forward::kWgmma,
           {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
 }

@@ -39,7 +39,7 @@ class RefusedPlan {
   std::vector<std::int32_t> query_indptr = {0, 3, 20};
   std::vector<std::int32_t> key_lengths = {100, 300};
   std::vector<std::int32_t> table = std::vector<std::int32_t>(2 * kMaxPages, 5);
-  GpuArchitecture architecture = GpuArchitecture::kSm90a;
+  GpuKernel gpu_kernel = GpuKernel::kWgmma;
 
   const DevicePlan& plan() const { return plan_; }
   void make() { plan_on_device(plan_, {query_indptr.data(), {}, {}, key_lengths.data(), nullptr}); }
@@ -54,8 +54,7 @@ class RefusedPlan {
     void* data = workspace_.data();
     std::size_t space = workspace_.size();
     std::align(64, workspace_.size() - 64, data, space);
-    varlen::run(plan_, tensors, {data, workspace_bytes(plan_)},
-                {.backend = Backend::kEmulator, .architecture = architecture});
+    varlen::run(plan_, tensors, {data, workspace_bytes(plan_)}, {.backend = Backend::kEmulator, .kernel = gpu_kernel});
   }
   void forget() {
     out_.assign(out_.size(), kOld);
@@ -165,11 +164,11 @@ TEST(RefusedPlans, StatusTellsInsteadOfTheNextCall) {
   EXPECT_EQ(raised([&] { refused.run(); }), "");
 }
 
-class RefusedPages : public testing::TestWithParam<GpuArchitecture> {
+class RefusedPages : public testing::TestWithParam<GpuKernel> {
  protected:
   /// What a run leaves and what the next call raises.
   void expect(RefusedPlan& refused, const std::string& results, const std::string& error) {
-    refused.architecture = GetParam();
+    refused.gpu_kernel = GetParam();
     refused.make();
     refused.forget();
     EXPECT_EQ(raised([&] { refused.run(); }), "");
@@ -213,8 +212,7 @@ TEST_P(RefusedPages, NumbersThatNoRowNeeds) {
   expect(refused, tokens(3, 17, kTokens - 20, '1', '1'), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(, RefusedPages,
-                         testing::Values(GpuArchitecture::kSm80, GpuArchitecture::kSm90a, GpuArchitecture::kSm100a));
+INSTANTIATE_TEST_SUITE_P(, RefusedPages, testing::Values(GpuKernel::kMma, GpuKernel::kWgmma, GpuKernel::kTcgen05));
 
 }  // namespace
 }  // namespace varlen::emulator::test

@@ -13,7 +13,7 @@
 #include "fidelity/fidelity_checks.hpp"
 #include "fidelity/kernel_case.hpp"
 #include "kernel/launch_parameters.hpp"
-#include "kernel/shapes.hpp"
+#include "kernel/select.hpp"
 #include "reference/element.hpp"
 #include "reference/reference.hpp"
 #include "score.hpp"
@@ -47,8 +47,7 @@ class Computer {
          {&here.query, &here.key, &here.value, &here.out, &here.lse, &here.sinks, &here.block_table}) {
       if (view->present()) *view = machine_.here(*view);
     }
-    varlen::run(own, here, {workspace.data, bytes},
-                {.backend = machine_.backend(), .architecture = data.test().architecture});
+    varlen::run(own, here, {workspace.data, bytes}, {.backend = machine_.backend(), .kernel = data.test().gpu_kernel});
     Results results;
     results.out = download(tensors.data + data.out().offset, static_cast<std::int64_t>(data.out().bytes));
     results.lse = download(tensors.data + data.lse().offset, static_cast<std::int64_t>(data.lse().bytes));
@@ -196,8 +195,9 @@ class Pair {
     const bool integers = test.inputs == Inputs::kIntegers;
     ++(integers ? figures.integers : figures.normal);
     const RaggedBatch& batch = data.plan().data().batch;
-    figures.wgmma += test.architecture == GpuArchitecture::kSm90a &&
-                     kernel::may_have_boxes(batch, kernel::longest_request(batch), kernel::Forward::kWgmma);
+    figures.wgmma += test.gpu_kernel == GpuKernel::kWgmma &&
+                     kernel::select(batch, kernel::longest_request(batch), {kernel::Forward::kWgmma}).forward ==
+                         kernel::Forward::kWgmma;
     figures.paged += test.page_size > 0;
     figures.split += !data.plan().merges().empty();
     const auto named = [&](const std::string& finding) {

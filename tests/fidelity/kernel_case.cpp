@@ -54,7 +54,7 @@ Plan plan_of(const KernelCase& test) {
 /// As device_target() has it, of whichever device, so that both machines have the same plan.
 PlanTarget target_of(const KernelCase& test, RandomBits& random) {
   const bool large = test.head_dim_vo > 256 || test.head_dim_qk > 256;
-  const bool wgmma = test.architecture == GpuArchitecture::kSm90a && !large;
+  const bool wgmma = test.gpu_kernel == GpuKernel::kWgmma && !large;
   PlanTarget target;
   target.name = "fidelity";
   if (wgmma || test.head_dim_vo <= 128) target.tile_shapes.push_back({128, kCostPerBlock});
@@ -71,7 +71,7 @@ PlanTarget target_of(const KernelCase& test, RandomBits& random) {
 std::string KernelCase::description() const {
   std::string text = fmt::format(
       "{} on {}, head dims {} and {}, {} of {} heads, {} to {}, mask ({}, {}), page size {}, {} workers, lengths",
-      inputs == Inputs::kIntegers ? "integers" : "normal", architecture == GpuArchitecture::kSm90a ? "sm_90a" : "sm_80",
+      inputs == Inputs::kIntegers ? "integers" : "normal", gpu_kernel == GpuKernel::kWgmma ? "sm_90a" : "sm_80",
       head_dim_qk, head_dim_vo, query_heads, kv_heads, dtype_name(input_dtype), dtype_name(output_dtype), mask.left,
       mask.right, page_size, target.workers);
   for (const auto& [query, key] : lengths) text += fmt::format(" {}/{}", query, key);
@@ -83,12 +83,12 @@ KernelCase random_kernel_case(std::uint64_t seed) {
   KernelCase test;
   test.seed = seed;
   test.inputs = random.one_in(2) ? Inputs::kNormal : Inputs::kIntegers;
-  test.architecture = random.one_in(2) ? GpuArchitecture::kSm80 : GpuArchitecture::kSm90a;
+  test.gpu_kernel = random.one_in(2) ? GpuKernel::kMma : GpuKernel::kWgmma;
   struct Dims {
     std::int32_t qk, vo;
   };
   Dims dims = random.pick<Dims>({{64, 64}, {128, 128}, {128, 128}, {192, 128}, {256, 256}, {56, 40}, {104, 128}});
-  if (test.architecture == GpuArchitecture::kSm80 && random.one_in(12)) dims = {576, 512};
+  if (test.gpu_kernel == GpuKernel::kMma && random.one_in(12)) dims = {576, 512};
   test.head_dim_qk = dims.qk;
   test.head_dim_vo = dims.vo;
   test.input_dtype = random.pick({Dtype::kFloat16, Dtype::kBFloat16, Dtype::kFloat8E4M3});

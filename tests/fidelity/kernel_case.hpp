@@ -31,7 +31,7 @@ struct KernelCase {
   bool sinks = false;
   std::int64_t page_size = 0;
   PlanTarget target;
-  GpuArchitecture architecture = GpuArchitecture::kSm90a;
+  GpuKernel gpu_kernel = GpuKernel::kWgmma;
   std::uint64_t seed = 0;
 
   std::string description() const;

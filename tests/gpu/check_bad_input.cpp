@@ -111,8 +111,8 @@ std::vector<BadCall> bad_data(std::int64_t workspace, std::int32_t device) {
                    }});
   if (device_info(device).compute_major != 10) {
     calls.push_back({"a kernel for Blackwell on another device",
-                     {ErrorCode::kUnsupported, "architecture", "sm_100a"},
-                     [](Call& call) { call.options.architecture = GpuArchitecture::kSm100a; }});
+                     {ErrorCode::kUnsupported, "options.kernel", "forward_tcgen05"},
+                     [](Call& call) { call.options.kernel = GpuKernel::kTcgen05; }});
   }
   const std::int32_t other = device == 0 ? 1 : 0;
   calls.push_back({"tensors of another device than the plan's",
@@ -185,8 +185,8 @@ Outcome check_bad_input(Machine& machine, const Options& options) {
   PlacedCase placed(good_case(), machine, arena, 1);
   placed.write_inputs(oracle::Pattern::kPoison);
   placed.clear_output(0);
-  const GpuArchitecture architecture = options.architectures.front();
-  const Computation computation(machine, arena, placed, architecture);
+  const GpuKernel gpu_kernel = options.gpu_kernels.front();
+  const Computation computation(machine, arena, placed, gpu_kernel);
   const Call good{computation.plan(), placed.tensors(0), computation.workspace(), computation.options()};
   if (good.workspace.bytes == 0) score.fail("bad-input: the plan needs no workspace");
 
@@ -223,7 +223,7 @@ Outcome check_bad_input(Machine& machine, const Options& options) {
   score.add("bad-input: nothing was launched", untouched ? "" : "a result was written");
   score.attempt("bad-input: the same call without a fault", [&] {
     run(good.plan, good.tensors, good.workspace, good.options);
-    return first_wrong_row(machine, placed, machine.judge(placed.problem(), nullptr), {architecture});
+    return first_wrong_row(machine, placed, machine.judge(placed.problem(), nullptr), {gpu_kernel});
   });
   return score.finish();
 }

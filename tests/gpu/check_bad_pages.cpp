@@ -50,14 +50,14 @@ check::Case tensors_case(check::RandomBits& random) {
 /// A batch whose block table names pages that there are not, or is too narrow.
 class BadPagesCheck {
  public:
-  BadPagesCheck(Machine& machine, Memory& memory, GpuArchitecture architecture, std::uint64_t seed)
+  BadPagesCheck(Machine& machine, Memory& memory, GpuKernel gpu_kernel, std::uint64_t seed)
       : machine_(machine),
         memory_(memory),
-        architecture_(architecture),
+        gpu_kernel_(gpu_kernel),
         random_(seed),
         placed_(tensors_case(random_), machine, memory, 2),
         spec_(placed_.batch()) {
-    target_ = machine.target(placed_.batch(), architecture);
+    target_ = machine.target(placed_.batch(), gpu_kernel);
     if (random_.one_in(2)) target_.workers = 3;  // items after items
     placed_.write_inputs(oracle::Pattern::kPoison);
     draw_lengths();
@@ -126,7 +126,7 @@ class BadPagesCheck {
     return {memory_.place(bytes, kAlignment).data, bytes};
   }
   RunOptions options(void* stream) const {
-    return {.backend = machine_.backend(), .architecture = architecture_, .stream = stream};
+    return {.backend = machine_.backend(), .kernel = gpu_kernel_, .stream = stream};
   }
   void make_all_old() {
     for (const int output : {0, 1}) make_old(machine_, placed_, output);
@@ -294,7 +294,7 @@ class BadPagesCheck {
 
   Machine& machine_;
   Memory& memory_;
-  const GpuArchitecture architecture_;
+  const GpuKernel gpu_kernel_;
   check::RandomBits random_;
   PlacedCase placed_;
   AttentionSpec spec_;
@@ -317,12 +317,12 @@ Outcome check_bad_pages(Machine& machine, const Options& options) {
   const bool reads_tables_unseen = machine.backend() == Backend::kCuda;
   score.attempt_seeds(options, "bad-pages", [&](std::uint64_t seed) {
     std::string finding;
-    for (const GpuArchitecture architecture : options.architectures) {
+    for (const GpuKernel gpu_kernel : options.gpu_kernels) {
       arena.clear();
-      BadPagesCheck check(machine, arena, architecture, seed);
+      BadPagesCheck check(machine, arena, gpu_kernel, seed);
       finding = check.check_device_plan(seed % 2 == 0);
       if (finding.empty() && reads_tables_unseen) finding = check.check_host_plan();
-      if (!finding.empty()) return fmt::format("on {}: {}", name_of(architecture), finding);
+      if (!finding.empty()) return fmt::format("on {}: {}", name_of(gpu_kernel), finding);
     }
     return finding;
   });

@@ -93,15 +93,15 @@ Lengths random_lengths(const GraphCase& graph, check::RandomBits& random) {
 
 class GraphCheck {
  public:
-  GraphCheck(Machine& machine, Memory& memory, const GraphCase& graph, GpuArchitecture architecture)
+  GraphCheck(Machine& machine, Memory& memory, const GraphCase& graph, GpuKernel gpu_kernel)
       : machine_(machine),
         memory_(memory),
         graph_(graph),
-        architecture_(architecture),
+        gpu_kernel_(gpu_kernel),
         placed_(tensors_case(graph), machine, memory, 2),
         spec_(placed_.batch()),
         random_(static_cast<std::uint64_t>(graph.limits.key_length) + 1) {
-    target_ = machine.target(placed_.batch(), architecture);
+    target_ = machine.target(placed_.batch(), gpu_kernel);
     plan_.emplace(spec_, graph.limits, target_, machine.backend(), machine.device());
     placed_.write_inputs(oracle::Pattern::kPoison);
     place_block_table();
@@ -172,7 +172,7 @@ class GraphCheck {
     return tensors;
   }
   RunOptions options(void* stream = nullptr) const {
-    return {.backend = machine_.backend(), .architecture = architecture_, .stream = stream};
+    return {.backend = machine_.backend(), .kernel = gpu_kernel_, .stream = stream};
   }
 
   void launch(void* stream) const {
@@ -239,7 +239,7 @@ class GraphCheck {
   Machine& machine_;
   Memory& memory_;
   const GraphCase graph_;
-  const GpuArchitecture architecture_;
+  const GpuKernel gpu_kernel_;
   PlacedCase placed_;
   AttentionSpec spec_;
   PlanTarget target_;
@@ -260,10 +260,10 @@ Outcome check_graph(Machine& machine, const Options& options) {
   Score score(options);
   Arena arena(machine, kArenaBytes);
   for (const GraphCase& graph : graph_cases(options.shrink_by)) {
-    for (const GpuArchitecture architecture : options.architectures) {
-      const bool usable = score.attempt(fmt::format("graph: {} on {}", graph.name, name_of(architecture)), [&] {
+    for (const GpuKernel gpu_kernel : options.gpu_kernels) {
+      const bool usable = score.attempt(fmt::format("graph: {} on {}", graph.name, name_of(gpu_kernel)), [&] {
         arena.clear();
-        return GraphCheck(machine, arena, graph, architecture).run(options.count);
+        return GraphCheck(machine, arena, graph, gpu_kernel).run(options.count);
       });
       if (!usable) return score.finish();
     }

@@ -54,15 +54,15 @@ std::vector<check::Case> tight_cases() {
 
 std::string check_case(Machine& machine, Memory& memory, const Options& options, const check::Case& test) {
   memory.clear();
-  PlacedCase placed(test, machine, memory, static_cast<int>(options.architectures.size()));
+  PlacedCase placed(test, machine, memory, static_cast<int>(options.gpu_kernels.size()));
   placed.write_inputs(oracle::Pattern::kPoison);
-  for (std::size_t i = 0; i < options.architectures.size(); ++i) {
+  for (std::size_t i = 0; i < options.gpu_kernels.size(); ++i) {
     placed.clear_output(static_cast<int>(i));
-    const Computation computation(machine, memory, placed, options.architectures[i]);
+    const Computation computation(machine, memory, placed, options.gpu_kernels[i]);
     computation.run(static_cast<int>(i));
     machine.wait();  // an access to unmapped memory shows here, and tells which kernel's it was
   }
-  return first_wrong_row(machine, placed, machine.judge(placed.problem(), nullptr), options.architectures);
+  return first_wrong_row(machine, placed, machine.judge(placed.problem(), nullptr), options.gpu_kernels);
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ std::string first_difference(Machine& machine, const PlacedCase& placed) {
   return {};
 }
 
-std::string check_architecture(Machine& machine, Memory& memory, PlacedCase& placed, GpuArchitecture architecture) {
-  const Computation computation(machine, memory, placed, architecture);
+std::string check_architecture(Machine& machine, Memory& memory, PlacedCase& placed, GpuKernel gpu_kernel) {
+  const Computation computation(machine, memory, placed, gpu_kernel);
   placed.clear_output(0);
   placed.write_inputs(oracle::Pattern::kOnes);
   computation.run(0);
@@ -53,9 +53,9 @@ Outcome check_isolation(Machine& machine, const Options& options) {
   score.attempt_seeds(options, "isolation", [&](std::uint64_t seed) {
     arena.clear();
     PlacedCase placed(random_case(seed, options.effort), machine, arena, 2);
-    for (const GpuArchitecture architecture : options.architectures) {
-      const std::string finding = check_architecture(machine, arena, placed, architecture);
-      if (!finding.empty()) return fmt::format("{} ({})", finding, name_of(architecture));
+    for (const GpuKernel gpu_kernel : options.gpu_kernels) {
+      const std::string finding = check_architecture(machine, arena, placed, gpu_kernel);
+      if (!finding.empty()) return fmt::format("{} ({})", finding, name_of(gpu_kernel));
     }
     return std::string();
   });

@@ -115,13 +115,13 @@ std::vector<std::int64_t> spread_rows(const PlacedCase& placed, std::int64_t cou
 
 std::string check_case(Machine& machine, const Options& options, const LargeCase& large) {
   Allocations memory(machine);
-  PlacedCase placed(large.test, machine, memory, static_cast<int>(options.architectures.size()));
+  PlacedCase placed(large.test, machine, memory, static_cast<int>(options.gpu_kernels.size()));
   placed.write_inputs(oracle::Pattern::kPoison);
   std::int64_t items = 0;
   std::string stray;
-  for (std::size_t i = 0; i < options.architectures.size(); ++i) {
+  for (std::size_t i = 0; i < options.gpu_kernels.size(); ++i) {
     placed.clear_output(static_cast<int>(i));
-    const Computation computation(machine, memory, placed, options.architectures[i]);
+    const Computation computation(machine, memory, placed, options.gpu_kernels[i]);
     computation.run(static_cast<int>(i));
     machine.wait();
     items = computation.plan().item_count();
@@ -133,7 +133,7 @@ std::string check_case(Machine& machine, const Options& options, const LargeCase
   const Judgement judgement = machine.judge(placed.problem(), large.judged_rows < 0 ? nullptr : &rows);
   fmt::print("{}: {} items, {} rows judged in {:.2f} s, worst {:.3g} and {:.3g} of the bounds\n", large.test.name,
              items, judgement.rows, seconds_now() - begin, judgement.worst_out, judgement.worst_lse);
-  std::string finding = first_wrong_row(machine, placed, judgement, options.architectures);
+  std::string finding = first_wrong_row(machine, placed, judgement, options.gpu_kernels);
   if (finding.empty()) finding = stray;
   for (int i = 0; finding.empty() && i < placed.problem().outputs; ++i) finding = placed.stray_writes(i);
   return finding;

@@ -31,13 +31,13 @@ struct Figures {
 std::string check_case(Machine& machine, Memory& memory, const Options& options, std::uint64_t seed, Figures& figures) {
   memory.clear();
   const check::Case test = random_case(seed, options.effort);
-  PlacedCase placed(test, machine, memory, static_cast<int>(options.architectures.size()));
+  PlacedCase placed(test, machine, memory, static_cast<int>(options.gpu_kernels.size()));
   placed.write_inputs(seed % 2 == 0 ? oracle::Pattern::kOnes : oracle::Pattern::kPoison);
   bool busy = false;
   bool split = false;
   std::string stray;
-  for (std::size_t i = 0; i < options.architectures.size(); ++i) {
-    const Computation computation(machine, memory, placed, options.architectures[i]);
+  for (std::size_t i = 0; i < options.gpu_kernels.size(); ++i) {
+    const Computation computation(machine, memory, placed, options.gpu_kernels[i]);
     placed.clear_output(static_cast<int>(i));
     computation.run(static_cast<int>(i));
     busy |= computation.is_busy();
@@ -53,7 +53,7 @@ std::string check_case(Machine& machine, Memory& memory, const Options& options,
   figures.worst_out = oracle::larger(figures.worst_out, judgement.worst_out);
   figures.worst_lse = oracle::larger(figures.worst_lse, judgement.worst_lse);
   if (judgement.spoiled > 0) return "the oracle found NaN in finite inputs";
-  std::string finding = first_wrong_row(machine, placed, judgement, options.architectures);
+  std::string finding = first_wrong_row(machine, placed, judgement, options.gpu_kernels);
   if (finding.empty()) finding = stray;
   for (int i = 0; finding.empty() && i < placed.problem().outputs; ++i) finding = placed.stray_writes(i);
   return finding;

@@ -96,13 +96,13 @@ check::Case tensors_case(const RefusedCase& refused) {
 
 class RefusedCheck {
  public:
-  RefusedCheck(Machine& machine, Memory& memory, const RefusedCase& refused, GpuArchitecture architecture)
+  RefusedCheck(Machine& machine, Memory& memory, const RefusedCase& refused, GpuKernel gpu_kernel)
       : machine_(machine),
         memory_(memory),
-        architecture_(architecture),
+        gpu_kernel_(gpu_kernel),
         placed_(tensors_case(refused), machine, memory, 2),
         spec_(placed_.batch()) {
-    target_ = machine.target(placed_.batch(), architecture);
+    target_ = machine.target(placed_.batch(), gpu_kernel);
     plan_.emplace(spec_, kLimits, target_, machine.backend(), machine.device());
     placed_.write_inputs(oracle::Pattern::kPoison);
     constexpr std::int64_t kAlignment = 64;
@@ -163,7 +163,7 @@ class RefusedCheck {
     return lengths;
   }
   RunOptions options(void* stream) const {
-    return {.backend = machine_.backend(), .architecture = architecture_, .stream = stream};
+    return {.backend = machine_.backend(), .kernel = gpu_kernel_, .stream = stream};
   }
 
   /// The planner may have reported by the time of run(), as it always has in the emulator. Then run() raises, and the
@@ -223,7 +223,7 @@ class RefusedCheck {
 
   Machine& machine_;
   Memory& memory_;
-  const GpuArchitecture architecture_;
+  const GpuKernel gpu_kernel_;
   PlacedCase placed_;
   AttentionSpec spec_;
   PlanTarget target_;
@@ -241,13 +241,12 @@ Outcome check_refused(Machine& machine, const Options& options) {
       {Dtype::kFloat32, true, 0, 0}, {Dtype::kBFloat16, true, 8, 16}, {Dtype::kFloat16, false, 0, 3}};
   const std::size_t count = std::max<std::size_t>(1, std::size(cases) / static_cast<std::size_t>(options.shrink_by));
   for (const RefusedCase& refused : std::span(cases).first(count)) {
-    for (const GpuArchitecture architecture : options.architectures) {
+    for (const GpuKernel gpu_kernel : options.gpu_kernels) {
       arena.clear();
-      const std::string name =
-          fmt::format("refused: {} on {}", dtype_name(refused.output_dtype), name_of(architecture));
+      const std::string name = fmt::format("refused: {} on {}", dtype_name(refused.output_dtype), name_of(gpu_kernel));
       std::optional<RefusedCheck> check;
       bool usable = score.attempt(name + ", no plan", [&] {
-        check.emplace(machine, arena, refused, architecture);
+        check.emplace(machine, arena, refused, gpu_kernel);
         return check->check_no_plan();
       });
       for (const BadLengths& bad : bad_lengths()) {

@@ -86,12 +86,12 @@ std::string replayed(Machine& machine, const PlacedCase& placed, const Computati
 }
 
 std::string check_case(Machine& machine, Memory& memory, const Score& score, const check::Case& test,
-                       GpuArchitecture architecture, std::int64_t count) {
+                       GpuKernel gpu_kernel, std::int64_t count) {
   memory.clear();
   PlacedCase placed(test, machine, memory, 3);
   placed.write_inputs(oracle::Pattern::kPoison);
   for (int output = 0; output < 3; ++output) placed.clear_output(output);
-  const Computation computation(machine, memory, placed, architecture, 2);
+  const Computation computation(machine, memory, placed, gpu_kernel, 2);
   computation.run(0);
   std::string finding = one_after_another(machine, placed, computation, score, count);
   if (finding.empty()) finding = two_at_once(machine, placed, computation, std::max<std::int64_t>(1, count / 5));
@@ -99,7 +99,7 @@ std::string check_case(Machine& machine, Memory& memory, const Score& score, con
   if (finding.empty()) finding = computation.stray_writes();
   if (finding.empty()) {
     const Judgement judgement = machine.judge(placed.problem(), nullptr);
-    finding = first_wrong_row(machine, placed, judgement, {architecture, architecture, architecture});
+    finding = first_wrong_row(machine, placed, judgement, {gpu_kernel, gpu_kernel, gpu_kernel});
   }
   return finding;
 }
@@ -110,9 +110,9 @@ Outcome check_repeat(Machine& machine, const Options& options) {
   Score score(options);
   Arena arena(machine, kArenaBytes);
   for (const check::Case& test : cases(options.shrink_by)) {
-    for (const GpuArchitecture architecture : options.architectures) {
-      const bool usable = score.attempt(fmt::format("repeat: {} on {}", test.name, name_of(architecture)), [&] {
-        return check_case(machine, arena, score, test, architecture, options.count);
+    for (const GpuKernel gpu_kernel : options.gpu_kernels) {
+      const bool usable = score.attempt(fmt::format("repeat: {} on {}", test.name, name_of(gpu_kernel)), [&] {
+        return check_case(machine, arena, score, test, gpu_kernel, options.count);
       });
       if (!usable) return score.finish();
     }

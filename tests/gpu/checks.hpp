@@ -13,7 +13,7 @@ struct Options {
   std::int64_t count = 0;  // of cases or repetitions
   std::uint64_t seed = 1;  // of the first case, which has exactly this seed
   double seconds = 1e9;    // stop after these
-  std::vector<GpuArchitecture> architectures;
+  std::vector<GpuKernel> gpu_kernels;
   Effort effort;               // of one random case
   std::int64_t shrink_by = 1;  // divides what is large, requests and tokens, to try it on a small machine
 };
@@ -23,7 +23,7 @@ struct Outcome {
   std::int64_t failed = 0;
 };
 
-/// Random ragged batches on every architecture, against the oracle.
+/// Random ragged batches on every forward kernel, against the oracle.
 Outcome check_random(Machine& machine, const Options& options);
 /// Whether NaN, Inf and huge numbers in every byte that is not a request's own change a bit of its result.
 Outcome check_isolation(Machine& machine, const Options& options);

@@ -12,7 +12,7 @@ namespace {
 Options options_for(const Machine& machine, std::int64_t count) {
   Options options;
   options.count = test::scaled_by_effort(count);
-  options.architectures = machine.architectures();
+  options.gpu_kernels = machine.gpu_kernels();
   options.effort = {1'000'000, 60'000};
   return options;
 }
@@ -70,7 +70,7 @@ TEST(GpuChecks, Refused) {
   Options options = options_for(*emulator, 1);
   if (test::effort_is_reduced()) {
     options.shrink_by = 3;
-    options.architectures = {GpuArchitecture::kSm90a};
+    options.gpu_kernels = {GpuKernel::kWgmma};
   }
   const Outcome outcome = check_refused(*emulator, options);
   EXPECT_EQ(outcome.passed, (test::effort_is_reduced() ? 1 : 3 * 2) * (1 + 15 * 2));
@@ -88,7 +88,7 @@ TEST(GpuChecks, BadPages) {
 TEST(GpuChecks, BadPagesOnBlackwell) {
   const std::unique_ptr<Machine> emulator = host_machine();
   Options options = options_for(*emulator, 10);
-  options.architectures = {GpuArchitecture::kSm100a};
+  options.gpu_kernels = {GpuKernel::kTcgen05};
   const Outcome outcome = check_bad_pages(*emulator, options);
   EXPECT_EQ(outcome.passed, options.count);
   EXPECT_EQ(outcome.failed, 0);

@@ -18,10 +18,10 @@ oracle::Region bytes_between(std::byte* begin, std::byte* end) { return {begin, 
 
 }  // namespace
 
-Computation::Computation(Machine& machine, Memory& memory, const PlacedCase& placed, GpuArchitecture architecture,
+Computation::Computation(Machine& machine, Memory& memory, const PlacedCase& placed, GpuKernel gpu_kernel,
                          int workspaces)
-    : machine_(machine), placed_(placed), architecture_(architecture), plan_(Plan(nullptr)) {
-  const PlanTarget own = machine.target(placed.batch(), architecture);
+    : machine_(machine), placed_(placed), gpu_kernel_(gpu_kernel), plan_(Plan(nullptr)) {
+  const PlanTarget own = machine.target(placed.batch(), gpu_kernel);
   plan_ = plan_for(machine, placed, own);
   busy_ = plan_.item_count() > 2 * std::int64_t{own.workers};
   const std::int64_t bytes = workspace_bytes(plan_, machine.backend());
@@ -35,7 +35,7 @@ Computation::Computation(Machine& machine, Memory& memory, const PlacedCase& pla
 }
 
 RunOptions Computation::options(void* stream) const {
-  return {.backend = machine_.backend(), .architecture = architecture_, .stream = stream};
+  return {.backend = machine_.backend(), .kernel = gpu_kernel_, .stream = stream};
 }
 
 void Computation::run(int output, int workspace, void* stream) const {
@@ -52,13 +52,12 @@ std::string Computation::stray_writes() const {
 }
 
 std::string first_wrong_row(Machine& machine, const PlacedCase& placed, const Judgement& judgement,
-                            const std::vector<GpuArchitecture>& architectures) {
+                            const std::vector<GpuKernel>& gpu_kernels) {
   if (judgement.failed == 0) return {};
   const oracle::Verdict verdict = machine.verdict(placed.problem(), judgement.first_failed);
   return fmt::format("{}: out is {:.3g} and lse {:.3g} times the allowed error away on {} ({} of {} rows wrong)",
                      placed.describe_row(judgement.first_failed), verdict.out, verdict.lse,
-                     name_of(architectures[static_cast<std::size_t>(verdict.result)]), judgement.failed,
-                     judgement.rows);
+                     name_of(gpu_kernels[static_cast<std::size_t>(verdict.result)]), judgement.failed, judgement.rows);
 }
 
 }  // namespace varlen::gpu_check

@@ -9,13 +9,12 @@
 
 namespace varlen::gpu_check {
 
-/// A case's plan for one architecture, in the machine's memory, and workspaces for it.
+/// A case's plan for one forward kernel, in the machine's memory, and workspaces for it.
 class Computation {
  public:
   /// The plan is for the case's target or, if that has no tile shapes, for the machine's. `workspaces`: calls that may
   /// run at once.
-  Computation(Machine& machine, Memory& memory, const PlacedCase& placed, GpuArchitecture architecture,
-              int workspaces = 1);
+  Computation(Machine& machine, Memory& memory, const PlacedCase& placed, GpuKernel gpu_kernel, int workspaces = 1);
 
   const Plan& plan() const noexcept { return plan_; }
   /// More items than two for each worker that the machine has for this batch?
@@ -35,15 +34,15 @@ class Computation {
   };
   Machine& machine_;
   const PlacedCase& placed_;
-  const GpuArchitecture architecture_;
+  const GpuKernel gpu_kernel_;
   Plan plan_;
   bool busy_ = false;
   std::vector<Place> workspaces_;
 };
 
 /// The first row that is wrong, with how far it is from right; empty if none is. `rows`: null for all.
-/// `architectures`: of the outputs.
+/// `gpu_kernels`: what computed each of the outputs.
 std::string first_wrong_row(Machine& machine, const PlacedCase& placed, const Judgement& judgement,
-                            const std::vector<GpuArchitecture>& architectures);
+                            const std::vector<GpuKernel>& gpu_kernels);
 
 }  // namespace varlen::gpu_check

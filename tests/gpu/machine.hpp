@@ -43,8 +43,8 @@ class Machine {
 
   virtual Backend backend() const = 0;
   /// Architectures whose kernels run here, newest first.
-  virtual std::vector<GpuArchitecture> architectures() const = 0;
-  virtual PlanTarget target(const Batch& batch, GpuArchitecture architecture) const = 0;
+  virtual std::vector<GpuKernel> gpu_kernels() const = 0;
+  virtual PlanTarget target(const Batch& batch, GpuKernel gpu_kernel) const = 0;
   /// The plan in the machine's memory.
   virtual Plan prepared(const Plan& plan) const = 0;
   virtual TensorView here(TensorView view) const = 0;

@@ -167,12 +167,12 @@ class CudaMachine : public MachineWith<CudaLoops> {
   }
 
   Backend backend() const override { return Backend::kCuda; }
-  std::vector<GpuArchitecture> architectures() const override {
-    if (device_info(device_).compute_major == 9) return {GpuArchitecture::kSm90a, GpuArchitecture::kSm80};
-    return {GpuArchitecture::kSm80};
+  std::vector<GpuKernel> gpu_kernels() const override {
+    if (device_info(device_).compute_major == 9) return {GpuKernel::kWgmma, GpuKernel::kMma};
+    return {GpuKernel::kMma};
   }
-  PlanTarget target(const Batch& batch, GpuArchitecture architecture) const override {
-    return device_target(batch, device_, architecture);
+  PlanTarget target(const Batch& batch, GpuKernel gpu_kernel) const override {
+    return device_target(batch, device_, gpu_kernel);
   }
   Plan prepared(const Plan& plan) const override { return to_device(plan, device_); }
   TensorView here(TensorView view) const override {

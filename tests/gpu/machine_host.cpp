@@ -83,13 +83,11 @@ class HostMachine : public MachineWith<HostLoops> {
   explicit HostMachine(bool cpu) : cpu_(cpu) {}
 
   Backend backend() const override { return cpu_ ? Backend::kCpu : Backend::kEmulator; }
-  std::vector<GpuArchitecture> architectures() const override {
-    return {GpuArchitecture::kSm90a, GpuArchitecture::kSm80};
-  }
+  std::vector<GpuKernel> gpu_kernels() const override { return {GpuKernel::kWgmma, GpuKernel::kMma}; }
   /// As an H100 would have it: one block of forward_wgmma a multiprocessor, two of forward_mma.
-  PlanTarget target(const Batch& /*batch*/, GpuArchitecture architecture) const override {
+  PlanTarget target(const Batch& /*batch*/, GpuKernel gpu_kernel) const override {
     PlanTarget target = PlanTarget::h100();
-    if (architecture == GpuArchitecture::kSm80) {
+    if (gpu_kernel == GpuKernel::kMma) {
       target.key_block = 64;
       target.workers *= 2;
     }

@@ -33,7 +33,7 @@ void add_check(CLI::App& app, Arguments& arguments, Check& chosen, const char* n
         ->capture_default_str();
   }
   command->add_option("--seconds", arguments.options.seconds, "Stop after these")->capture_default_str();
-  command->add_option("--arch", arguments.arch, "Kernels of which architecture")
+  command->add_option("--arch", arguments.arch, "Which forward kernel, or the architecture that it is for")
       ->check(CLI::IsMember({"all", "sm_80", "sm_90a"}))
       ->capture_default_str();
   command->add_option("--device", arguments.device, "CUDA device")->capture_default_str();
@@ -46,8 +46,8 @@ void add_check(CLI::App& app, Arguments& arguments, Check& chosen, const char* n
 int run(const Arguments& arguments, Check check) {
   const std::unique_ptr<Machine> machine = cuda_machine(arguments.device);
   Options options = arguments.options;
-  options.architectures = machine->architectures();
-  if (arguments.arch != "all") options.architectures = {gpu_architecture_named(arguments.arch)};
+  options.gpu_kernels = machine->gpu_kernels();
+  if (arguments.arch != "all") options.gpu_kernels = {gpu_kernel_named(arguments.arch)};
   return check(*machine, options).failed == 0 ? 0 : 1;
 }
 

@@ -84,9 +84,8 @@ TEST_F(Oracle, OneWrongElementFailsItsRow) {
   EXPECT_EQ(judgement.first_failed, row);
   EXPECT_GT(judgement.worst_out, 1);
   EXPECT_EQ(placed.describe_row(row), "request 2, query row 4, head 3");
-  EXPECT_NE(
-      first_wrong_row(*machine_, placed, judgement, {GpuArchitecture::kSm80}).find("request 2, query row 4, head 3"),
-      std::string::npos);
+  EXPECT_NE(first_wrong_row(*machine_, placed, judgement, {GpuKernel::kMma}).find("request 2, query row 4, head 3"),
+            std::string::npos);
   *element = std::nanf("");
   EXPECT_EQ(judge(placed).failed, 1);
   *element = INFINITY;

@@ -82,23 +82,23 @@ TEST(GpuCases, AFifthHasMoreThanTwoItemsAWorker) {
   const std::unique_ptr<Machine> machine = host_machine();
   Arena arena(*machine, std::int64_t{1} << 30);
   std::uint64_t seed = 5;
-  std::map<GpuArchitecture, int> busy;
+  std::map<GpuKernel, int> busy;
   constexpr int kCases = 600;
   std::int64_t split = 0;
   for (int i = 0; i < kCases; ++i) {
     arena.clear();
     const check::Case test = random_case(seed);
     const PlacedCase placed(test, *machine, arena, 2);
-    for (const GpuArchitecture architecture : machine->architectures()) {
-      const PlanTarget own = machine->target(placed.batch(), architecture);
+    for (const GpuKernel gpu_kernel : machine->gpu_kernels()) {
+      const PlanTarget own = machine->target(placed.batch(), gpu_kernel);
       const Plan plan = make_plan(placed.batch(), test.target.tile_shapes.empty() ? own : test.target);
-      busy[architecture] += plan.item_count() > 2 * std::int64_t{own.workers};
+      busy[gpu_kernel] += plan.item_count() > 2 * std::int64_t{own.workers};
       split += !plan.merges().empty();
     }
     seed = check::RandomBits(seed).next();
   }
-  for (const auto& [architecture, count] : busy) {
-    EXPECT_GE(5 * count, kCases) << static_cast<int>(architecture) << ": " << count << " of " << kCases;
+  for (const auto& [gpu_kernel, count] : busy) {
+    EXPECT_GE(5 * count, kCases) << static_cast<int>(gpu_kernel) << ": " << count << " of " << kCases;
     RecordProperty("busy", count);
   }
   EXPECT_GE(split, kCases / 5);

@@ -63,8 +63,6 @@ Outcome Score::finish() const {
   return outcome_;
 }
 
-const char* name_of(GpuArchitecture architecture) {
-  return architecture == GpuArchitecture::kSm90a ? "sm_90a" : "sm_80";
-}
+const char* name_of(GpuKernel gpu_kernel) { return gpu_kernel == GpuKernel::kWgmma ? "sm_90a" : "sm_80"; }
 
 }  // namespace varlen::gpu_check

@@ -36,6 +36,6 @@ class Score {
 };
 
 /// "sm_80" or "sm_90a".
-const char* name_of(GpuArchitecture architecture);
+const char* name_of(GpuKernel gpu_kernel);
 
 }  // namespace varlen::gpu_check

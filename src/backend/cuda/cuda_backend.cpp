@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstring>
 #include <iterator>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,9 +17,9 @@
 #include "backend/cuda/runtime.hpp"
 #include "backend/cuda/tensor_map.hpp"
 #include "batch/refuse.hpp"
-#include "kernel/boxes.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/merge_partials.hpp"
+#include "kernel/select.hpp"
 #include "kernel/shapes.hpp"
 #include "kernel/support.hpp"
 #include "kernel/take_report.hpp"
@@ -59,37 +58,23 @@ std::array<Kernels, 3> all_kernels() {
           tcgen05_kernels<kInput>(std::make_index_sequence<kShapes(kernel::Forward::kTcgen05)>())};
 }
 
-Kernel select_kernel(const RaggedBatch& batch, kernel::Forward forward) {
+/// The compiled instance for these inputs, head dims kHeadDims[shape].
+Kernel instance_of(kernel::Forward forward, int shape, Dtype input_dtype) {
   static const auto kFp16 = all_kernels<Dtype::kFloat16>();
   static const auto kBf16 = all_kernels<Dtype::kBFloat16>();
   static const auto kE4m3 = all_kernels<Dtype::kFloat8E4M3>();
-  const auto shape = static_cast<std::size_t>(kernel::select_shape(batch));
-  const auto& kernels = batch.input_dtype == Dtype::kFloat8E4M3 ? kE4m3
-                        : batch.input_dtype == Dtype::kFloat16  ? kFp16
-                                                                : kBf16;
-  return kernels[static_cast<std::size_t>(forward)][shape];
+  const auto& kernels = input_dtype == Dtype::kFloat8E4M3 ? kE4m3 : input_dtype == Dtype::kFloat16 ? kFp16 : kBf16;
+  return kernels[static_cast<std::size_t>(forward)][static_cast<std::size_t>(shape)];
 }
 
-/// The newest architecture that the device has kernels of: sm_80 unless there are some for it alone.
-GpuArchitecture architecture_of(std::int32_t device) {
+/// The fastest forward kernel that the device can run.
+kernel::Forward own_kernel(std::int32_t device) {
   int major = 0;
   int minor = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "asking for an attribute");
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "asking for an attribute");
-  if (major == 9) return GpuArchitecture::kSm90a;
-  return major == 10 && (minor == 0 || minor == 3) ? GpuArchitecture::kSm100a : GpuArchitecture::kSm80;
-}
-
-/// The kernel for a batch that may have boxes, of those that the caller allows. No GPU has run forward_tcgen05 yet, so
-/// it runs only for those who ask for it, and who asks is told if the device cannot. Throws Error(kUnsupported) then.
-kernel::Forward forward_of(GpuArchitecture device, GpuArchitecture allowed) {
-  const bool runs_tcgen05 = allowed == GpuArchitecture::kSm100a;
-  if (runs_tcgen05 && device != GpuArchitecture::kSm100a) {
-    refuse(ErrorCode::kUnsupported, "architecture", Error::kNoIndex, "sm_100a",
-           "needs a device of compute capability 10.0 or 10.3, which this one is not");
-  }
-  const bool runs_wgmma = device == GpuArchitecture::kSm90a && allowed != GpuArchitecture::kSm80;
-  return runs_tcgen05 ? kernel::Forward::kTcgen05 : runs_wgmma ? kernel::Forward::kWgmma : kernel::Forward::kMma;
+  if (major == 9) return kernel::Forward::kWgmma;
+  return major == 10 && (minor == 0 || minor == 3) ? kernel::Forward::kTcgen05 : kernel::Forward::kMma;
 }
 
 /// Why CUDA finds no devices. Where there is no driver it says that the driver is too old, but the driver's version is
@@ -192,8 +177,7 @@ DeviceInfo device_info(std::int32_t device) {
 std::vector<KernelSupport> kernels() {
   if (device_count() == 0) return {};
   std::vector<KernelSupport> result = {kernel::support(kernel::Forward::kMma)};
-  const GpuArchitecture architecture = architecture_of(0);
-  const kernel::Forward own = kernel::forward_of(architecture);
+  const kernel::Forward own = own_kernel(0);
   if (own != kernel::Forward::kMma) result.push_back(kernel::support(own));
   return result;
 }
@@ -201,13 +185,13 @@ std::vector<KernelSupport> kernels() {
 namespace {
 
 PlanTarget target_for(const RaggedBatch& batch, const kernel::LongestRequest& longest, std::int32_t device,
-                      GpuArchitecture architecture) {
+                      GpuKernel asked) {
   check_device(device);
   const CurrentDevice current(device);
-  kernel::Forward forward = forward_of(architecture_of(device), architecture);
-  if (!kernel::may_have_boxes(batch, longest, forward)) forward = kernel::Forward::kMma;
+  const kernel::Selection selection = kernel::select(batch, longest, kernel::offer_of_gpu(own_kernel(device), asked));
+  const kernel::Forward forward = selection.forward;
   const bool boxed = forward != kernel::Forward::kMma;
-  const kernel::HeadDims dims = kernel::kHeadDims[kernel::select_shape(batch)];
+  const kernel::HeadDims dims = kernel::kHeadDims[selection.shape];
   PlanTarget target;
   target.name = fmt::format("cuda:{}", device);
   if (forward == kernel::Forward::kTcgen05) {
@@ -217,7 +201,7 @@ PlanTarget target_for(const RaggedBatch& batch, const kernel::LongestRequest& lo
     target.tile_shapes.push_back({64, target.tile_shapes.empty() ? kCostPerBlock : kCostPerBlock * 5 / 8});
   }
   target.key_block = boxed && dims.vo <= 128 ? 128 : 64;
-  target.workers = resident_blocks(batch, select_kernel(batch, forward), device);
+  target.workers = resident_blocks(batch, instance_of(forward, selection.shape, batch.input_dtype), device);
   // Not device_info(): asking for all properties is slow, and this is called for every batch.
   int l2_bytes = 0;
   check(cudaDeviceGetAttribute(&l2_bytes, cudaDevAttrL2CacheSize, device), "asking for an attribute");
@@ -227,13 +211,12 @@ PlanTarget target_for(const RaggedBatch& batch, const kernel::LongestRequest& lo
 
 }  // namespace
 
-PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture) {
-  return target_for(batch, kernel::longest_request(batch), device, architecture);
+PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuKernel asked) {
+  return target_for(batch, kernel::longest_request(batch), device, asked);
 }
-PlanTarget target_for(const RaggedBatch& batch, const Limits& limits, std::int32_t device,
-                      GpuArchitecture architecture) {
+PlanTarget target_for(const RaggedBatch& batch, const Limits& limits, std::int32_t device, GpuKernel asked) {
   const Limits most = resolved(limits);
-  return target_for(batch, kernel::LongestRequest{most.query_length, most.key_length}, device, architecture);
+  return target_for(batch, kernel::LongestRequest{most.query_length, most.key_length}, device, asked);
 }
 
 std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t device) {
@@ -267,15 +250,17 @@ std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t de
 }
 
 void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int64_t most_merges, ResidentPlan& plan) {
-  plan.architecture = architecture_of(plan.device);
+  plan.own = own_kernel(plan.device);
+  const int shape = kernel::select_shape(batch);
   const auto launch_of = [&](kernel::Forward forward) {
-    const Kernel kernel = select_kernel(batch, forward);
+    const Kernel kernel = instance_of(forward, shape, batch.input_dtype);
     const std::int64_t resident = resident_blocks(batch, kernel, plan.device);
     return ResidentPlan::Forward{kernel, static_cast<int>(std::min(resident, most_items))};
   };
   plan.mma = launch_of(kernel::Forward::kMma);
-  const kernel::Forward boxed = forward_of(plan.architecture, plan.architecture);
-  if (kernel::may_have_boxes(batch, plan.longest, boxed)) plan.boxed = launch_of(boxed);
+  // Whether it is asked for shows when the plan is run.
+  const kernel::Forward boxed = kernel::select(batch, plan.longest, {plan.own}).forward;
+  if (boxed != kernel::Forward::kMma) plan.boxed = launch_of(boxed);
   constexpr std::int64_t kMergeBlocks = 2048;  // about as many as run at once on the largest devices
   // Of plans made on the device they also write NaN where the plan was refused.
   const std::int64_t wanted = plan.counts != nullptr ? std::max<std::int64_t>(most_merges, 1) : most_merges;
@@ -293,18 +278,26 @@ void raise_report(const Plan& plan) {
   if (resident.report) kernel::raise_report(resident.report->on_host());
 }
 
-const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
-                    void* stream) {
+const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuKernel asked, void* stream) {
   const ResidentPlan& resident = *plan.data().on_device;
   raise_report(plan);
   if (cuda::workspace_bytes(plan) == 0) workspace = {};
   check_device_memory(tensors, workspace, resident.device);
   if (item_count(resident.view) == 0) return "";
-  return run_kernels(resident, plan.data().batch, plan.data().target, tensors, workspace, architecture, stream);
+  return run_kernels(resident, plan.data().batch, plan.data().target, tensors, workspace, asked, stream);
+}
+
+KernelChoice explain(const Plan& plan, const Tensors& tensors, GpuKernel asked) {
+  return explain_kernels(*plan.data().on_device, plan.data().batch, plan.data().target, tensors, asked);
+}
+
+KernelChoice choice_for(const RaggedBatch& batch, std::int32_t device, GpuKernel asked) {
+  check_device(device);
+  return kernel::choice_for_spec(batch, kernel::offer_of_gpu(own_kernel(device), asked));
 }
 
 const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
-                        const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream) {
+                        const Tensors& tensors, Workspace workspace, GpuKernel asked, void* stream) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
   parameters.plan = plan.view;
   parameters.requests = plan.view.requests;
@@ -315,13 +308,9 @@ const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, cons
   kernel::place_workspace(workspace, parameters);
   const CurrentDevice current(plan.device);
   auto* const on_stream = static_cast<cudaStream_t>(stream);
-  std::optional<kernel::Boxes> boxes;
-  const kernel::Forward allowed = forward_of(plan.architecture, architecture);
-  if (allowed != kernel::Forward::kMma) {
-    boxes = kernel::make_boxes(allowed, batch, target, tensors, parameters, plan.longest, encode_tensor_map);
-  }
-  if (boxes) parameters.boxes = *boxes;
-  const ResidentPlan::Forward& forward = boxes ? plan.boxed : plan.mma;
+  const kernel::Selection selection = kernel::select(batch, plan.longest, kernel::offer_of_gpu(plan.own, asked), target,
+                                                     tensors, parameters, encode_tensor_map, parameters.boxes);
+  const ResidentPlan::Forward& forward = selection.forward == kernel::Forward::kMma ? plan.mma : plan.boxed;
   if (plan.counts != nullptr || forward.blocks < item_count(plan.view)) {
     check(cudaMemsetAsync(parameters.counter, 0, sizeof(*parameters.counter), on_stream), "clearing the workspace");
   } else {
@@ -333,7 +322,17 @@ const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, cons
   if (plan.merge_blocks > 0) {
     check(launch_merge_partials(parameters, plan.merge_blocks, on_stream), "launching merge_partials");
   }
-  return forward.blocks > 0 ? kernel::name(boxes ? allowed : kernel::Forward::kMma) : "";
+  return forward.blocks > 0 ? forward.kernel.name : "";
+}
+
+KernelChoice explain_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
+                             const Tensors& tensors, GpuKernel asked) {
+  const kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
+  kernel::Boxes boxes{};
+  const CurrentDevice current(plan.device);
+  const kernel::Selection selection = kernel::select(batch, plan.longest, kernel::offer_of_gpu(plan.own, asked), target,
+                                                     tensors, parameters, encode_tensor_map, boxes);
+  return kernel::choice_of(selection, batch, target);
 }
 
 void* allocate(std::int64_t bytes, std::int32_t device) {

@@ -22,10 +22,9 @@ DeviceInfo device_info(std::int32_t device);
 std::vector<KernelSupport> kernels();
 
 /// Throws Error(kUnsupported) for a batch that no kernel computes on this device.
-PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuArchitecture architecture);
+PlanTarget target_for(const RaggedBatch& batch, std::int32_t device, GpuKernel asked);
 /// The same for any requests within limits; `batch` has none.
-PlanTarget target_for(const RaggedBatch& batch, const Limits& limits, std::int32_t device,
-                      GpuArchitecture architecture);
+PlanTarget target_for(const RaggedBatch& batch, const Limits& limits, std::int32_t device, GpuKernel asked);
 /// Copies what kernels read of a plan. Throws Error(kUnsupported) likewise.
 std::shared_ptr<const ResidentPlan> upload(const PlanData& plan, std::int32_t device);
 
@@ -38,8 +37,12 @@ std::int64_t workspace_bytes(const Plan& plan);
 void raise_report(const Plan& plan);
 /// Launches the plan's kernels on `stream`. Plan, workspace and tensors are on one device, validated but for that.
 /// Returns the name of the kernel that computes; empty if there is nothing to compute.
-const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
-                    void* stream);
+const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuKernel asked, void* stream);
+
+/// What execute() would launch, if the plan has items.
+KernelChoice explain(const Plan& plan, const Tensors& tensors, GpuKernel asked);
+/// The kernel for all batches of a spec. Throws Error(kUnsupported).
+KernelChoice choice_for(const RaggedBatch& batch, std::int32_t device, GpuKernel asked);
 
 /// Plans that are made on the device. Throws Error(kUnsupported) for a batch that no kernel computes and for limits
 /// that are too high.

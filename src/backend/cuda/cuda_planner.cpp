@@ -69,8 +69,12 @@ class CudaPlanner : public DevicePlanner {
   void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
     check_device_memory(tensors, workspace, plan_.device);
     const char* const kernel =
-        run_kernels(plan_, batch(), target(), tensors, workspace, options.architecture, options.stream);
-    if (options.kernel != nullptr) *options.kernel = kernel;
+        run_kernels(plan_, batch(), target(), tensors, workspace, options.kernel, options.stream);
+    if (options.launched != nullptr) *options.launched = kernel;
+  }
+
+  KernelChoice explain(const Tensors& tensors, const RunOptions& options) const override {
+    return explain_kernels(plan_, batch(), target(), tensors, options.kernel);
   }
 
   std::optional<Error> take_report() const override { return kernel::take_report(plan_.report->on_host()); }

@@ -37,8 +37,9 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
 using ForwardKernel = void (*)(const kernel::ForwardParameters);
 
 template <class Shape, ForwardKernel kKernel>
-Kernel launcher() {
+Kernel launcher(const char* name) {
   return {
+      name,
       [] { return cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Shape::kSharedBytes); },
       [](const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream) {
         kKernel<<<blocks, Shape::kThreads, Shape::kSharedBytes, stream>>>(parameters);
@@ -53,19 +54,19 @@ Kernel launcher() {
 template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_mma_instance() {
   using Shape = kernel::ForwardMmaShape<ElementOf<kInput>, kDimQk, kDimVo>;
-  return launcher<Shape, forward_mma_kernel<Shape>>();
+  return launcher<Shape, forward_mma_kernel<Shape>>("forward_mma");
 }
 
 template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_wgmma_instance() {
   using Shape = kernel::ForwardWgmmaShape<ElementOf<kInput>, kDimQk, kDimVo>;
-  return launcher<Shape, forward_wgmma_kernel<Shape>>();
+  return launcher<Shape, forward_wgmma_kernel<Shape>>("forward_wgmma");
 }
 
 template <Dtype kInput, int kDimQk, int kDimVo>
 Kernel forward_tcgen05_instance() {
   using Shape = kernel::ForwardTcgen05Shape<ElementOf<kInput>, kDimQk, kDimVo>;
-  return launcher<Shape, forward_tcgen05_kernel<Shape>>();
+  return launcher<Shape, forward_tcgen05_kernel<Shape>>("forward_tcgen05");
 }
 
 }  // namespace varlen::cuda

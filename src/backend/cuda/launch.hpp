@@ -15,6 +15,7 @@ enum class Arrays : std::uint8_t;  // team_memory.hpp
 namespace varlen::cuda {
 
 struct Kernel {
+  const char* name;
   /// Lets the kernel have its shared memory on the current device. Once, before the first launch there.
   cudaError_t (*prepare)();
   cudaError_t (*launch)(const kernel::ForwardParameters& parameters, int blocks, cudaStream_t stream);

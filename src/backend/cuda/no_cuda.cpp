@@ -16,21 +16,21 @@ std::int32_t device_count() noexcept { return 0; }
 std::string no_device_reason() { return kReason; }
 std::vector<KernelSupport> kernels() { return {}; }
 DeviceInfo device_info(std::int32_t /*device*/) { refuse_device(); }
-PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuArchitecture /*architecture*/) {
-  refuse_device();
-}
+PlanTarget target_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuKernel /*asked*/) { refuse_device(); }
 PlanTarget target_for(const RaggedBatch& /*batch*/, const Limits& /*limits*/, std::int32_t /*device*/,
-                      GpuArchitecture /*architecture*/) {
+                      GpuKernel /*asked*/) {
   refuse_device();
 }
 std::shared_ptr<const ResidentPlan> upload(const PlanData& /*plan*/, std::int32_t /*device*/) { refuse_device(); }
 std::int32_t device_of(const Plan& /*plan*/) { refuse_device(); }
 std::int64_t workspace_bytes(const Plan& /*plan*/) { refuse_device(); }
 void raise_report(const Plan& /*plan*/) { refuse_device(); }
-const char* execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/,
-                    GpuArchitecture /*architecture*/, void* /*stream*/) {
+const char* execute(const Plan& /*plan*/, const Tensors& /*tensors*/, Workspace /*workspace*/, GpuKernel /*asked*/,
+                    void* /*stream*/) {
   refuse_device();
 }
+KernelChoice explain(const Plan& /*plan*/, const Tensors& /*tensors*/, GpuKernel /*asked*/) { refuse_device(); }
+KernelChoice choice_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuKernel /*asked*/) { refuse_device(); }
 // NOLINTNEXTLINE(performance-unnecessary-value-param): with CUDA it is moved from.
 std::unique_ptr<DevicePlanner> make_planner(RaggedBatch /*batch*/, const PlanTarget& /*target*/,
                                             const Limits& /*limits*/, std::int32_t /*device*/) {

@@ -8,6 +8,7 @@
 #include "backend/cuda/host_report.hpp"
 #include "backend/cuda/launch.hpp"
 #include "kernel/boxes.hpp"
+#include "kernel/shapes.hpp"
 #include "plan/cursor.hpp"
 #include "varlen/attention.hpp"
 
@@ -30,7 +31,7 @@ struct ResidentPlan {
     cuda::Kernel kernel{};
     int blocks = 0;
   };
-  GpuArchitecture architecture = GpuArchitecture::kSm80;  // of the device
+  kernel::Forward own = kernel::Forward::kMma;  // the device's fastest
   Forward mma;
   Forward boxed;  // forward_wgmma or forward_tcgen05, if the device has one and the batch may have boxes
   kernel::LongestRequest longest;
@@ -47,7 +48,11 @@ void choose_kernels(const RaggedBatch& batch, std::int64_t most_items, std::int6
 
 /// Launches them. Returns the name of the forward kernel; empty if the plan's limits allow no items.
 const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
-                        const Tensors& tensors, Workspace workspace, GpuArchitecture architecture, void* stream);
+                        const Tensors& tensors, Workspace workspace, GpuKernel asked, void* stream);
+
+/// The forward kernel that would be launched, and why.
+KernelChoice explain_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
+                             const Tensors& tensors, GpuKernel asked);
 
 }  // namespace cuda
 }  // namespace varlen

@@ -8,7 +8,7 @@
 
 #include "backend/emulator/run_kernels.hpp"
 #include "kernel/launch_parameters.hpp"
-#include "kernel/shapes.hpp"
+#include "kernel/select.hpp"
 #include "kernel/support.hpp"
 #include "plan/plan_data.hpp"
 
@@ -23,7 +23,16 @@ std::int64_t workspace_bytes(const Plan& plan) {
   return kernel::workspace_bytes(plan.partial_rows(), plan.data().batch.head_dim_vo);
 }
 
-const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuArchitecture architecture,
+KernelChoice explain(const Plan& plan, const Tensors& tensors, GpuKernel asked) {
+  const PlanData& data = plan.data();
+  return explain_kernels(data.batch, kernel::longest_request(data.batch), data.target, tensors, asked);
+}
+
+KernelChoice choice_for(const RaggedBatch& batch, GpuKernel asked) {
+  return kernel::choice_for_spec(batch, kernel::offer_of_emulator(asked));
+}
+
+const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspace, GpuKernel asked,
                     const EmulatorOptions& options) {
   const PlanData& data = plan.data();
   kernel::select_shape(data.batch);  // throws if no kernel computes it
@@ -36,8 +45,7 @@ const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspac
   const std::int64_t workers = data.target.workers;
   const PlacedPlan placed{data.view(), data.merges.data(), nullptr, std::min(plan.item_count(), workers),
                           std::min(std::ssize(data.merges), workers)};
-  return run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, workspace, architecture,
-                     options);
+  return run_kernels(data, placed, data.batch, kernel::longest_request(data.batch), tensors, workspace, asked, options);
 }
 
 }  // namespace varlen::emulator

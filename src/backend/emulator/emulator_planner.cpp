@@ -13,6 +13,7 @@
 #include "gpu/emulator/operations.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/planning.hpp"
+#include "kernel/select.hpp"
 #include "kernel/take_report.hpp"
 
 namespace varlen::emulator {
@@ -59,8 +60,13 @@ class EmulatorPlanner : public DevicePlanner {
                             faults()};
     const char* const kernel =
         run_kernels(*read(), placed, batch(), {planning_.limits().query_length, planning_.limits().key_length}, tensors,
-                    workspace, options.architecture, options.emulator);
-    if (options.kernel != nullptr) *options.kernel = kernel;
+                    workspace, options.kernel, options.emulator);
+    if (options.launched != nullptr) *options.launched = kernel;
+  }
+
+  KernelChoice explain(const Tensors& tensors, const RunOptions& options) const override {
+    const kernel::LongestRequest longest{planning_.limits().query_length, planning_.limits().key_length};
+    return explain_kernels(batch(), longest, target(), tensors, options.kernel);
   }
 
   LengthFault fault() const override {

@@ -21,17 +21,19 @@ Kernel forward_kernel_for(kernel::Forward forward) {
   if constexpr (is_compiled<Element>(kernel::Forward::kWgmma, kDimQk)) {
     if (forward == kernel::Forward::kWgmma) {
       using Shape = kernel::ForwardWgmmaShape<Element, kDimQk, kDimVo>;
-      return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes, &wgmma_barrier_names<Shape>()};
+      return {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes, "forward_wgmma",
+              &wgmma_barrier_names<Shape>()};
     }
   }
   if constexpr (is_compiled<Element>(kernel::Forward::kTcgen05, kDimQk)) {
     if (forward == kernel::Forward::kTcgen05) {
       using Shape = kernel::ForwardTcgen05Shape<Element, kDimQk, kDimVo>;
-      return {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes, &tcgen05_barrier_names<Shape>()};
+      return {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes, "forward_tcgen05",
+              &tcgen05_barrier_names<Shape>()};
     }
   }
   using Shape = kernel::ForwardMmaShape<Element, kDimQk, kDimVo>;
-  return {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes, nullptr};
+  return {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes, "forward_mma"};
 }
 
 template <int kDimQk, int kDimVo>

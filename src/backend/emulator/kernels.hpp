@@ -15,6 +15,7 @@ struct Kernel {
   void (*run)(const kernel::ForwardParameters&);
   int threads;
   std::int64_t shared_bytes;
+  const char* name;
   const gpu::emulator::BarrierNames* barrier_names = nullptr;  // null: it has none in shared memory
 };
 

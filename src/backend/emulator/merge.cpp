@@ -4,6 +4,6 @@
 
 namespace varlen::emulator {
 
-Kernel merge_kernel() { return {kernel::merge_partials, kernel::kMergeThreads, 0, nullptr}; }
+Kernel merge_kernel() { return {kernel::merge_partials, kernel::kMergeThreads, 0, "merge_partials"}; }
 
 }  // namespace varlen::emulator

@@ -14,7 +14,8 @@
 #include "gpu/emulator/tensor_map.hpp"
 #include "gpu/emulator/trace.hpp"
 #include "kernel/launch_parameters.hpp"
-#include "kernel/shapes.hpp"
+#include "kernel/select.hpp"
+#include "kernel/support.hpp"
 
 namespace varlen::emulator {
 namespace {
@@ -33,8 +34,8 @@ constexpr std::array<ForwardKernel, sizeof...(kShapes)> forward_kernels(
 }
 constexpr auto kForwardKernels = forward_kernels(std::make_integer_sequence<int, kernel::kShapes>());
 
-Kernel select_forward_kernel(const RaggedBatch& batch, kernel::Forward forward) {
-  return kForwardKernels[static_cast<std::size_t>(kernel::select_shape(batch))](forward, batch.input_dtype);
+Kernel forward_kernel_of(const kernel::Selection& selection, Dtype input_dtype) {
+  return kForwardKernels[static_cast<std::size_t>(selection.shape)](selection.forward, input_dtype);
 }
 
 bool encode_tensor_map(const gpu::TensorBox& box, gpu::TensorMap& map) {
@@ -52,11 +53,11 @@ void launch(Machine& machine, const Kernel& kernel, std::int64_t blocks, std::in
 /// Draws the timeline in the end, whatever ends the run.
 class WrittenTrace {
  public:
-  WrittenTrace(const EmulatorOptions& options, kernel::Forward forward) : options_(options), forward_(forward) {}
+  WrittenTrace(const EmulatorOptions& options, const Kernel& kernel) : options_(options), kernel_(kernel) {}
   ~WrittenTrace() {
     if (options_.timeline == nullptr) return;
     *options_.timeline =
-        trace_.page(fmt::format("{} under schedule {}, seed {}", kernel::name(forward_),
+        trace_.page(fmt::format("{} under schedule {}, seed {}", kernel_.name,
                                 schedule_policy_name(options_.schedule.policy), options_.schedule.seed));
   }
   WrittenTrace(const WrittenTrace&) = delete;
@@ -65,7 +66,7 @@ class WrittenTrace {
 
  private:
   const EmulatorOptions& options_;
-  const kernel::Forward forward_;
+  const Kernel& kernel_;
   Trace trace_;
 };
 
@@ -78,15 +79,10 @@ void expect_written(const GlobalMemory& memory, Role role) {
 
 const char* run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
                         const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
-                        GpuArchitecture architecture, const EmulatorOptions& options) {
+                        GpuKernel asked, const EmulatorOptions& options) {
   kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
-  kernel::Forward forward = kernel::forward_of(architecture);
-  const auto boxes = kernel::make_boxes(forward, batch, data.target, tensors, parameters, longest, encode_tensor_map);
-  if (boxes) {
-    parameters.boxes = *boxes;
-  } else {
-    forward = kernel::Forward::kMma;
-  }
+  const kernel::Selection selection = kernel::select(batch, longest, kernel::offer_of_emulator(asked), data.target,
+                                                     tensors, parameters, encode_tensor_map, parameters.boxes);
   parameters.plan = plan.view;
   parameters.requests = plan.view.requests;
   parameters.merges = plan.merges;
@@ -95,8 +91,8 @@ const char* run_kernels(const PlanData& data, const PlacedPlan& plan, const Ragg
   parameters.faults = plan.faults;
   kernel::place_workspace(workspace, parameters);
 
-  WrittenTrace written(options, forward);
-  const Kernel forward_kernel = select_forward_kernel(batch, forward);
+  const Kernel forward_kernel = forward_kernel_of(selection, batch.input_dtype);
+  WrittenTrace written(options, forward_kernel);
   GlobalMemory memory = describe_memory(data, tensors, parameters);
   if (plan.counts != nullptr && plan.counts->is_made == 0) memory.share_results();
   Machine machine(memory);
@@ -110,7 +106,16 @@ const char* run_kernels(const PlanData& data, const PlacedPlan& plan, const Ragg
   }
   expect_written(memory, Role::kOut);
   expect_written(memory, Role::kLse);
-  return kernel::name(forward);
+  return forward_kernel.name;
+}
+
+KernelChoice explain_kernels(const RaggedBatch& batch, const kernel::LongestRequest& longest, const PlanTarget& target,
+                             const Tensors& tensors, GpuKernel asked) {
+  const kernel::ForwardParameters parameters = kernel::launch_parameters(batch, tensors);
+  kernel::Boxes boxes{};
+  const kernel::Selection selection = kernel::select(batch, longest, kernel::offer_of_emulator(asked), target, tensors,
+                                                     parameters, encode_tensor_map, boxes);
+  return kernel::choice_of(selection, batch, target);
 }
 
 }  // namespace varlen::emulator

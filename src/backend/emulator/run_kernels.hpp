@@ -23,6 +23,10 @@ struct PlacedPlan {
 /// for everything that a kernel does wrong. Returns the name of the forward kernel.
 const char* run_kernels(const PlanData& data, const PlacedPlan& plan, const RaggedBatch& batch,
                         const kernel::LongestRequest& longest, const Tensors& tensors, Workspace workspace,
-                        GpuArchitecture architecture, const EmulatorOptions& options);
+                        GpuKernel asked, const EmulatorOptions& options);
+
+/// The forward kernel that it would run, and why.
+KernelChoice explain_kernels(const RaggedBatch& batch, const kernel::LongestRequest& longest, const PlanTarget& target,
+                             const Tensors& tensors, GpuKernel asked);
 
 }  // namespace varlen::emulator

@@ -1,0 +1,128 @@
+// Which kernel computes a batch: the only place that decides, for every backend that runs kernels and for the model.
+// Runs on the host. support.hpp says in words what came of it.
+#pragma once
+
+#include <cstdint>
+
+#include "batch/ragged_batch.hpp"
+#include "batch/refuse.hpp"
+#include "kernel/boxes.hpp"
+#include "kernel/parameters.hpp"
+#include "kernel/shapes.hpp"
+#include "varlen/attention.hpp"
+
+namespace varlen::kernel {
+
+/// Kernels count within pages in 32 bits.
+inline constexpr std::int64_t kMostPageSize = std::int64_t{1} << 30;
+
+/// Index into kHeadDims. Throws Error(kUnsupported) for what no kernel computes.
+inline int select_shape(const RaggedBatch& batch) {
+  if (batch.input_dtype != Dtype::kFloat16 && batch.input_dtype != Dtype::kBFloat16 &&
+      batch.input_dtype != Dtype::kFloat8E4M3) {
+    refuse(ErrorCode::kUnsupported, "input_dtype", Error::kNoIndex, dtype_name(batch.input_dtype),
+           "is not supported by this backend: it computes fp16, bf16 and fp8_e4m3");
+  }
+  if (batch.page_size > kMostPageSize) {
+    refuse(ErrorCode::kUnsupported, "page_size", Error::kNoIndex, batch.page_size,
+           "is more than {}, the largest that this backend supports", kMostPageSize);
+  }
+  for (int shape = 0; shape < kShapes; ++shape) {
+    if (batch.head_dim_qk <= kHeadDims[shape].qk && batch.head_dim_vo <= kHeadDims[shape].vo) return shape;
+  }
+  constexpr HeadDims kLargest = kHeadDims[kShapes - 1];
+  if (batch.head_dim_qk > kLargest.qk) {
+    refuse(ErrorCode::kUnsupported, "head_dim_qk", Error::kNoIndex, batch.head_dim_qk,
+           "is more than {}, the largest that this backend supports", kLargest.qk);
+  }
+  refuse(ErrorCode::kUnsupported, "head_dim_vo", Error::kNoIndex, batch.head_dim_vo,
+         "is more than {}, the largest that this backend supports", kLargest.vo);
+}
+
+/// The kernel that a machine runs if the batch allows it. forward_mma runs otherwise.
+struct Offer {
+  Forward preferred = Forward::kMma;
+  Obstacle obstacle = Obstacle::kNone;  // to a faster one: kAskedFor or kUnproven
+};
+
+/// kAuto is the caller's business.
+inline Forward forward_of(GpuKernel kernel) {
+  if (kernel == GpuKernel::kTcgen05) return Forward::kTcgen05;
+  return kernel == GpuKernel::kMma ? Forward::kMma : Forward::kWgmma;
+}
+
+/// Of a GPU that can run forward_mma and `own`. No GPU has run forward_tcgen05 yet, so it runs only for those who ask
+/// for it. Throws Error(kUnsupported) if another GPU's kernel is asked for.
+inline Offer offer_of_gpu(Forward own, GpuKernel asked) {
+  if (asked == GpuKernel::kAuto) {
+    if (own == Forward::kTcgen05) return {Forward::kMma, Obstacle::kUnproven};
+    return {own, Obstacle::kNone};
+  }
+  const Forward wanted = forward_of(asked);
+  if (wanted == Forward::kMma) return {wanted, own == Forward::kMma ? Obstacle::kNone : Obstacle::kAskedFor};
+  if (wanted != own) {
+    refuse(ErrorCode::kUnsupported, "options.kernel", Error::kNoIndex, name(wanted),
+           "needs a device of compute capability {}, which this one is not",
+           wanted == Forward::kWgmma ? "9.0" : "10.0 or 10.3");
+  }
+  return {wanted, Obstacle::kNone};
+}
+
+/// Of the emulator, which runs all kernels and is a Hopper unless it is asked for another.
+inline Offer offer_of_emulator(GpuKernel asked) {
+  if (asked == GpuKernel::kMma) return {Forward::kMma, Obstacle::kAskedFor};
+  return {forward_of(asked), Obstacle::kNone};
+}
+
+/// Where requests have no more rows than this, all a kernel does is read keys and values. Of fp8 forward_mma does that
+/// faster than forward_wgmma, whose keys have one more stop on their way (docs/benchmarks.md#fp8). Not if bits must not
+/// depend on what else the batch has: the kernel must not, either.
+inline constexpr std::int64_t kDecodingRows = 16;
+
+/// What in the spec and the lengths stands against a kernel that works with boxes; `shape` is select_shape()'s.
+inline Obstacle obstacle_to(Forward forward, int shape, const RaggedBatch& batch, const LongestRequest& longest) {
+  const std::int64_t element_bytes = dtype_size(batch.input_dtype);
+  const HeadDims largest = kHeadDims[compiled_shapes(forward, element_bytes) - 1];
+  if (batch.head_dim_qk > largest.qk) return Obstacle::kHeadDimQk;
+  if (batch.head_dim_vo > largest.vo) return Obstacle::kHeadDimVo;
+  const std::int64_t chunk = 16 / element_bytes;
+  if (batch.head_dim_qk % chunk != 0) return Obstacle::kChunksQk;
+  if (batch.head_dim_vo % chunk != 0) return Obstacle::kChunksVo;
+  if (batch.head_dim_qk <= kHeadDims[shape].qk - kBoxColumns) return Obstacle::kColumnsQk;
+  if (batch.head_dim_vo <= kHeadDims[shape].vo - kBoxColumns) return Obstacle::kColumnsVo;
+  if (batch.page_size % kBoxRows != 0) return Obstacle::kPageRows;
+  const bool decodes = !batch.batch_invariant && longest.queries <= kDecodingRows / batch.group;
+  if (forward == Forward::kWgmma && element_bytes == 1 && decodes) return Obstacle::kDecodes;
+  return Obstacle::kNone;
+}
+
+/// The kernel that computes, and what stood against a faster one.
+struct Selection {
+  Forward forward = Forward::kMma;
+  int shape = 0;                        // index into kHeadDims
+  Obstacle obstacle = Obstacle::kNone;  // kNone: the machine has none that is faster
+  Forward hindered = Forward::kMma;     // the kernel that it stood against, if it is one of batch or tensors
+};
+
+/// Before tensors are known. Throws Error(kUnsupported) for a batch that no kernel computes.
+inline Selection select(const RaggedBatch& batch, const LongestRequest& longest, const Offer& offer) {
+  Selection selection{offer.preferred, select_shape(batch), offer.obstacle, offer.preferred};
+  if (offer.preferred == Forward::kMma) return selection;
+  selection.obstacle = obstacle_to(offer.preferred, selection.shape, batch, longest);
+  if (selection.obstacle != Obstacle::kNone) selection.forward = Forward::kMma;
+  return selection;
+}
+
+/// For a plan made for `target` and tensors; fills in `boxes` if the kernel works with them. `encode` is BoxMaker's.
+template <class Encode>
+Selection select(const RaggedBatch& batch, const LongestRequest& longest, const Offer& offer, const PlanTarget& target,
+                 const Tensors& tensors, const ForwardParameters& parameters, const Encode& encode, Boxes& boxes) {
+  Selection selection = select(batch, longest, offer);
+  if (selection.forward == Forward::kMma) return selection;
+  selection.obstacle = make_boxes(selection.forward, kHeadDims[selection.shape], batch, target, tensors, parameters,
+                                  longest, encode, boxes);
+  if (selection.obstacle != Obstacle::kNone) selection.forward = Forward::kMma;
+  return selection;
+}
+
+}  // namespace varlen::kernel
