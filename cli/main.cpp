@@ -134,7 +134,8 @@ int main(int argc, char** argv) {
   try {
     status = parse_and_act(argc, argv);
   } catch (const varlen::Error& error) {
-    const bool internal = error.code() == varlen::ErrorCode::kInternal;
+    const bool internal =
+        error.code() == varlen::ErrorCode::kInternal || error.code() == varlen::ErrorCode::kDeviceFailure;
     status = complain_and_return(error.what(), internal ? kExitInternal : kExitBadInput);
   } catch (const std::bad_alloc&) {
     status = complain_and_return("out of memory", kExitBadInput);

@@ -166,10 +166,10 @@ void read_tensors(const std::vector<FileTensor>& file, const RunSettings& settin
   batch.kv_heads = small("the heads of 'k'", tensors.key.shape[key_rank - 2]);
   batch.head_dim_qk = small("the head dim of 'q'", tensors.query.shape[2]);
   batch.head_dim_vo = small("the head dim of 'v'", tensors.value.shape[key_rank - 1]);
-  batch.input_dtype = tensors.query.dtype;
-  refuse_scales(file, batch.input_dtype);
+  batch.query_dtype = tensors.query.dtype;
+  refuse_scales(file, batch.query_dtype);
   batch.output_dtype =
-      settings.output_dtype.empty() ? default_output(batch.input_dtype) : parse_dtype(settings.output_dtype);
+      settings.output_dtype.empty() ? default_output(batch.query_dtype) : parse_dtype(settings.output_dtype);
   batch.mask = settings.mask;
   batch.soft_cap = settings.soft_cap;
   batch.scale = settings.scale;

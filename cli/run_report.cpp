@@ -104,7 +104,7 @@ void print_run_table(const RunInput& input, const RunResult& result, bool all_re
   const Batch& batch = input.batch;
   fmt::print("{}: {} requests, {} query and {} key tokens, {}/{} heads of {}/{}, {} to {}, {}\n\n", workload.name,
              workload.query_lengths.size(), workload.query_tokens(), workload.key_tokens(), batch.query_heads,
-             batch.kv_heads, batch.head_dim_qk, batch.head_dim_vo, dtype_name(batch.input_dtype),
+             batch.kv_heads, batch.head_dim_qk, batch.head_dim_vo, dtype_name(batch.query_dtype),
              dtype_name(batch.output_dtype), describe(workload.mask));
   fmt::print("{}\n", request_table(input, result, all_requests));
 
@@ -143,7 +143,7 @@ void print_run_json(const RunInput& input, const RunResult& result, bool all_req
                                  {"kv_heads", batch.kv_heads},
                                  {"head_dim_qk", batch.head_dim_qk},
                                  {"head_dim_vo", batch.head_dim_vo},
-                                 {"input_dtype", dtype_name(batch.input_dtype)},
+                                 {"input_dtype", dtype_name(batch.query_dtype)},
                                  {"output_dtype", dtype_name(batch.output_dtype)},
                                  {"mask", {{"left", batch.mask.left}, {"right", batch.mask.right}}},
                                  {"repeat", result.timing.run.size()},

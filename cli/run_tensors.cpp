@@ -24,7 +24,7 @@ struct Origin {
 constexpr Origin kOrigins[] = {
     {"query_heads", "q", "axis 1 of"},           {"kv_heads", "k", "the axis before the last of"},
     {"head_dim_qk", "q", "axis 2 of"},           {"head_dim_vo", "v", "the last axis of"},
-    {"input_dtype", "q", "the type of"},         {"page_size", "k", "axis 1 of"},
+    {"query_dtype", "q", "the type of"},         {"page_size", "k", "axis 1 of"},
     {"output_dtype", nullptr, "--output-dtype"}, {"scale", nullptr, "--scale"},
     {"soft_cap", nullptr, "--soft-cap"},         {"mask.left", nullptr, "--window"},
     {"mask.right", nullptr, "--window"}};

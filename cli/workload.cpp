@@ -58,7 +58,7 @@ Batch Workload::batch(Dtype input_dtype, Dtype output_dtype) const {
   batch.kv_heads = kv_heads;
   batch.head_dim_qk = head_dim_qk;
   batch.head_dim_vo = head_dim_vo;
-  batch.input_dtype = input_dtype;
+  batch.query_dtype = input_dtype;
   batch.output_dtype = output_dtype;
   batch.mask = mask;
   batch.soft_cap = soft_cap;

@@ -21,6 +21,17 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/varlen-config-version.cm
 install(FILES "${PROJECT_BINARY_DIR}/varlen-config.cmake" "${PROJECT_BINARY_DIR}/varlen-config-version.cmake"
         DESTINATION "${package_dir}")
 
+# What a static libvarlen is linked with. A shared one has it in it, and its users need none of these packages.
+set(varlen_static_requires "fmt libhwy")
+set(varlen_static_libs "-lboost_context ${CMAKE_THREAD_LIBS_INIT} -lstdc++ -lm")
+if(VARLEN_CUDA)
+  string(APPEND varlen_static_libs " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
+endif()
+if(NOT BUILD_SHARED_LIBS)
+  set(varlen_requires_private "${varlen_static_requires}")
+  set(varlen_libs_private "${varlen_static_libs}")
+endif()
+
 set(pkgconfig_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY "${CMAKE_INSTALL_PREFIX}/${pkgconfig_dir}"
            OUTPUT_VARIABLE prefix_from_pkgconfig)

@@ -27,7 +27,7 @@ int main(void) {
   batch.query_heads = kQueryHeads;
   batch.kv_heads = kKvHeads;
   batch.head_dim_qk = kHeadDim;
-  batch.input_dtype = VARLEN_FLOAT32;
+  batch.query_dtype = VARLEN_FLOAT32;
   batch.output_dtype = VARLEN_FLOAT32;
   batch.mask_right = 0; /* causal */
 

@@ -27,7 +27,7 @@ int main() {
   spec.query_heads = kQueryHeads;
   spec.kv_heads = kKvHeads;
   spec.head_dim_qk = kHeadDim;
-  spec.input_dtype = varlen::Dtype::kFloat32;
+  spec.query_dtype = varlen::Dtype::kFloat32;
   spec.output_dtype = varlen::Dtype::kFloat32;
   spec.mask = varlen::Mask::causal();
   const varlen::Requests requests{.query_indptr = offsets, .key_indptr = offsets};

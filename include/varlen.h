@@ -31,8 +31,14 @@ enum {
   VARLEN_OUT_OF_MEMORY = 3,
   VARLEN_WORKSPACE_TOO_SMALL = 4,
   VARLEN_INPUT_OUTPUT = 5,
-  VARLEN_INTERNAL = 6
+  VARLEN_INTERNAL = 6,
+  VARLEN_DEVICE_FAILURE = 7
 };
+
+/* Of this header; varlen_version() tells the library's. */
+#define VARLEN_VERSION_MAJOR 0
+#define VARLEN_VERSION_MINOR 1
+#define VARLEN_VERSION_PATCH 0
 
 /* Element types. */
 enum {
@@ -57,6 +63,12 @@ enum {
   VARLEN_BACKEND_EMULATOR = 4
 };
 
+/* The forward kernel that a GPU backend prefers: GpuKernel of varlen/attention.hpp. */
+enum { VARLEN_KERNEL_AUTO = 0, VARLEN_KERNEL_MMA = 80, VARLEN_KERNEL_WGMMA = 90, VARLEN_KERNEL_TCGEN05 = 100 };
+
+/* The default of varlen_batch.kv_dtype. */
+#define VARLEN_DTYPE_OF_QUERY ((int32_t)-1)
+
 /* A limit of a mask that does not limit. */
 #define VARLEN_UNLIMITED ((int64_t)-1)
 
@@ -71,7 +83,7 @@ typedef struct varlen_indices {
   int32_t reserved;
 } varlen_indices;
 
-/* What to compute. */
+/* What to compute. Functions that want a spec, because requests come later, refuse one with any of the four arrays. */
 typedef struct varlen_batch {
   size_t struct_size;           /* required, as everything down to output_dtype */
   varlen_indices query_indptr;  /* [requests + 1], tokens */
@@ -83,8 +95,10 @@ typedef struct varlen_batch {
   int32_t kv_heads;
   int32_t head_dim_qk;
   int32_t head_dim_vo; /* 0: the same as head_dim_qk */
-  int32_t input_dtype;
+  int32_t query_dtype;
   int32_t output_dtype;
+  int32_t kv_dtype;   /* of key and value; default VARLEN_DTYPE_OF_QUERY. No backend computes others yet */
+  int32_t reserved;   /* 0 */
   int64_t mask_left;  /* keys seen before a row's own position; default VARLEN_UNLIMITED */
   int64_t mask_right; /* keys seen after it; default VARLEN_UNLIMITED. Causal: 0 */
   int32_t has_scale;  /* 0 (default): the scale is 1 / sqrt(head_dim_qk); 1: it is `scale` */
@@ -108,7 +122,7 @@ typedef struct varlen_tensor {
 /* Where the data lies. A null pointer is an absent tensor. */
 typedef struct varlen_tensors {
   size_t struct_size;         /* required, as everything down to out */
-  const varlen_tensor* query; /* [query tokens, query_heads, head_dim_qk], input_dtype */
+  const varlen_tensor* query; /* [query tokens, query_heads, head_dim_qk], query_dtype */
   const varlen_tensor* key;   /* [key tokens, kv_heads, head_dim_qk] or [pages, page_size, kv_heads, head_dim_qk] */
   const varlen_tensor* value; /* as key, with head_dim_vo */
   const varlen_tensor* out;   /* [query tokens, query_heads, head_dim_vo], output_dtype; written */
@@ -186,11 +200,92 @@ typedef struct varlen_report {
   int64_t simulated_items; /* the last ones; fewer than `items` if these are more than 2^20 */
 } varlen_report;
 
+/* How to run. */
+typedef struct varlen_run_options {
+  size_t struct_size; /* required, as everything down to stream */
+  int32_t backend;    /* default VARLEN_BACKEND_AUTO */
+  int32_t kernel;     /* default VARLEN_KERNEL_AUTO */
+  void* stream;       /* CUDA: the cudaStream_t to launch on; default null: the default stream */
+} varlen_run_options;
+
+/* What computes, and why. Texts that do not fit are cut. */
+typedef struct varlen_kernel_choice {
+  size_t struct_size; /* required, as everything */
+  int32_t supported;  /* 1, or of varlen_supports(): 0 if nothing computes it */
+  int32_t reserved;
+  char kernel[32];  /* "forward_wgmma"; on the CPU the SIMD target; empty if there is nothing to compute */
+  char field[64];   /* the field that stands against it or against a faster kernel; empty if there is none */
+  char reason[512]; /* one line */
+} varlen_kernel_choice;
+
+/* A CUDA device, written by varlen_device_info(). */
+typedef struct varlen_device {
+  size_t struct_size; /* required, as everything down to memory_bytes */
+  char name[256];
+  int32_t compute_major;
+  int32_t compute_minor;
+  int32_t multiprocessors;
+  int32_t reserved;
+  int64_t l2_bytes;
+  int64_t memory_bytes;
+} varlen_device;
+
+/* This build on this machine, written by varlen_build_info(). */
+typedef struct varlen_build {
+  size_t struct_size; /* required, as everything down to threads */
+  char version[32];
+  char build_type[32];
+  char compiler[64];
+  char simd_target[32]; /* the one that runs here */
+  int32_t threads;      /* of the CPU backend, unless a plan has fewer workers */
+  int32_t reserved;
+} varlen_build;
+
+/* What every batch that a device plan is made for keeps to. */
+typedef struct varlen_limits {
+  size_t struct_size; /* required, as everything down to key_tokens */
+  int64_t requests;
+  int64_t query_tokens;
+  int64_t key_tokens;
+  int64_t query_length; /* of one request; default 0: as many as of all */
+  int64_t key_length;   /* likewise */
+} varlen_limits;
+
+/* Integers in memory of the device, 32 or 64 bits each. All zero: absent. */
+typedef struct varlen_device_indices {
+  const void* data;
+  int32_t bits; /* 32, 64, or 0 for absent */
+  int32_t reserved;
+} varlen_device_indices;
+
+/* Requests in memory of the device. */
+typedef struct varlen_device_requests {
+  size_t struct_size;                  /* required, as everything down to key_lengths */
+  varlen_device_indices query_indptr;  /* [requests + 1] */
+  varlen_device_indices query_lengths; /* [requests] */
+  varlen_device_indices key_indptr;    /* [requests + 1] */
+  varlen_device_indices key_lengths;   /* [requests] */
+  const int32_t* request_count;        /* at most limits.requests; default null: as many as those */
+} varlen_device_requests;
+
 /* Who computes what. Immutable: any number of threads may use one at once. */
 typedef struct varlen_plan varlen_plan;
 
+/* A plan that is made on a device, again and again: DevicePlan of varlen/device.hpp. */
+typedef struct varlen_device_plan varlen_device_plan;
+
 /* "0.1.0" */
 VARLEN_API const char* varlen_version(void);
+/* struct_size of `build` set by the caller. */
+VARLEN_API int varlen_build_info(varlen_build* build);
+
+/* "auto", "cpu", "reference", "cuda", "emulator"; "unknown" of other numbers. And back. */
+VARLEN_API const char* varlen_backend_name(int backend);
+VARLEN_API int varlen_backend_named(const char* name, int* backend);
+/* "auto", "forward_mma", "forward_wgmma", "forward_tcgen05"; "unknown" of other numbers. And back, also from "newest",
+ * "sm_80", "sm_90a" and "sm_100a". */
+VARLEN_API const char* varlen_kernel_name(int kernel);
+VARLEN_API int varlen_kernel_named(const char* name, int* kernel);
 
 /* The last failure in this thread; "" and −1 where there is nothing to tell. The texts hold until the next failure. */
 VARLEN_API const char* varlen_last_error(void);       /* one line */
@@ -198,6 +293,13 @@ VARLEN_API int varlen_last_error_code(void);          /* VARLEN_OK before the fi
 VARLEN_API const char* varlen_last_error_field(void); /* the argument at fault: "query_indptr" */
 VARLEN_API int64_t varlen_last_error_index(void);     /* its element at fault */
 VARLEN_API const char* varlen_last_error_value(void); /* the value at fault */
+
+/* What every other call does first: refuses a batch, and its tensors unless they are null, that break a rule. */
+VARLEN_API int varlen_validate(const varlen_batch* batch, const varlen_tensors* tensors);
+/* Whether a backend computes all batches of a spec, and with which kernel. VARLEN_BACKEND_AUTO: the CUDA device if
+ * there are any, else the CPU. A spec that is not supported is no failure: choice->supported is 0. */
+VARLEN_API int varlen_supports(const varlen_batch* spec, int backend, int32_t device, int kernel,
+                               varlen_kernel_choice* choice);
 
 /* Fills `target` (struct_size set by the caller) for "cpu", which is this machine, "h100" or "b200". */
 VARLEN_API int varlen_plan_target_named(const char* name, varlen_plan_target* target);
@@ -214,16 +316,64 @@ VARLEN_API int varlen_plan_item(const varlen_plan* plan, int64_t index, varlen_w
 /* struct_size of `report` set by the caller. */
 VARLEN_API int varlen_plan_report(const varlen_plan* plan, varlen_report* report);
 
-/* Bytes of scratch memory that one running call needs; exact. */
+/* Bytes of scratch memory that one running call needs; exact. Of a plan on a device: there, else on the CPU. */
 VARLEN_API int varlen_workspace_bytes(const varlen_plan* plan, int64_t* bytes);
-/* Computes the plan's batch on the CPU. `workspace` is 64-byte aligned, holds `workspace_bytes` bytes and shares none
- * with a tensor; two calls at once need two. May be null if none are needed. */
+/* The same for a backend. */
+VARLEN_API int varlen_workspace_bytes_for(const varlen_plan* plan, int backend, int64_t* bytes);
+/* Computes the plan's batch where the tensors are. `workspace` is 64-byte aligned, holds `workspace_bytes` bytes and
+ * shares none with a tensor; two calls at once need two. May be null if none are needed. On a CUDA device the plan is
+ * that of varlen_plan_to_device(), and the call only launches. */
 VARLEN_API int varlen_run(const varlen_plan* plan, const varlen_tensors* tensors, void* workspace,
                           int64_t workspace_bytes);
+/* The same with options; null: the defaults. */
+VARLEN_API int varlen_run_with(const varlen_plan* plan, const varlen_tensors* tensors, void* workspace,
+                               int64_t workspace_bytes, const varlen_run_options* options);
+/* Which kernel varlen_run_with() would launch, and why. */
+VARLEN_API int varlen_explain(const varlen_plan* plan, const varlen_tensors* tensors, const varlen_run_options* options,
+                              varlen_kernel_choice* choice);
 
 /* Everything at once: validate, plan, allocate the workspace, run. Page numbers in memory of a device are found wrong
  * only once it is done: then, too, it returns VARLEN_INVALID_ARGUMENT, and rows that need them are NaN. */
 VARLEN_API int varlen_attention(const varlen_batch* batch, const varlen_tensors* tensors, int backend);
+
+/* CUDA devices that this build and this machine's driver can use; 0 if there are none, and why. */
+VARLEN_API int32_t varlen_device_count(void);
+VARLEN_API const char* varlen_no_device_reason(void); /* "" if there are some. Holds until this thread's next call */
+/* struct_size of `info` set by the caller. */
+VARLEN_API int varlen_device_info(int32_t device, varlen_device* info);
+/* The target that plans of the batch are best made for on a device. struct_size of `target` set by the caller. */
+VARLEN_API int varlen_device_target(const varlen_batch* batch, int32_t device, int kernel, varlen_plan_target* target);
+/* The same for all batches of a spec within limits: for a device plan. */
+VARLEN_API int varlen_device_target_within(const varlen_batch* spec, const varlen_limits* limits, int32_t device,
+                                           int kernel, varlen_plan_target* target);
+/* The same plan with a copy in the device's memory, for varlen_run(). Waits for the copy. *copy is the caller's to
+ * destroy. */
+VARLEN_API int varlen_plan_to_device(const varlen_plan* plan, int32_t device, varlen_plan** copy);
+
+/* Plans made on a device. varlen/device.hpp tells what DevicePlan and its functions do. With VARLEN_BACKEND_EMULATOR
+ * "the device" is the host. */
+VARLEN_API int varlen_device_plan_create(const varlen_batch* spec, const varlen_limits* limits,
+                                         const varlen_plan_target* target, int backend, int32_t device,
+                                         varlen_device_plan** plan);
+/* Null is allowed. */
+VARLEN_API void varlen_device_plan_destroy(varlen_device_plan* plan);
+/* Of device memory that it holds. */
+VARLEN_API int varlen_device_plan_bytes(const varlen_device_plan* plan, int64_t* bytes);
+/* That a run needs for any plan within the limits; and before there is a device plan. */
+VARLEN_API int varlen_device_plan_workspace_bytes(const varlen_device_plan* plan, int64_t* bytes);
+VARLEN_API int varlen_workspace_bytes_within(const varlen_batch* spec, const varlen_limits* limits,
+                                             const varlen_plan_target* target, int64_t* bytes);
+/* Makes the plan for the requests, when the stream comes to it. Also fails with what was reported of earlier calls. */
+VARLEN_API int varlen_plan_on_device(varlen_device_plan* plan, const varlen_device_requests* requests, void* stream);
+/* Launches the plan that was made last. options->backend is the plan's own, or VARLEN_BACKEND_AUTO. */
+VARLEN_API int varlen_device_plan_run(const varlen_device_plan* plan, const varlen_tensors* tensors, void* workspace,
+                                      int64_t workspace_bytes, const varlen_run_options* options);
+VARLEN_API int varlen_device_plan_explain(const varlen_device_plan* plan, const varlen_tensors* tensors,
+                                          const varlen_run_options* options, varlen_kernel_choice* choice);
+/* What was wrong with the last requests or with pages: fails with it, if anything was. Waits for the device. */
+VARLEN_API int varlen_device_plan_status(const varlen_device_plan* plan);
+/* A copy in host memory, the caller's to destroy. Waits for the device. Fails as varlen_device_plan_status(). */
+VARLEN_API int varlen_device_plan_to_host(const varlen_device_plan* plan, varlen_plan** copy);
 
 #ifdef __cplusplus
 }
@@ -236,7 +386,8 @@ static inline varlen_batch varlen_batch_default(void) {
   varlen_batch batch;
   memset(&batch, 0, sizeof batch);
   batch.struct_size = sizeof(varlen_batch);
-  batch.input_dtype = VARLEN_BFLOAT16;
+  batch.query_dtype = VARLEN_BFLOAT16;
+  batch.kv_dtype = VARLEN_DTYPE_OF_QUERY;
   batch.output_dtype = VARLEN_BFLOAT16;
   batch.mask_left = VARLEN_UNLIMITED;
   batch.mask_right = VARLEN_UNLIMITED;
@@ -278,6 +429,44 @@ static inline varlen_tensors varlen_tensors_default(void) {
   memset(&tensors, 0, sizeof tensors);
   tensors.struct_size = sizeof(varlen_tensors);
   return tensors;
+}
+
+static inline varlen_run_options varlen_run_options_default(void) {
+  varlen_run_options options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof(varlen_run_options);
+  return options;
+}
+
+static inline varlen_limits varlen_limits_default(void) {
+  varlen_limits limits;
+  memset(&limits, 0, sizeof limits);
+  limits.struct_size = sizeof(varlen_limits);
+  return limits;
+}
+
+static inline varlen_device_indices varlen_device_indices_32(const int32_t* values) {
+  varlen_device_indices view = {values, 32, 0};
+  return view;
+}
+
+static inline varlen_device_indices varlen_device_indices_64(const int64_t* values) {
+  varlen_device_indices view = {values, 64, 0};
+  return view;
+}
+
+static inline varlen_device_requests varlen_device_requests_default(void) {
+  varlen_device_requests requests;
+  memset(&requests, 0, sizeof requests);
+  requests.struct_size = sizeof(varlen_device_requests);
+  return requests;
+}
+
+static inline varlen_kernel_choice varlen_kernel_choice_default(void) {
+  varlen_kernel_choice choice;
+  memset(&choice, 0, sizeof choice);
+  choice.struct_size = sizeof(varlen_kernel_choice);
+  return choice;
 }
 
 static inline varlen_plan_target varlen_plan_target_default(void) {

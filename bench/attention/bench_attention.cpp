@@ -94,7 +94,7 @@ void bench_attention(benchmark::State& state, const Case& c) {
   batch.query_heads = c.query_heads;
   batch.kv_heads = c.kv_heads;
   batch.head_dim_qk = c.head_dim;
-  batch.input_dtype = c.dtype;
+  batch.query_dtype = c.dtype;
   batch.output_dtype = c.dtype;
   if (c.causal) batch.mask = varlen::Mask::causal();
 

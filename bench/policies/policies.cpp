@@ -80,7 +80,7 @@ Footprint footprint(const Schedule& schedule, const RaggedBatch& batch) {
   std::sort(events.begin(), events.end(),
             [](const Event& a, const Event& b) { return std::pair(a.time, a.change) < std::pair(b.time, b.change); });
 
-  const auto key_bytes = static_cast<double>((batch.head_dim_qk + batch.head_dim_vo) * dtype_size(batch.input_dtype));
+  const auto key_bytes = static_cast<double>((batch.head_dim_qk + batch.head_dim_vo) * dtype_size(batch.query_dtype));
   std::map<Pair, std::int64_t> in_flight;
   Footprint result;
   double bytes = 0;

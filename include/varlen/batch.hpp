@@ -74,7 +74,8 @@ struct AttentionSpec {
   std::int32_t kv_heads = 0;
   std::int32_t head_dim_qk = 0;           ///< a multiple of 8 from 8 to 576
   std::int32_t head_dim_vo = 0;           ///< a multiple of 8 from 8 to 576; 0: the same as head_dim_qk
-  Dtype input_dtype = Dtype::kBFloat16;   ///< of query, key and value
+  Dtype query_dtype = Dtype::kBFloat16;   ///< fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2
+  std::optional<Dtype> kv_dtype;          ///< of key and value; default query_dtype. No backend computes others yet
   Dtype output_dtype = Dtype::kBFloat16;  ///< fp32, fp16 or bf16
 
   std::optional<float> scale;  ///< multiplies query · key; default 1 / sqrt(head_dim_qk). Finite and not 0
@@ -109,7 +110,7 @@ inline constexpr std::int32_t kMaxHeadDim = 576;
 /// irregular that it would take long. A tensor without elements may have any strides, and keys that no query sees may
 /// be absent. Tensors may be longer than the last offset: rows past it are neither read nor written.
 struct Tensors {
-  TensorView query;  ///< [query tokens, query_heads, head_dim_qk], input_dtype
+  TensorView query;  ///< [query tokens, query_heads, head_dim_qk], query_dtype
   TensorView key;    ///< ragged: [key tokens, kv_heads, head_dim_qk]; paged: [pages, page_size, kv_heads, head_dim_qk]
   TensorView value;  ///< as key with head_dim_vo. A pool laid out heads-first (HND) is the same view with other strides
   TensorView out;    ///< [query tokens, query_heads, head_dim_vo], output_dtype

@@ -152,7 +152,7 @@ class VARLEN_API DeviceMemory {
 /// Both wait until the bytes have arrived and all work of the device before them is done.
 VARLEN_API void copy_to_device(void* to, const void* from, std::int64_t bytes);
 VARLEN_API void copy_to_host(void* to, const void* from, std::int64_t bytes);
-/// Until all work of the device is done. Throws Error(kInternal) if a kernel failed.
+/// Until all work of the device is done. Throws Error(kDeviceFailure) if a kernel failed.
 VARLEN_API void synchronize(std::int32_t device = 0);
 
 }  // namespace varlen

@@ -22,6 +22,7 @@ enum class ErrorCode : std::int32_t {
   kWorkspaceTooSmall = 4,  ///< the caller's workspace holds fewer bytes than workspace_bytes() said
   kInputOutput = 5,        ///< a file could not be read or written
   kInternal = 6,           ///< a defect in varlen itself
+  kDeviceFailure = 7,      ///< a call of the CUDA runtime failed, or a kernel on the device did
 };
 
 /// Thrown by every function of the C++ interface that refuses its input. Nothing has been computed or written

@@ -51,8 +51,12 @@ std::string shown(Dtype dtype) {
 }
 
 void check_dtypes(const AttentionSpec& spec) {
-  if (dtype_size(spec.input_dtype) == 0 || spec.input_dtype == Dtype::kInt32 || spec.input_dtype == Dtype::kInt64) {
-    refuse("input_dtype", Error::kNoIndex, shown(spec.input_dtype), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
+  if (dtype_size(spec.query_dtype) == 0 || spec.query_dtype == Dtype::kInt32 || spec.query_dtype == Dtype::kInt64) {
+    refuse("query_dtype", Error::kNoIndex, shown(spec.query_dtype), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
+  }
+  if (spec.kv_dtype && *spec.kv_dtype != spec.query_dtype) {
+    refuse(ErrorCode::kUnsupported, "kv_dtype", Error::kNoIndex, shown(*spec.kv_dtype),
+           "is not query_dtype, {}: no backend computes that yet", dtype_name(spec.query_dtype));
   }
   const Dtype output = spec.output_dtype;
   if (output != Dtype::kFloat32 && output != Dtype::kFloat16 && output != Dtype::kBFloat16) {
@@ -274,7 +278,7 @@ RaggedBatch canonical(const AttentionSpec& spec) {
   result.group = spec.query_heads / spec.kv_heads;
   result.head_dim_qk = spec.head_dim_qk;
   result.head_dim_vo = spec.head_dim_vo == 0 ? spec.head_dim_qk : spec.head_dim_vo;
-  result.input_dtype = spec.input_dtype;
+  result.input_dtype = spec.query_dtype;
   result.output_dtype = spec.output_dtype;
   result.scale = spec.scale ? *spec.scale : static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim_qk)));
   result.mask = {window(spec.mask.left), window(spec.mask.right)};

@@ -259,7 +259,7 @@ Checked check_scales(const char* name, const TensorView& view, const RaggedBatch
   if (!view.present()) return {name, {}};
   const Dtype input = batch.input_dtype;
   if (input != Dtype::kFloat8E4M3 && input != Dtype::kFloat8E5M2) {
-    refuse(field(name, "data"), Error::kNoIndex, "not null", "although input_dtype is {}: scales are for fp8",
+    refuse(field(name, "data"), Error::kNoIndex, "not null", "although query_dtype is {}: scales are for fp8",
            dtype_name(input));
   }
   check_dtype(name, view, Dtype::kFloat32, "scales");
@@ -285,19 +285,19 @@ void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
   const Dimension kv_heads{batch.kv_heads, "kv_heads"};
   const Dimension dim_qk{batch.head_dim_qk, "head_dim_qk"};
   const Dimension dim_vo{batch.head_dim_vo, "head_dim_vo"};
-  const char* const input = "the batch's input_dtype";
+  const char* const of_keys = "the batch's kv_dtype";
 
   std::array<Checked, 8> inputs{};
   const Use queries{has_queries, true};
   const Use keys{has_keys, true};
-  inputs[0] = check_view("query", tensors.query, batch.input_dtype, input, queries,
+  inputs[0] = check_view("query", tensors.query, batch.input_dtype, "the batch's query_dtype", queries,
                          {"tokens, query_heads, head_dim_qk", {query_tokens, query_heads, dim_qk}});
   if (batch.page_size > 0) {
     const Dimension page_size{batch.page_size, "page_size"};
-    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, keys,
+    inputs[1] = check_view("key", tensors.key, batch.input_dtype, of_keys, keys,
                            {"pages, page_size, kv_heads, head_dim_qk", {kAnySize, page_size, kv_heads, dim_qk}});
     const Dimension pages{tensors.key.present() ? tensors.key.shape[0] : 0, "key.shape[0]", !tensors.key.present()};
-    inputs[2] = check_view("value", tensors.value, batch.input_dtype, input, keys,
+    inputs[2] = check_view("value", tensors.value, batch.input_dtype, of_keys, keys,
                            {"pages, page_size, kv_heads, head_dim_vo", {pages, page_size, kv_heads, dim_vo}});
     inputs[3] = check_block_table(batch, tensors.block_table, requests);
     check_table_width(batch, tensors.block_table);
@@ -307,9 +307,9 @@ void validate_tensors(const RaggedBatch& batch, const Tensors& tensors) {
     if (tensors.key.present() && tensors.key.rank == 4) {
       refuse("key.rank", Error::kNoIndex, 4, "means pages, which need page_size and a block table");
     }
-    inputs[1] = check_view("key", tensors.key, batch.input_dtype, input, keys,
+    inputs[1] = check_view("key", tensors.key, batch.input_dtype, of_keys, keys,
                            {"tokens, kv_heads, head_dim_qk", {key_tokens, kv_heads, dim_qk}});
-    inputs[2] = check_view("value", tensors.value, batch.input_dtype, input, keys,
+    inputs[2] = check_view("value", tensors.value, batch.input_dtype, of_keys, keys,
                            {"tokens, kv_heads, head_dim_vo", {key_tokens, kv_heads, dim_vo}});
     if (tensors.block_table.present()) {
       refuse("block_table.data", Error::kNoIndex, "not null", "although page_size is 0");

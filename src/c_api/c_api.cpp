@@ -1,22 +1,17 @@
-// The entry points of varlen.h. Each runs inside guarded(), which no exception leaves.
+// The entry points of varlen.h, but for those of devices.
 #include <array>
 #include <cstdio>
-#include <exception>
-#include <new>
-#include <stdexcept>
-#include <utility>
+#include <string>
 
+#include "c_api/guarded.hpp"
 #include "c_api/structs.hpp"
 #include "varlen.h"
 #include "varlen/attention.hpp"
 
-struct varlen_plan {
-  varlen::Plan plan;
-};
+using varlen::ErrorCode;
+using varlen::c_api::guarded;
 
 namespace {
-
-using varlen::ErrorCode;
 
 static_assert(VARLEN_OK == static_cast<int>(ErrorCode::kOk));
 static_assert(VARLEN_INVALID_ARGUMENT == static_cast<int>(ErrorCode::kInvalidArgument));
@@ -25,11 +20,16 @@ static_assert(VARLEN_OUT_OF_MEMORY == static_cast<int>(ErrorCode::kOutOfMemory))
 static_assert(VARLEN_WORKSPACE_TOO_SMALL == static_cast<int>(ErrorCode::kWorkspaceTooSmall));
 static_assert(VARLEN_INPUT_OUTPUT == static_cast<int>(ErrorCode::kInputOutput));
 static_assert(VARLEN_INTERNAL == static_cast<int>(ErrorCode::kInternal));
+static_assert(VARLEN_DEVICE_FAILURE == static_cast<int>(ErrorCode::kDeviceFailure));
 static_assert(VARLEN_BACKEND_AUTO == static_cast<int>(varlen::Backend::kAuto));
 static_assert(VARLEN_BACKEND_CPU == static_cast<int>(varlen::Backend::kCpu));
 static_assert(VARLEN_BACKEND_REFERENCE == static_cast<int>(varlen::Backend::kReference));
 static_assert(VARLEN_BACKEND_CUDA == static_cast<int>(varlen::Backend::kCuda));
 static_assert(VARLEN_BACKEND_EMULATOR == static_cast<int>(varlen::Backend::kEmulator));
+static_assert(VARLEN_KERNEL_AUTO == static_cast<int>(varlen::GpuKernel::kAuto));
+static_assert(VARLEN_KERNEL_MMA == static_cast<int>(varlen::GpuKernel::kMma));
+static_assert(VARLEN_KERNEL_WGMMA == static_cast<int>(varlen::GpuKernel::kWgmma));
+static_assert(VARLEN_KERNEL_TCGEN05 == static_cast<int>(varlen::GpuKernel::kTcgen05));
 
 // Fixed room, so that reporting that there is no memory needs none.
 struct LastError {
@@ -46,8 +46,10 @@ void keep(std::array<char, kSize>& room, const char* text) noexcept {
   std::snprintf(room.data(), room.size(), "%s", text);
 }
 
-int fail(ErrorCode code, const char* message, const char* field = "", std::int64_t index = varlen::Error::kNoIndex,
-         const char* value = "") noexcept {
+}  // namespace
+
+int varlen::c_api::fail(ErrorCode code, const char* message, const char* field, std::int64_t index,
+                        const char* value) noexcept {
   last_error.code = code;
   last_error.index = index;
   keep(last_error.message, message);
@@ -56,33 +58,52 @@ int fail(ErrorCode code, const char* message, const char* field = "", std::int64
   return static_cast<int>(code);
 }
 
-template <typename Body>
-int guarded(Body&& body) noexcept {
-  try {
-    std::forward<Body>(body)();
-    return VARLEN_OK;
-  } catch (const varlen::Error& error) {
-    return fail(error.code(), error.what(), error.field().c_str(), error.index(), error.value().c_str());
-  } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::kOutOfMemory, "out of memory");
-  } catch (const std::length_error&) {  // more than any container holds
-    return fail(ErrorCode::kOutOfMemory, "out of memory");
-  } catch (const std::exception& error) {
-    return fail(ErrorCode::kInternal, error.what());
-  } catch (...) {
-    return fail(ErrorCode::kInternal, "an exception of unknown type");
-  }
+const char* varlen_version(void) { return VARLEN_VERSION; }
+
+int varlen_build_info(varlen_build* build) {
+  return guarded([&] { varlen::c_api::from_build(varlen::build_info(), build); });
 }
 
-}  // namespace
+const char* varlen_backend_name(int backend) { return varlen::backend_name(static_cast<varlen::Backend>(backend)); }
+int varlen_backend_named(const char* name, int* backend) {
+  return guarded([&] {
+    varlen::c_api::require_pointer(name, "name");
+    varlen::c_api::require_pointer(backend, "backend");
+    *backend = static_cast<int>(varlen::backend_named(name));
+  });
+}
 
-const char* varlen_version(void) { return VARLEN_VERSION; }
+const char* varlen_kernel_name(int kernel) { return varlen::gpu_kernel_name(static_cast<varlen::GpuKernel>(kernel)); }
+int varlen_kernel_named(const char* name, int* kernel) {
+  return guarded([&] {
+    varlen::c_api::require_pointer(name, "name");
+    varlen::c_api::require_pointer(kernel, "kernel");
+    *kernel = static_cast<int>(varlen::gpu_kernel_named(name));
+  });
+}
 
 const char* varlen_last_error(void) { return last_error.message.data(); }
 int varlen_last_error_code(void) { return static_cast<int>(last_error.code); }
 const char* varlen_last_error_field(void) { return last_error.field.data(); }
 int64_t varlen_last_error_index(void) { return last_error.index; }
 const char* varlen_last_error_value(void) { return last_error.value.data(); }
+
+int varlen_validate(const varlen_batch* batch, const varlen_tensors* tensors) {
+  return guarded([&] {
+    const varlen::Batch given = varlen::c_api::to_batch(batch);
+    if (tensors == nullptr) return varlen::validate(given);
+    varlen::validate(given, varlen::c_api::to_tensors(tensors));
+  });
+}
+
+int varlen_supports(const varlen_batch* spec, int backend, int32_t device, int kernel, varlen_kernel_choice* choice) {
+  return guarded([&] {
+    const varlen::SpecSupport support =
+        varlen::supports(varlen::c_api::to_spec(spec), varlen::c_api::to_backend(backend), device,
+                         varlen::c_api::to_kernel(kernel, "kernel"));
+    varlen::c_api::from_choice(support, choice);
+  });
+}
 
 int varlen_plan_target_named(const char* name, varlen_plan_target* target) {
   return guarded([&] {
@@ -141,6 +162,33 @@ int varlen_run(const varlen_plan* plan, const varlen_tensors* tensors, void* wor
   return guarded([&] {
     varlen::c_api::require_pointer(plan, "plan");
     varlen::run(plan->plan, varlen::c_api::to_tensors(tensors), {workspace, workspace_bytes});
+  });
+}
+
+int varlen_workspace_bytes_for(const varlen_plan* plan, int backend, int64_t* bytes) {
+  return guarded([&] {
+    varlen::c_api::require_pointer(plan, "plan");
+    varlen::c_api::require_pointer(bytes, "bytes");
+    *bytes = varlen::workspace_bytes(plan->plan, varlen::c_api::to_backend(backend));
+  });
+}
+
+int varlen_run_with(const varlen_plan* plan, const varlen_tensors* tensors, void* workspace, int64_t workspace_bytes,
+                    const varlen_run_options* options) {
+  return guarded([&] {
+    varlen::c_api::require_pointer(plan, "plan");
+    varlen::run(plan->plan, varlen::c_api::to_tensors(tensors), {workspace, workspace_bytes},
+                varlen::c_api::to_run_options(options));
+  });
+}
+
+int varlen_explain(const varlen_plan* plan, const varlen_tensors* tensors, const varlen_run_options* options,
+                   varlen_kernel_choice* choice) {
+  return guarded([&] {
+    varlen::c_api::require_pointer(plan, "plan");
+    const varlen::KernelChoice found =
+        varlen::explain(plan->plan, varlen::c_api::to_tensors(tensors), varlen::c_api::to_run_options(options));
+    varlen::c_api::from_choice({true, found.kernel, found.reason, found.field}, choice);
   });
 }
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <utility>
 
 namespace varlen::c_api {
 namespace {
@@ -14,6 +16,13 @@ static_assert(sizeof(varlen_tensors) == VARLEN_END_OF(varlen_tensors, value_scal
 static_assert(sizeof(varlen_plan_target) == VARLEN_END_OF(varlen_plan_target, l2_bytes));
 static_assert(sizeof(varlen_work_item) == VARLEN_END_OF(varlen_work_item, merge));
 static_assert(sizeof(varlen_report) == VARLEN_END_OF(varlen_report, simulated_items));
+
+static_assert(sizeof(varlen_run_options) == VARLEN_END_OF(varlen_run_options, stream));
+static_assert(sizeof(varlen_kernel_choice) == VARLEN_END_OF(varlen_kernel_choice, reason));
+static_assert(sizeof(varlen_device) == VARLEN_END_OF(varlen_device, memory_bytes));
+static_assert(sizeof(varlen_build) == VARLEN_END_OF(varlen_build, reserved));
+static_assert(sizeof(varlen_limits) == VARLEN_END_OF(varlen_limits, key_length));
+static_assert(sizeof(varlen_device_requests) == VARLEN_END_OF(varlen_device_requests, request_count));
 
 static_assert(VARLEN_FLOAT32 == static_cast<int>(Dtype::kFloat32));
 static_assert(VARLEN_FLOAT16 == static_cast<int>(Dtype::kFloat16));
@@ -44,6 +53,24 @@ IndexView to_index_view(const varlen_indices& given, const char* name) {
   const auto size = static_cast<std::size_t>(given.size);
   if (given.bits == 32) return std::span(static_cast<const std::int32_t*>(given.data), size);
   return std::span(static_cast<const std::int64_t*>(given.data), size);
+}
+
+DeviceIndices to_device_indices(const varlen_device_indices& given, const char* name) {
+  if (given.bits == 0 && given.data == nullptr) return {};
+  if (given.bits != 32 && given.bits != 64) {
+    refuse(fmt::format("{}.bits", name), fmt::to_string(given.bits), " is neither 32 nor 64");
+  }
+  require_pointer(given.data, fmt::format("{}.data", name).c_str());
+  if (given.bits == 32) return static_cast<const std::int32_t*>(given.data);
+  return static_cast<const std::int64_t*>(given.data);
+}
+
+/// As much of a text as there is room for.
+template <std::size_t kSize>
+void keep(const std::string& text, char (&room)[kSize]) {
+  const std::size_t size = std::min(text.size(), kSize - 1);
+  std::memcpy(room, text.data(), size);
+  room[size] = '\0';
 }
 
 bool to_flag(std::int32_t given, const char* name) {
@@ -80,13 +107,72 @@ Batch to_batch(const varlen_batch* given) {
   batch.kv_heads = source.kv_heads;
   batch.head_dim_qk = source.head_dim_qk;
   batch.head_dim_vo = source.head_dim_vo;
-  batch.input_dtype = static_cast<Dtype>(source.input_dtype);
+  batch.query_dtype = static_cast<Dtype>(source.query_dtype);
+  if (source.kv_dtype != VARLEN_DTYPE_OF_QUERY) batch.kv_dtype = static_cast<Dtype>(source.kv_dtype);
   batch.output_dtype = static_cast<Dtype>(source.output_dtype);
+  if (source.reserved != 0) refuse("batch.reserved", fmt::to_string(source.reserved), " is not 0");
   batch.mask = Mask::window(source.mask_left, source.mask_right);
   if (to_flag(source.has_scale, "has_scale")) batch.scale = source.scale;
   batch.soft_cap = source.soft_cap;
   batch.batch_invariant = to_flag(source.batch_invariant, "batch_invariant");
   return batch;
+}
+
+AttentionSpec to_spec(const varlen_batch* given) {
+  const Batch batch = to_batch(given);
+  const std::pair<const char*, const IndexView*> arrays[] = {{"query_indptr", &batch.query_indptr},
+                                                             {"query_lengths", &batch.query_lengths},
+                                                             {"key_indptr", &batch.key_indptr},
+                                                             {"key_lengths", &batch.key_lengths}};
+  for (const auto& [name, array] : arrays) {
+    if (array->present()) {
+      refuse(fmt::format("{}.size", name), fmt::to_string(array->size()), ": a spec has no requests yet");
+    }
+  }
+  return batch;
+}
+
+Backend to_backend(int given) {
+  if (given < VARLEN_BACKEND_AUTO || given > VARLEN_BACKEND_EMULATOR) {
+    refuse("backend", fmt::to_string(given), " is none of VARLEN_BACKEND_AUTO, …, VARLEN_BACKEND_EMULATOR");
+  }
+  return static_cast<Backend>(given);
+}
+
+GpuKernel to_kernel(int given, const char* name) {
+  for (const int known : {VARLEN_KERNEL_AUTO, VARLEN_KERNEL_MMA, VARLEN_KERNEL_WGMMA, VARLEN_KERNEL_TCGEN05}) {
+    if (given == known) return static_cast<GpuKernel>(given);
+  }
+  refuse(name, fmt::to_string(given), " is none of VARLEN_KERNEL_AUTO, _MMA, _WGMMA and _TCGEN05");
+}
+
+RunOptions to_run_options(const varlen_run_options* given) {
+  if (given == nullptr) return {};
+  const varlen_run_options source =
+      read_struct(given, VARLEN_END_OF(varlen_run_options, stream), "options", varlen_run_options_default());
+  RunOptions options;
+  options.backend = to_backend(source.backend);
+  options.kernel = to_kernel(source.kernel, "options.kernel");
+  options.stream = source.stream;
+  return options;
+}
+
+Limits to_limits(const varlen_limits* given) {
+  const varlen_limits source =
+      read_struct(given, VARLEN_END_OF(varlen_limits, key_tokens), "limits", varlen_limits_default());
+  return {source.requests, source.query_tokens, source.key_tokens, source.query_length, source.key_length};
+}
+
+DeviceRequests to_device_requests(const varlen_device_requests* given) {
+  const varlen_device_requests source = read_struct(given, VARLEN_END_OF(varlen_device_requests, key_lengths),
+                                                    "requests", varlen_device_requests_default());
+  DeviceRequests requests;
+  requests.query_indptr = to_device_indices(source.query_indptr, "query_indptr");
+  requests.query_lengths = to_device_indices(source.query_lengths, "query_lengths");
+  requests.key_indptr = to_device_indices(source.key_indptr, "key_indptr");
+  requests.key_lengths = to_device_indices(source.key_lengths, "key_lengths");
+  requests.request_count = source.request_count;
+  return requests;
 }
 
 Tensors to_tensors(const varlen_tensors* given) {
@@ -138,6 +224,36 @@ void from_target(const PlanTarget& target, varlen_plan_target* given) {
   result.split_cost = target.split_cost;
   result.l2_bytes = target.l2_bytes;
   write_struct(given, VARLEN_END_OF(varlen_plan_target, workers), "target", result);
+}
+
+void from_choice(const SpecSupport& support, varlen_kernel_choice* given) {
+  varlen_kernel_choice result{};
+  result.supported = support.supported ? 1 : 0;
+  keep(support.kernel, result.kernel);
+  keep(support.field, result.field);
+  keep(support.reason, result.reason);
+  write_struct(given, sizeof(varlen_kernel_choice), "choice", result);
+}
+
+void from_device(const DeviceInfo& info, varlen_device* given) {
+  varlen_device result{};
+  keep(info.name, result.name);
+  result.compute_major = info.compute_major;
+  result.compute_minor = info.compute_minor;
+  result.multiprocessors = info.multiprocessors;
+  result.l2_bytes = info.l2_bytes;
+  result.memory_bytes = info.memory_bytes;
+  write_struct(given, VARLEN_END_OF(varlen_device, memory_bytes), "info", result);
+}
+
+void from_build(const BuildInfo& info, varlen_build* given) {
+  varlen_build result{};
+  keep(info.version, result.version);
+  keep(info.build_type, result.build_type);
+  keep(info.compiler, result.compiler);
+  keep(info.simd_target, result.simd_target);
+  result.threads = info.threads;
+  write_struct(given, VARLEN_END_OF(varlen_build, threads), "build", result);
 }
 
 void from_item(const WorkItem& item, varlen_work_item* given) {

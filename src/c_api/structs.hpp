@@ -10,9 +10,15 @@
 #include <type_traits>
 
 #include "varlen.h"
+#include "varlen/attention.hpp"
 #include "varlen/batch.hpp"
+#include "varlen/device.hpp"
 #include "varlen/error.hpp"
 #include "varlen/plan.hpp"
+
+struct varlen_plan {
+  varlen::Plan plan;
+};
 
 namespace varlen::c_api {
 
@@ -73,10 +79,21 @@ void write_struct(Struct* given, std::size_t required, const char* name, Struct 
 }
 
 Batch to_batch(const varlen_batch* given);
+/// The same without requests: throws Error if there are any.
+AttentionSpec to_spec(const varlen_batch* given);
+Backend to_backend(int given);
+GpuKernel to_kernel(int given, const char* name);
+/// Null: the defaults.
+RunOptions to_run_options(const varlen_run_options* given);
+Limits to_limits(const varlen_limits* given);
+DeviceRequests to_device_requests(const varlen_device_requests* given);
 Tensors to_tensors(const varlen_tensors* given);
 PlanTarget to_target(const varlen_plan_target* given);
 
 void from_target(const PlanTarget& target, varlen_plan_target* given);
+void from_choice(const SpecSupport& support, varlen_kernel_choice* given);
+void from_device(const DeviceInfo& info, varlen_device* given);
+void from_build(const BuildInfo& info, varlen_build* given);
 void from_item(const WorkItem& item, varlen_work_item* given);
 void from_report(const PlanReport& report, varlen_report* given);
 

@@ -92,7 +92,7 @@ inline Batch batch_without_lengths(const Case& test) {
   batch.kv_heads = test.kv_heads;
   batch.head_dim_qk = test.head_dim_qk;
   batch.head_dim_vo = test.head_dim_vo;
-  batch.input_dtype = test.input_dtype;
+  batch.query_dtype = test.input_dtype;
   batch.output_dtype = test.output_dtype;
   batch.scale = test.scale;
   batch.mask = test.mask;

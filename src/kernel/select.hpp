@@ -20,7 +20,7 @@ inline constexpr std::int64_t kMostPageSize = std::int64_t{1} << 30;
 inline int select_shape(const RaggedBatch& batch) {
   if (batch.input_dtype != Dtype::kFloat16 && batch.input_dtype != Dtype::kBFloat16 &&
       batch.input_dtype != Dtype::kFloat8E4M3) {
-    refuse(ErrorCode::kUnsupported, "input_dtype", Error::kNoIndex, dtype_name(batch.input_dtype),
+    refuse(ErrorCode::kUnsupported, "query_dtype", Error::kNoIndex, dtype_name(batch.input_dtype),
            "is not supported by this backend: it computes fp16, bf16 and fp8_e4m3");
   }
   if (batch.page_size > kMostPageSize) {

@@ -238,15 +238,20 @@ TEST_F(BatchTest, TakesEveryMultipleOfEightAndAnyGroup) {
 }
 
 TEST_F(BatchTest, RefusesDtypes) {
-  batch_.input_dtype = Dtype::kInt32;
-  refused("input_dtype", kNone, "int32", "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
-  batch_.input_dtype = Dtype::kInt64;
-  refused("input_dtype", kNone, "int64", "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
+  batch_.query_dtype = Dtype::kInt32;
+  refused("query_dtype", kNone, "int32", "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
+  batch_.query_dtype = Dtype::kInt64;
+  refused("query_dtype", kNone, "int64", "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
   for (const std::int32_t number : {-1, 7, 1000}) {
-    batch_.input_dtype = static_cast<Dtype>(number);
-    refused("input_dtype", kNone, std::to_string(number), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
+    batch_.query_dtype = static_cast<Dtype>(number);
+    refused("query_dtype", kNone, std::to_string(number), "must be fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2");
   }
-  batch_.input_dtype = Dtype::kFloat8E5M2;
+  batch_.query_dtype = Dtype::kFloat8E5M2;
+  batch_.kv_dtype = Dtype::kFloat8E4M3;
+  expect_refused([&] { validate(batch_); }, "kv_dtype", kNone, "fp8_e4m3",
+                 "kv_dtype = fp8_e4m3 is not query_dtype, fp8_e5m2: no backend computes that yet",
+                 ErrorCode::kUnsupported);
+  batch_.kv_dtype = Dtype::kFloat8E5M2;
   batch_.output_dtype = Dtype::kFloat8E4M3;
   refused("output_dtype", kNone, "fp8_e4m3", "must be fp32, fp16 or bf16");
   batch_.output_dtype = static_cast<Dtype>(77);

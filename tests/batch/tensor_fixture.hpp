@@ -44,7 +44,7 @@ class TensorsTest : public testing::Test {
   }
 
   void make_fp8() {
-    batch_.input_dtype = Dtype::kFloat8E4M3;
+    batch_.query_dtype = Dtype::kFloat8E4M3;
     for (TensorView* view : {&tensors_.query, &tensors_.key, &tensors_.value}) view->dtype = Dtype::kFloat8E4M3;
   }
 

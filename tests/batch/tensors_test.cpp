@@ -82,9 +82,9 @@ TEST_F(TensorsTest, RefusesPagesWithoutAPageSize) {
 
 TEST_F(TensorsTest, RefusesDtypes) {
   tensors_.value.dtype = Dtype::kFloat16;
-  refused("value.dtype", kNone, "fp16", "must be bf16 (the batch's input_dtype)");
+  refused("value.dtype", kNone, "fp16", "must be bf16 (the batch's kv_dtype)");
   tensors_.value.dtype = static_cast<Dtype>(42);
-  refused("value.dtype", kNone, "42", "must be bf16 (the batch's input_dtype)");
+  refused("value.dtype", kNone, "42", "must be bf16 (the batch's kv_dtype)");
   tensors_.value.dtype = Dtype::kBFloat16;
   tensors_.out.dtype = Dtype::kFloat32;
   refused("out.dtype", kNone, "fp32", "must be bf16 (the batch's output_dtype)");
@@ -269,7 +269,7 @@ TEST_F(TensorsTest, Sinks) {
 
 TEST_F(TensorsTest, ScalesAreForFp8) {
   tensors_.key_scale = TensorView::dense(address(6), Dtype::kFloat32, {3, 2});
-  refused("key_scale.data", kNone, "not null", "although input_dtype is bf16: scales are for fp8");
+  refused("key_scale.data", kNone, "not null", "although query_dtype is bf16: scales are for fp8");
   make_fp8();
   legal();
   tensors_.key_scale.shape[0] = 4;

@@ -43,7 +43,9 @@ void prepare(fixture* f);
 /* A target of 4-row tiles × 4 keys with 7 workers: small enough that this batch is split. */
 varlen_plan_target small_target(void);
 
+void test_abi(void);
 void test_attention(void);
+void test_device(void);
 void test_plan(void);
 void test_errors(void);
 void test_layouts(void);

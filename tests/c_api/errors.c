@@ -37,8 +37,8 @@ static void test_batches(void) {
   check_refused(&f, VARLEN_INVALID_ARGUMENT, "query_heads");
 
   prepare(&f);
-  f.batch.input_dtype = 17;
-  check_refused(&f, VARLEN_INVALID_ARGUMENT, "input_dtype");
+  f.batch.query_dtype = 17;
+  check_refused(&f, VARLEN_INVALID_ARGUMENT, "query_dtype");
 
   prepare(&f);
   f.batch.has_scale = 1;

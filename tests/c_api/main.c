@@ -50,7 +50,7 @@ void prepare(fixture* f) {
   f->batch.kv_heads = kKvHeads;
   f->batch.head_dim_qk = kDimQk;
   f->batch.head_dim_vo = kDimVo;
-  f->batch.input_dtype = VARLEN_FLOAT32;
+  f->batch.query_dtype = VARLEN_FLOAT32;
   f->batch.output_dtype = VARLEN_FLOAT32;
   f->batch.mask_right = 0; /* causal */
 
@@ -81,7 +81,9 @@ varlen_plan_target small_target(void) {
 }
 
 int main(void) {
+  test_abi();
   test_attention();
+  test_device();
   test_plan();
   test_errors();
   test_layouts();

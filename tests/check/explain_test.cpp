@@ -163,7 +163,7 @@ AttentionSpec spec_of(std::int32_t head_dim, Dtype dtype) {
   AttentionSpec spec;
   spec.query_heads = spec.kv_heads = 2;
   spec.head_dim_qk = head_dim;
-  spec.input_dtype = dtype;
+  spec.query_dtype = dtype;
   return spec;
 }
 
@@ -201,8 +201,8 @@ TEST(Supports, SaysNoAndWhichFieldStandsAgainstIt) {
     EXPECT_EQ(support.kernel, "");
     EXPECT_NE(support.reason.find(field), std::string::npos) << support.reason;
   };
-  expect_no(spec_of(64, Dtype::kFloat8E5M2), Backend::kEmulator, "input_dtype");
-  expect_no(spec_of(64, Dtype::kFloat32), Backend::kEmulator, "input_dtype");
+  expect_no(spec_of(64, Dtype::kFloat8E5M2), Backend::kEmulator, "query_dtype");
+  expect_no(spec_of(64, Dtype::kFloat32), Backend::kEmulator, "query_dtype");
   expect_no(spec_of(63, Dtype::kFloat16), Backend::kCpu, "head_dim_qk");
   AttentionSpec values = spec_of(576, Dtype::kFloat16);
   expect_no(values, Backend::kEmulator, "head_dim_vo");

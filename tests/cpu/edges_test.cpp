@@ -35,7 +35,7 @@ class Problem {
     batch.query_heads = batch.kv_heads = 1;
     batch.head_dim_qk = head_dim;
     batch.head_dim_vo = value_dim;
-    batch.input_dtype = dtype;
+    batch.query_dtype = dtype;
     batch.output_dtype = Dtype::kFloat32;
     tensors.query = make(query_, queries, head_dim, 1);
     tensors.key = make(key_, keys, head_dim, 2);

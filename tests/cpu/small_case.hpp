@@ -83,7 +83,7 @@ struct Case {
     batch.query_heads = kQueryHeads;
     batch.kv_heads = kKvHeads;
     batch.head_dim_qk = kHeadDim;
-    batch.input_dtype = Dtype::kFloat32;
+    batch.query_dtype = Dtype::kFloat32;
     batch.output_dtype = Dtype::kFloat32;
     batch.mask = mask;
     batch.batch_invariant = true;

@@ -27,7 +27,7 @@ Plan AttentionData::make_plan_of(const AttentionCase& test) {
   batch.kv_heads = test.kv_heads;
   batch.head_dim_qk = test.head_dim_qk;
   batch.head_dim_vo = test.head_dim_vo;
-  batch.input_dtype = test.input_dtype;
+  batch.query_dtype = test.input_dtype;
   batch.output_dtype = test.output_dtype;
   if (test.scale != 0.0F) batch.scale = test.scale;
   batch.mask = test.mask;

@@ -115,7 +115,7 @@ TEST(ExecuteFaults, WhatNoKernelComputes) {
   AttentionCase test = small_case();
   test.input_dtype = Dtype::kFloat32;
   EXPECT_EQ(fault_of_plan(test, [](PlanData&) {}),
-            "input_dtype = fp32 is not supported by this backend: it computes fp16, bf16 and fp8_e4m3");
+            "query_dtype = fp32 is not supported by this backend: it computes fp16, bf16 and fp8_e4m3");
   test = small_case();
   test.head_dim_vo = 520;
   EXPECT_EQ(fault_of_plan(test, [](PlanData&) {}),

@@ -33,7 +33,7 @@ DevicePlan plan_within(const Limits& limits, Backend backend = Backend::kEmulato
   AttentionSpec spec;
   spec.query_heads = spec.kv_heads = 2;
   spec.head_dim_qk = spec.head_dim_vo = 64;
-  spec.input_dtype = Dtype::kBFloat16;
+  spec.query_dtype = Dtype::kBFloat16;
   return DevicePlan(spec, limits, PlanTarget::h100(), backend);
 }
 

@@ -89,7 +89,7 @@ class RefusedPlan {
     spec.page_size = kPageSize;
     spec.query_heads = spec.kv_heads = kHeads;
     spec.head_dim_qk = spec.head_dim_vo = kDim;
-    spec.input_dtype = Dtype::kBFloat16;
+    spec.query_dtype = Dtype::kBFloat16;
     spec.output_dtype = Dtype::kFloat32;
     spec.mask = mask;
     return spec;

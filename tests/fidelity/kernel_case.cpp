@@ -32,7 +32,7 @@ Batch batch_of(const KernelCase& test, const std::vector<std::int64_t>& queries,
   batch.kv_heads = test.kv_heads;
   batch.head_dim_qk = test.head_dim_qk;
   batch.head_dim_vo = test.head_dim_vo;
-  batch.input_dtype = test.input_dtype;
+  batch.query_dtype = test.input_dtype;
   batch.output_dtype = test.output_dtype;
   batch.mask = test.mask;
   batch.soft_cap = test.soft_cap;

@@ -82,7 +82,7 @@ Batch make_batch(FuzzedDataProvider& bytes, Arrays& arrays) {
                                         : batch.kv_heads * bytes.ConsumeIntegralInRange<std::int32_t>(0, 130);
   batch.head_dim_qk = head_dim(bytes);
   batch.head_dim_vo = (given & 128) != 0 ? 0 : head_dim(bytes);
-  batch.input_dtype = static_cast<varlen::Dtype>(bytes.ConsumeIntegralInRange<std::int32_t>(-1, 6));
+  batch.query_dtype = static_cast<varlen::Dtype>(bytes.ConsumeIntegralInRange<std::int32_t>(-1, 6));
   batch.output_dtype = static_cast<varlen::Dtype>(bytes.ConsumeIntegralInRange<std::int32_t>(-1, 6));
   if (bytes.ConsumeBool()) batch.scale = bytes.ConsumeFloatingPoint<float>();
   if (bytes.ConsumeBool()) batch.mask.left = window(bytes);

@@ -144,9 +144,9 @@ void check_unsupported(Score& score, const Batch& good) {
     score.attempt(fmt::format("bad-input: a plan for {}", name),
                   [&] { return refused(refusal, [&] { to_device(make_plan(batch, PlanTarget::h100()), 0); }); });
   };
-  add("fp32 inputs", {kUnsupported, "input_dtype", "fp32"}, [](Batch& batch) { batch.input_dtype = Dtype::kFloat32; });
-  add("e5m2 inputs", {kUnsupported, "input_dtype", "fp8_e5m2"},
-      [](Batch& batch) { batch.input_dtype = Dtype::kFloat8E5M2; });
+  add("fp32 inputs", {kUnsupported, "query_dtype", "fp32"}, [](Batch& batch) { batch.query_dtype = Dtype::kFloat32; });
+  add("e5m2 inputs", {kUnsupported, "query_dtype", "fp8_e5m2"},
+      [](Batch& batch) { batch.query_dtype = Dtype::kFloat8E5M2; });
   add("a head_dim_vo of 520", {kUnsupported, "head_dim_vo", "520"}, [](Batch& batch) { batch.head_dim_vo = 520; });
   add("pages of 2^31 tokens", {kUnsupported, "page_size", "2147483648"},
       [](Batch& batch) { batch.page_size = std::int64_t{1} << 31; });

@@ -51,7 +51,7 @@ Duration plan_time(Machine& machine, Memory& memory, const Timing& timing) {
   spec.query_heads = 32;
   spec.kv_heads = 8;
   spec.head_dim_qk = spec.head_dim_vo = 128;
-  spec.input_dtype = Dtype::kBFloat16;
+  spec.query_dtype = Dtype::kBFloat16;
   spec.mask = Mask::causal();
   const Limits limits{timing.requests, queries.back(), keys.back(),
                       std::min<std::int64_t>(timing.most_length, queries.back()), timing.most_length};

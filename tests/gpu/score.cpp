@@ -35,7 +35,8 @@ bool Score::attempt(const std::string& name, const std::function<std::string()>&
     return true;
   } catch (const Error& error) {
     fail(fmt::format("{}: {}", name, error.what()));
-    if (error.code() != ErrorCode::kInternal) return true;  // a refusal leaves everything as it was
+    if (error.code() != ErrorCode::kInternal && error.code() != ErrorCode::kDeviceFailure)
+      return true;  // a refusal leaves everything as it was
   } catch (const std::exception& error) {
     fail(fmt::format("{}: {}", name, error.what()));
   }

@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <random>
+#include <stdexcept>
 #include <vector>
 
 #include "snippet_cpp_1.inc"
@@ -31,7 +33,7 @@ AttentionSpec spec_of(Dtype input) {
   spec.query_heads = 8;
   spec.kv_heads = 2;
   spec.head_dim_qk = 64;
-  spec.input_dtype = input;
+  spec.query_dtype = input;
   spec.output_dtype = Dtype::kFloat32;
   spec.mask = Mask::causal();
   return spec;
@@ -155,6 +157,17 @@ TEST(Readme, APlanMadeOnADevice) {
 #undef to_device
 #undef DevicePlan
 #undef run
+
+TEST(Readme, WhichKernelAndWhy) {
+  const AttentionSpec spec = spec_of(Dtype::kFloat32);
+  const Layer layer(Dtype::kFloat32, 6);
+  const Tensors tensors = layer.tensors();
+  const Plan plan = make_plan(spec, kRequests, PlanTarget::cpu(0));
+  testing::internal::CaptureStdout();
+  {
+#include "snippet_cpp_5.inc"
+  } EXPECT_EQ(testing::internal::GetCapturedStdout().find(build_info().simd_target + ": the fastest"), 0U);
+}
 
 TEST(Readme, TheBlockOfC) {
   const std::vector<std::int32_t> offsets = {0, 7, 240};

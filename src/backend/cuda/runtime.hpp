@@ -12,7 +12,7 @@ namespace varlen::cuda {
 
 inline void check(cudaError_t status, const char* action) {
   if (status == cudaSuccess) return;
-  const ErrorCode code = status == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory : ErrorCode::kInternal;
+  const ErrorCode code = status == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory : ErrorCode::kDeviceFailure;
   throw Error(code, "device", Error::kNoIndex, cudaGetErrorName(status),
               fmt::format("device: {} failed: {}", action, cudaGetErrorString(status)));
 }
