@@ -63,6 +63,9 @@ enum {
   VARLEN_BACKEND_EMULATOR = 4
 };
 
+/* The struct that a DLPack tensor comes in: DLTensor, DLManagedTensor or DLManagedTensorVersioned. */
+enum { VARLEN_DLPACK_TENSOR = 0, VARLEN_DLPACK_MANAGED = 1, VARLEN_DLPACK_VERSIONED = 2 };
+
 /* The forward kernel that a GPU backend prefers: GpuKernel of varlen/attention.hpp. */
 enum { VARLEN_KERNEL_AUTO = 0, VARLEN_KERNEL_MMA = 80, VARLEN_KERNEL_WGMMA = 90, VARLEN_KERNEL_TCGEN05 = 100 };
 
@@ -293,6 +296,11 @@ VARLEN_API int varlen_last_error_code(void);          /* VARLEN_OK before the fi
 VARLEN_API const char* varlen_last_error_field(void); /* the argument at fault: "query_indptr" */
 VARLEN_API int64_t varlen_last_error_index(void);     /* its element at fault */
 VARLEN_API const char* varlen_last_error_value(void); /* the value at fault */
+
+/* Views a DLPack tensor of one of the three forms, of at most VARLEN_MAX_RANK dimensions, in memory of the host or of a
+ * CUDA device. Takes no ownership: the caller keeps the tensor alive, and calls its deleter. struct_size of `tensor`
+ * set by the caller. `read_only` may be null; it becomes 1 if the producer says that nobody may write the tensor. */
+VARLEN_API int varlen_tensor_from_dlpack(const void* dlpack, int form, varlen_tensor* tensor, int32_t* read_only);
 
 /* What every other call does first: refuses a batch, and its tensors unless they are null, that break a rule. */
 VARLEN_API int varlen_validate(const varlen_batch* batch, const varlen_tensors* tensors);

@@ -4,7 +4,6 @@ Inputs and outputs are bound to memory made outside the timed section. Its CPU k
 """
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper

@@ -1,7 +1,16 @@
 """varlen through its C interface (include/varlen.h), on the packed tensors as they are."""
 
 import ctypes
-from ctypes import POINTER, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import (
+    POINTER,
+    byref,
+    c_char_p,
+    c_float,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_void_p,
+)
 
 import torch
 

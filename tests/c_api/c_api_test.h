@@ -46,6 +46,7 @@ varlen_plan_target small_target(void);
 void test_abi(void);
 void test_attention(void);
 void test_device(void);
+void test_dlpack(void);
 void test_plan(void);
 void test_errors(void);
 void test_layouts(void);

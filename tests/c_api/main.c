@@ -84,6 +84,7 @@ int main(void) {
   test_abi();
   test_attention();
   test_device();
+  test_dlpack();
   test_plan();
   test_errors();
   test_layouts();
