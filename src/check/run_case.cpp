@@ -40,7 +40,7 @@ std::string run_plan(const Case& test, const Batch& batch, const Tensors& tensor
   }
   GuardedMemory workspace(static_cast<std::size_t>(bytes), kWorkspaceAlignment, GuardedMemory::Side::kBack);
   std::fill_n(workspace.data(), bytes, std::byte{0xFF});  // NaN: a slot read before it is written shows
-  const std::string other_kernel = run_explained(plan, tensors, Workspace{workspace.data(), bytes}, options);
+  std::string other_kernel = run_explained(plan, tensors, Workspace{workspace.data(), bytes}, options);
   if (!other_kernel.empty()) return other_kernel;
   return workspace.canaries_intact() ? std::string() : std::string("bytes beside the workspace changed");
 }
@@ -66,8 +66,7 @@ std::string run_on_device(const Case& test, const Batch& batch, const Tensors& h
       return fmt::format("workspace_bytes = {} is more than {}", bytes, test.max_workspace);
     }
     const DeviceMemory workspace = poisoned_memory(bytes);
-    const std::string other_kernel =
-        run_explained(plan, on_device.tensors(), Workspace{workspace.data(), bytes}, options);
+    std::string other_kernel = run_explained(plan, on_device.tensors(), Workspace{workspace.data(), bytes}, options);
     synchronize();
     if (!other_kernel.empty()) return other_kernel;
   }
