@@ -9,7 +9,8 @@
  * varlen_tensor_dense(), … below fill it in. Fields marked "required" must lie within struct_size. A size beyond the
  * library's own struct is accepted if the bytes it does not know are zero.
  *
- * What the fields mean is told once, in varlen/batch.hpp, varlen/plan.hpp and varlen/tensor.hpp. */
+ * What the fields mean is told once, in varlen/batch.hpp, varlen/plan.hpp, varlen/tensor.hpp, varlen/attention.hpp and
+ * varlen/device.hpp. */
 #ifndef VARLEN_H
 #define VARLEN_H
 
@@ -100,7 +101,7 @@ typedef struct varlen_batch {
   int32_t head_dim_vo; /* 0: the same as head_dim_qk */
   int32_t query_dtype;
   int32_t output_dtype;
-  int32_t kv_dtype;   /* of key and value; default VARLEN_DTYPE_OF_QUERY. No backend computes others yet */
+  int32_t kv_dtype;   /* of key and value. Default, and so far the only one computed: VARLEN_DTYPE_OF_QUERY */
   int32_t reserved;   /* 0 */
   int64_t mask_left;  /* keys seen before a row's own position; default VARLEN_UNLIMITED */
   int64_t mask_right; /* keys seen after it; default VARLEN_UNLIMITED. Causal: 0 */
@@ -214,10 +215,10 @@ typedef struct varlen_run_options {
 /* What computes, and why. Texts that do not fit are cut. */
 typedef struct varlen_kernel_choice {
   size_t struct_size; /* required, as everything */
-  int32_t supported;  /* 1, or of varlen_supports(): 0 if nothing computes it */
+  int32_t supported;  /* varlen_supports(): 1 or 0. varlen_explain(): 1 */
   int32_t reserved;
   char kernel[32];  /* "forward_wgmma"; on the CPU the SIMD target; empty if there is nothing to compute */
-  char field[64];   /* the field that stands against it or against a faster kernel; empty if there is none */
+  char field[64];   /* that stands against the spec or against a faster kernel; empty if there is none */
   char reason[512]; /* one line */
 } varlen_kernel_choice;
 
@@ -298,7 +299,8 @@ VARLEN_API int64_t varlen_last_error_index(void);     /* its element at fault */
 VARLEN_API const char* varlen_last_error_value(void); /* the value at fault */
 
 /* Views a DLPack tensor of one of the three forms, of at most VARLEN_MAX_RANK dimensions, in memory of the host or of a
- * CUDA device. Takes no ownership: the caller keeps the tensor alive, and calls its deleter. struct_size of `tensor`
+ * CUDA device. Takes no ownership: the caller keeps the tensor alive as long as
+ * the view is in use, and calls its deleter, if it has one. struct_size of `tensor`
  * set by the caller. `read_only` may be null; it becomes 1 if the producer says that nobody may write the tensor. */
 VARLEN_API int varlen_tensor_from_dlpack(const void* dlpack, int form, varlen_tensor* tensor, int32_t* read_only);
 
@@ -365,9 +367,9 @@ VARLEN_API int varlen_device_plan_create(const varlen_batch* spec, const varlen_
                                          varlen_device_plan** plan);
 /* Null is allowed. */
 VARLEN_API void varlen_device_plan_destroy(varlen_device_plan* plan);
-/* Of device memory that it holds. */
+/* Bytes of device memory that the plan holds. */
 VARLEN_API int varlen_device_plan_bytes(const varlen_device_plan* plan, int64_t* bytes);
-/* That a run needs for any plan within the limits; and before there is a device plan. */
+/* Bytes of workspace that suffice for any plan within the limits. The second needs no device plan. */
 VARLEN_API int varlen_device_plan_workspace_bytes(const varlen_device_plan* plan, int64_t* bytes);
 VARLEN_API int varlen_workspace_bytes_within(const varlen_batch* spec, const varlen_limits* limits,
                                              const varlen_plan_target* target, int64_t* bytes);

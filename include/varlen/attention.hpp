@@ -13,7 +13,8 @@
 
 namespace varlen {
 
-/// Scratch memory of one running call; two calls at once need two. 64-byte aligned, apart from all tensors.
+/// Scratch memory of one running call, where the tensors are: in memory of the host or of the plan's device. Two calls
+/// at once need two. 64-byte aligned, apart from all tensors.
 struct Workspace {
   void* data = nullptr;
   std::int64_t bytes = 0;
@@ -26,10 +27,11 @@ VARLEN_API const char* backend_name(Backend backend) noexcept;
 /// "auto", "cpu", "reference", "cuda" or "emulator".
 VARLEN_API Backend backend_named(const std::string& name);
 
-/// The forward kernel that a GPU, or the emulator, prefers. What it cannot compute runs on forward_mma, which computes
-/// all that any of them does; explain() says which one runs, and why.
+/// The forward kernel that a caller asks for. A device that cannot run it at all refuses it (kUnsupported). Where the
+/// device can, and the batch does not fit it, or is fp8 and only decodes, which forward_mma does faster, forward_mma
+/// runs instead: it computes all that any of them does. explain() says which one runs, and why.
 enum class GpuKernel : std::int32_t {
-  kAuto = 0,      ///< the device's fastest: forward_wgmma on Hopper, forward_mma on others. Emulator: forward_wgmma
+  kAuto = 0,      ///< forward_wgmma on Hopper, forward_mma on all others, Blackwell included. Emulator: forward_wgmma
   kMma = 80,      ///< forward_mma, for every device from sm_80 on
   kWgmma = 90,    ///< forward_wgmma, for Hopper (sm_90a): other devices refuse it
   kTcgen05 = 100  ///< forward_tcgen05, for Blackwell (sm_100a, sm_103a): others refuse it. No GPU has run it yet
@@ -77,8 +79,8 @@ VARLEN_API std::int64_t workspace_bytes(const Plan& plan, Backend backend = Back
 /// and does nothing else. Of several faults it is the first one that was reported.
 VARLEN_API void run(const Plan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options = {});
 
-/// Which kernel run() would launch with the same arguments, and why. Validates them as run() does, and launches
-/// nothing.
+/// Which kernel run() would launch, and why. Refuses plan, tensors and options as run() does, but looks neither at
+/// addresses in memory of a device nor at reports of earlier calls, and launches nothing.
 VARLEN_API KernelChoice explain(const Plan& plan, const Tensors& tensors, const RunOptions& options = {});
 
 /// Everything at once: validate, plan, allocate the workspace, run, and wait for the result. Page numbers in memory of
@@ -105,16 +107,17 @@ VARLEN_API BuildInfo build_info();
 /// Whether a backend computes a spec.
 struct SpecSupport {
   bool supported = false;
-  std::string kernel;  ///< as KernelChoice::kernel, for requests of any length; empty if it is not supported
+  std::string
+      kernel;  ///< as KernelChoice::kernel; `reason` says so if short requests run on another. Empty if not supported
   std::string reason;  ///< one line: why this kernel, or what stands against the spec
   std::string field;   ///< the field that stands against it or, if it is supported, against a faster kernel
 
   explicit operator bool() const noexcept { return supported; }
 };
-/// Whether the backend computes all batches of this spec, and with which kernel. Asks before anything is built: there
-/// need be neither requests nor memory. kAuto: the CUDA device if there are any, else the CPU. `device` is one of the
-/// CUDA devices. A spec that breaks a rule of AttentionSpec, and a device that is not there, are not supported: no
-/// Error is thrown for them.
+/// Whether the backend computes all batches of this spec, and with which kernel. Can be asked before there are
+/// requests, a plan or memory. Without tensors kAuto cannot mean where they are: it means the CUDA devices if there are
+/// any, else the CPU. `device` counts for kCuda. A spec that breaks a rule of AttentionSpec, and a device that is not
+/// there, are not supported: no Error is thrown for them.
 VARLEN_API SpecSupport supports(const AttentionSpec& spec, Backend backend = Backend::kAuto, std::int32_t device = 0,
                                 GpuKernel kernel = GpuKernel::kAuto);
 

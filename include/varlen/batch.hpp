@@ -75,7 +75,7 @@ struct AttentionSpec {
   std::int32_t head_dim_qk = 0;           ///< a multiple of 8 from 8 to 576
   std::int32_t head_dim_vo = 0;           ///< a multiple of 8 from 8 to 576; 0: the same as head_dim_qk
   Dtype query_dtype = Dtype::kBFloat16;   ///< fp32, fp16, bf16, fp8_e4m3 or fp8_e5m2
-  std::optional<Dtype> kv_dtype;          ///< of key and value; default query_dtype. No backend computes others yet
+  std::optional<Dtype> kv_dtype;          ///< of key and value. Default, and so far the only one computed: query_dtype
   Dtype output_dtype = Dtype::kBFloat16;  ///< fp32, fp16 or bf16
 
   std::optional<float> scale;  ///< multiplies query · key; default 1 / sqrt(head_dim_qk). Finite and not 0

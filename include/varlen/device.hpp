@@ -121,14 +121,13 @@ VARLEN_API std::int64_t workspace_bytes(const DevicePlan& plan);
 VARLEN_API std::int64_t workspace_bytes(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target);
 
 /// Computes the batch that the plan was last made for. Tensors must hold as many tokens as the limits allow, block
-/// tables as many requests. Throws what was reported of earlier calls. options.backend is the plan's own. Which kernel
-/// runs is decided by the limits: on Hopper fp8 requests of few rows may have another one, and so other bits, with a
-/// plan of their own lengths, unless batch_invariant.
+/// tables as many requests. Throws what was reported of earlier calls. options.backend is the plan's own, or kAuto.
+/// Which kernel runs is decided by the limits: on Hopper fp8 requests of few rows may have another one, and so other
+/// bits, with a plan of their own lengths, unless batch_invariant.
 VARLEN_API void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace,
                     const RunOptions& options = {});
 
-/// Which kernel run() would launch with the same arguments, and why. Validates them as run() does, and launches
-/// nothing. It does not take what was reported of earlier calls.
+/// Which kernel run() would launch, and why: as explain() of other plans.
 VARLEN_API KernelChoice explain(const DevicePlan& plan, const Tensors& tensors, const RunOptions& options = {});
 
 // ---- Memory.

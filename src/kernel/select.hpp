@@ -1,5 +1,6 @@
-// Which kernel computes a batch: the only place that decides, for every backend that runs kernels and for the model.
-// Runs on the host. support.hpp says in words what came of it.
+// Which kernel computes a batch: select() is what every backend that runs kernels asks, and through supports() the
+// model. boxes.hpp tells it what stands against a kernel in the tensors, support.hpp puts the answer into words. Runs
+// on the host.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,7 @@ struct Offer {
   Obstacle obstacle = Obstacle::kNone;  // to a faster one: kAskedFor or kUnproven
 };
 
-/// kAuto is the caller's business.
+/// The kernel of that name. kAuto has none: each offer below says what it means.
 inline Forward forward_of(GpuKernel kernel) {
   if (kernel == GpuKernel::kTcgen05) return Forward::kTcgen05;
   return kernel == GpuKernel::kMma ? Forward::kMma : Forward::kWgmma;
@@ -62,7 +63,7 @@ inline Offer offer_of_gpu(Forward own, GpuKernel asked) {
   if (wanted == Forward::kMma) return {wanted, own == Forward::kMma ? Obstacle::kNone : Obstacle::kAskedFor};
   if (wanted != own) {
     refuse(ErrorCode::kUnsupported, "options.kernel", Error::kNoIndex, name(wanted),
-           "needs a device of compute capability {}, which this one is not",
+           "needs a device of compute capability {}, and this one has another",
            wanted == Forward::kWgmma ? "9.0" : "10.0 or 10.3");
   }
   return {wanted, Obstacle::kNone};
@@ -70,13 +71,14 @@ inline Offer offer_of_gpu(Forward own, GpuKernel asked) {
 
 /// Of the emulator, which runs all kernels and is a Hopper unless it is asked for another.
 inline Offer offer_of_emulator(GpuKernel asked) {
+  if (asked == GpuKernel::kAuto) return {Forward::kWgmma, Obstacle::kNone};
   if (asked == GpuKernel::kMma) return {Forward::kMma, Obstacle::kAskedFor};
   return {forward_of(asked), Obstacle::kNone};
 }
 
-/// Where requests have no more rows than this, all a kernel does is read keys and values. Of fp8 forward_mma does that
-/// faster than forward_wgmma, whose keys have one more stop on their way (docs/benchmarks.md#fp8). Not if bits must not
-/// depend on what else the batch has: the kernel must not, either.
+/// Requests of at most this many rows (tokens × group) only read keys and values. For fp8 forward_mma does that faster
+/// than forward_wgmma, which must also widen them (docs/benchmarks.md#fp8). Not with batch_invariant: then the kernel
+/// may not depend on the other requests.
 inline constexpr std::int64_t kDecodingRows = 16;
 
 /// What in the spec and the lengths stands against a kernel that works with boxes; `shape` is select_shape()'s.
@@ -103,6 +105,9 @@ struct Selection {
   Obstacle obstacle = Obstacle::kNone;  // kNone: the machine has none that is faster
   Forward hindered = Forward::kMma;     // the kernel that it stood against, if it is one of batch or tensors
 };
+
+/// In the place of requests that are not known.
+inline constexpr LongestRequest kLongRequests{std::int64_t{1} << 30, std::int64_t{1} << 30};
 
 /// Before tensors are known. Throws Error(kUnsupported) for a batch that no kernel computes.
 inline Selection select(const RaggedBatch& batch, const LongestRequest& longest, const Offer& offer) {

@@ -61,12 +61,13 @@ inline Reason reason_of(const Selection& selection, const RaggedBatch& batch, st
   const auto memory = [&](const char* field) -> Reason {
     return {field,
             fmt::format("{}: {} loads by TMA, which needs an address and strides that are multiples of 16 bytes, "
-                        "and no stride of 0",
+                        "strides from 16 to below 2^40 bytes, and fewer than 2^31 tokens or pages",
                         field, faster)};
   };
   switch (selection.obstacle) {
     case Obstacle::kNone:
       if (selection.forward == Forward::kMma) return {"", "the only kernel for this device"};
+      if (selection.forward == Forward::kTcgen05) return {"", "options.kernel asks for it; no GPU has run it yet"};
       return {"", fmt::format("the fastest kernel for {}", architecture(selection.forward))};
     case Obstacle::kAskedFor:
       return {"options.kernel", fmt::format("options.kernel = {} asks for it", name(selection.forward))};
@@ -85,8 +86,13 @@ inline Reason reason_of(const Selection& selection, const RaggedBatch& batch, st
     case Obstacle::kColumnsVo:
       return columns("head_dim_vo", batch.head_dim_vo, compiled.vo);
     case Obstacle::kPageRows:
+      if (batch.page_size % kBoxRows == 0) {
+        return {
+            "target.key_block",
+            fmt::format("target.key_block is no multiple of {} keys, as many as {} loads at least", kBoxRows, faster)};
+      }
       return with_value("page_size", batch.page_size,
-                        fmt::format("is no whole number of the {} keys that {} loads at least", kBoxRows, faster));
+                        fmt::format("is no multiple of {} keys, as many as {} loads at least", kBoxRows, faster));
     case Obstacle::kDecodes:
       return {"query_lengths", fmt::format("query_lengths: no request has more than {} rows in a KV head's group, and "
                                            "then {} reads {} faster",
@@ -101,7 +107,8 @@ inline Reason reason_of(const Selection& selection, const RaggedBatch& batch, st
     case Obstacle::kNoKeys:
       return {"key_lengths", fmt::format("key_lengths: no request has keys for {} to load", faster)};
     case Obstacle::kLongRequest:
-      return {"query_lengths", fmt::format("a request is longer than the 2^30 rows that {} can address", faster)};
+      return {"requests",
+              fmt::format("requests: one is longer than the 2^30 queries or keys that {} can address", faster)};
     case Obstacle::kQuery:
       return memory("query");
     case Obstacle::kKey:
@@ -120,10 +127,10 @@ inline KernelChoice choice_of(const Selection& selection, const RaggedBatch& bat
 
 /// The choice for all batches of a spec, which `batch` is without requests. Throws Error(kUnsupported).
 inline KernelChoice choice_for_spec(const RaggedBatch& batch, const Offer& offer) {
-  constexpr LongestRequest kLong{std::int64_t{1} << 30, std::int64_t{1} << 30};
-  const Selection any = select(batch, kLong, offer);
+  const Selection any = select(batch, kLongRequests, offer);
   Reason reason = reason_of(any, batch);
-  if (select(batch, {}, offer).obstacle == Obstacle::kDecodes) {
+  const bool short_ones_differ = select(batch, {1, 1}, offer).obstacle == Obstacle::kDecodes;
+  if (any.obstacle == Obstacle::kNone && short_ones_differ) {
     reason.words += fmt::format("; batches whose requests have at most {} rows in a group run on {}", kDecodingRows,
                                 name(Forward::kMma));
   }

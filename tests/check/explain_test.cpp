@@ -49,7 +49,7 @@ std::vector<Explained> explained() {
   return {
       {"nothing stands against it", GpuKernel::kAuto, "forward_wgmma", "the fastest kernel for sm_90a"},
       {"asked for wgmma", kWgmma, "forward_wgmma", "the fastest kernel for sm_90a"},
-      {"asked for tcgen05", GpuKernel::kTcgen05, "forward_tcgen05", "the fastest kernel for sm_100a"},
+      {"asked for tcgen05", GpuKernel::kTcgen05, "forward_tcgen05", "options.kernel asks for it; no GPU"},
       {"asked for mma", GpuKernel::kMma, kMma, "options.kernel = forward_mma"},
       {"large keys", kWgmma, kMma, "head_dim_qk = 264 is more than 256, the largest of forward_wgmma",
        [](Case& test) { set_dims(test, 264, 64); }},
@@ -74,8 +74,7 @@ std::vector<Explained> explained() {
        [](Case& test) { set_dims(test, 64, 128); }},
       {"empty columns of values", kWgmma, kMma, "head_dim_vo = 64 leaves 64 or more of the 128 columns",
        [](Case& test) { set_dims(test, 128, 64); }},
-      {"small pages", kWgmma, kMma, "page_size = 4 is no whole number of the 8 keys",
-       [](Case& test) { test.page_size = 4; }},
+      {"small pages", kWgmma, kMma, "page_size = 4 is no multiple of 8 keys", [](Case& test) { test.page_size = 4; }},
       {"decoding of fp8", kWgmma, kMma, "query_lengths: no request has more than 16 rows",
        [](Case& test) {
          test.input_dtype = Dtype::kFloat8E4M3;

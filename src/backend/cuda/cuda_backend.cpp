@@ -89,8 +89,8 @@ std::string reason_of(cudaError_t status) {
   return fmt::format("the NVIDIA driver is for CUDA {}, and this build needs {}", version(driver), version(runtime));
 }
 
-/// Blocks that the current device holds at once. Throws Error(kUnsupported) if it holds none.
-int resident_blocks(const RaggedBatch& batch, const Kernel& kernel, std::int32_t device) {
+/// Throws Error(kUnsupported) if the device has too little shared memory for a block.
+void check_shared_memory(const RaggedBatch& batch, const Kernel& kernel, std::int32_t device) {
   int shared_bytes = 0;
   check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
         "asking for an attribute");
@@ -98,6 +98,11 @@ int resident_blocks(const RaggedBatch& batch, const Kernel& kernel, std::int32_t
     refuse(ErrorCode::kUnsupported, "head_dim_qk", Error::kNoIndex, batch.head_dim_qk,
            "needs {} bytes of shared memory in a block; this device has {}", kernel.shared_bytes, shared_bytes);
   }
+}
+
+/// Blocks that the current device holds at once. Throws Error(kUnsupported) if it holds none.
+int resident_blocks(const RaggedBatch& batch, const Kernel& kernel, std::int32_t device) {
+  check_shared_memory(batch, kernel, device);
   check(kernel.prepare(), "preparing a kernel");
   int blocks = 0;
   check(kernel.resident_blocks(&blocks), "asking for a kernel's occupancy");
@@ -293,7 +298,10 @@ KernelChoice explain(const Plan& plan, const Tensors& tensors, GpuKernel asked) 
 
 KernelChoice choice_for(const RaggedBatch& batch, std::int32_t device, GpuKernel asked) {
   check_device(device);
-  return kernel::choice_for_spec(batch, kernel::offer_of_gpu(own_kernel(device), asked));
+  const kernel::Offer offer = kernel::offer_of_gpu(own_kernel(device), asked);
+  const kernel::Selection selection = kernel::select(batch, kernel::kLongRequests, offer);
+  check_shared_memory(batch, instance_of(selection.forward, selection.shape, batch.input_dtype), device);
+  return kernel::choice_for_spec(batch, offer);
 }
 
 const char* run_kernels(const ResidentPlan& plan, const RaggedBatch& batch, const PlanTarget& target,
