@@ -6,12 +6,12 @@
 
 #include "c_api_test.h"
 
-/* The fixture's batch as bf16, which GPU kernels compute, with head dims that all of them take. */
+/* The fixture's batch as bf16, which GPU kernels compute, with head dims and an alignment that all of them take. */
 enum { kDim = 64 };
 typedef struct half_fixture {
-  uint16_t query[kQueryTokens][kQueryHeads][kDim];
-  uint16_t key[kKeyTokens][kKvHeads][kDim];
-  uint16_t value[kKeyTokens][kKvHeads][kDim];
+  _Alignas(16) uint16_t query[kQueryTokens][kQueryHeads][kDim];
+  _Alignas(16) uint16_t key[kKeyTokens][kKvHeads][kDim];
+  _Alignas(16) uint16_t value[kKeyTokens][kKvHeads][kDim];
   float out[kQueryTokens][kQueryHeads][kDim];
   varlen_batch spec;
   varlen_tensor query_tensor;
