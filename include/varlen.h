@@ -251,8 +251,8 @@ typedef struct varlen_limits {
   int64_t requests;
   int64_t query_tokens;
   int64_t key_tokens;
-  int64_t query_length; /* of one request; default 0: as many as of all */
-  int64_t key_length;   /* likewise */
+  int64_t query_length; /* of one request; default 0: query_tokens */
+  int64_t key_length;   /* of one request; default 0: key_tokens */
 } varlen_limits;
 
 /* Integers in memory of the device, 32 or 64 bits each. All zero: absent. */
@@ -299,9 +299,9 @@ VARLEN_API int64_t varlen_last_error_index(void);     /* its element at fault */
 VARLEN_API const char* varlen_last_error_value(void); /* the value at fault */
 
 /* Views a DLPack tensor of one of the three forms, of at most VARLEN_MAX_RANK dimensions, in memory of the host or of a
- * CUDA device. Takes no ownership: the caller keeps the tensor alive as long as
- * the view is in use, and calls its deleter, if it has one. struct_size of `tensor`
- * set by the caller. `read_only` may be null; it becomes 1 if the producer says that nobody may write the tensor. */
+ * CUDA device. Takes no ownership: the caller keeps the tensor alive while the view is in use, and calls its deleter,
+ * if it has one. struct_size of `tensor` set by the caller. `read_only` may be null; it becomes 1 if the producer marks
+ * the tensor as read-only. */
 VARLEN_API int varlen_tensor_from_dlpack(const void* dlpack, int form, varlen_tensor* tensor, int32_t* read_only);
 
 /* What every other call does first: refuses a batch, and its tensors unless they are null, that break a rule. */

@@ -51,7 +51,7 @@ struct RunOptions {
   GpuKernel kernel = GpuKernel::kAuto;  ///< kCuda and kEmulator
   void* stream = nullptr;               ///< kCuda: the cudaStream_t to launch on; null: the default stream
   RunTrace* trace = nullptr;            ///< kCpu: what ran when
-  EmulatorOptions emulator = {};        ///< kEmulator; as it is for other backends
+  EmulatorOptions emulator = {};        ///< kEmulator; other backends refuse anything but the default
   std::string* launched = nullptr;      ///< if not null: where the name of the kernel goes that was launched
 };
 

@@ -49,9 +49,9 @@ struct PlanTarget {
 struct Limits {
   std::int64_t requests = 0;
   std::int64_t query_tokens = 0;  ///< the last query offset; with query_lengths alone their sum
-  std::int64_t key_tokens = 0;    ///< likewise; paged keys: the sum of key_lengths
+  std::int64_t key_tokens = 0;    ///< the last key offset; with key_lengths alone, as for pages, their sum
   std::int64_t query_length = 0;  ///< of one request; 0: as many as of all. A limit here makes planning faster
-  std::int64_t key_length = 0;    ///< likewise
+  std::int64_t key_length = 0;    ///< of one request; 0: as many as of all
 };
 
 /// A tile (some query tokens of one request × some query heads of one KV head's group) and the range of keys it

@@ -101,7 +101,7 @@ int varlen_supports(const varlen_batch* spec, int backend, int32_t device, int k
     const varlen::SpecSupport support =
         varlen::supports(varlen::c_api::to_spec(spec), varlen::c_api::to_backend(backend), device,
                          varlen::c_api::to_kernel(kernel, "kernel"));
-    varlen::c_api::from_choice(support, choice);
+    varlen::c_api::from_support(support, choice);
   });
 }
 
@@ -186,9 +186,9 @@ int varlen_explain(const varlen_plan* plan, const varlen_tensors* tensors, const
                    varlen_kernel_choice* choice) {
   return guarded([&] {
     varlen::c_api::require_pointer(plan, "plan");
-    const varlen::KernelChoice found =
-        varlen::explain(plan->plan, varlen::c_api::to_tensors(tensors), varlen::c_api::to_run_options(options));
-    varlen::c_api::from_choice({true, found.kernel, found.reason, found.field}, choice);
+    varlen::c_api::from_choice(
+        varlen::explain(plan->plan, varlen::c_api::to_tensors(tensors), varlen::c_api::to_run_options(options)),
+        choice);
   });
 }
 

@@ -1,7 +1,7 @@
 // The entry points of varlen.h that concern devices and plans made on them.
 #include "varlen/device.hpp"
 
-#include <cstdio>
+#include <optional>
 #include <string>
 
 #include "c_api/guarded.hpp"
@@ -107,9 +107,7 @@ int varlen_device_plan_explain(const varlen_device_plan* plan, const varlen_tens
                                const varlen_run_options* options, varlen_kernel_choice* choice) {
   return guarded([&] {
     c_api::require_pointer(plan, "plan");
-    const varlen::KernelChoice found =
-        varlen::explain(plan->plan, c_api::to_tensors(tensors), c_api::to_run_options(options));
-    c_api::from_choice({true, found.kernel, found.reason, found.field}, choice);
+    c_api::from_choice(varlen::explain(plan->plan, c_api::to_tensors(tensors), c_api::to_run_options(options)), choice);
   });
 }
 

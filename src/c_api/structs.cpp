@@ -226,13 +226,17 @@ void from_target(const PlanTarget& target, varlen_plan_target* given) {
   write_struct(given, VARLEN_END_OF(varlen_plan_target, workers), "target", result);
 }
 
-void from_choice(const SpecSupport& support, varlen_kernel_choice* given) {
+void from_support(const SpecSupport& support, varlen_kernel_choice* given) {
   varlen_kernel_choice result{};
   result.supported = support.supported ? 1 : 0;
   keep(support.kernel, result.kernel);
   keep(support.field, result.field);
   keep(support.reason, result.reason);
   write_struct(given, sizeof(varlen_kernel_choice), "choice", result);
+}
+
+void from_choice(const KernelChoice& choice, varlen_kernel_choice* given) {
+  from_support({true, choice.kernel, choice.reason, choice.field}, given);
 }
 
 void from_device(const DeviceInfo& info, varlen_device* given) {

@@ -91,7 +91,8 @@ Tensors to_tensors(const varlen_tensors* given);
 PlanTarget to_target(const varlen_plan_target* given);
 
 void from_target(const PlanTarget& target, varlen_plan_target* given);
-void from_choice(const SpecSupport& support, varlen_kernel_choice* given);
+void from_support(const SpecSupport& support, varlen_kernel_choice* given);
+void from_choice(const KernelChoice& choice, varlen_kernel_choice* given);
 void from_device(const DeviceInfo& info, varlen_device* given);
 void from_build(const BuildInfo& info, varlen_build* given);
 void from_item(const WorkItem& item, varlen_work_item* given);

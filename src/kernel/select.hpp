@@ -52,8 +52,8 @@ inline Forward forward_of(GpuKernel kernel) {
   return kernel == GpuKernel::kMma ? Forward::kMma : Forward::kWgmma;
 }
 
-/// Of a GPU that can run forward_mma and `own`. No GPU has run forward_tcgen05 yet, so it runs only for those who ask
-/// for it. Throws Error(kUnsupported) if another GPU's kernel is asked for.
+/// Of a GPU that can run forward_mma and `own`. forward_tcgen05 must be asked for, because no GPU has run it yet.
+/// Throws Error(kUnsupported) if another GPU's kernel is asked for.
 inline Offer offer_of_gpu(Forward own, GpuKernel asked) {
   if (asked == GpuKernel::kAuto) {
     if (own == Forward::kTcgen05) return {Forward::kMma, Obstacle::kUnproven};
@@ -84,7 +84,7 @@ inline constexpr std::int64_t kDecodingRows = 16;
 /// What in the spec and the lengths stands against a kernel that works with boxes; `shape` is select_shape()'s.
 inline Obstacle obstacle_to(Forward forward, int shape, const RaggedBatch& batch, const LongestRequest& longest) {
   const std::int64_t element_bytes = dtype_size(batch.input_dtype);
-  const HeadDims largest = kHeadDims[compiled_shapes(forward, element_bytes) - 1];
+  const HeadDims largest = largest_head_dims(forward, element_bytes);
   if (batch.head_dim_qk > largest.qk) return Obstacle::kHeadDimQk;
   if (batch.head_dim_vo > largest.vo) return Obstacle::kHeadDimVo;
   const std::int64_t chunk = 16 / element_bytes;
@@ -103,7 +103,7 @@ struct Selection {
   Forward forward = Forward::kMma;
   int shape = 0;                        // index into kHeadDims
   Obstacle obstacle = Obstacle::kNone;  // kNone: the machine has none that is faster
-  Forward hindered = Forward::kMma;     // the kernel that it stood against, if it is one of batch or tensors
+  Forward preferred = Forward::kMma;    // the offer's: it would run but for an obstacle in the batch or the tensors
 };
 
 /// In the place of requests that are not known.

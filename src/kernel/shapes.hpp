@@ -41,6 +41,11 @@ constexpr int compiled_shapes(Forward forward, std::int64_t element_bytes) {
   return 0;
 }
 
+/// The largest that it is compiled for, each of the two.
+constexpr HeadDims largest_head_dims(Forward forward, std::int64_t element_bytes) {
+  return kHeadDims[compiled_shapes(forward, element_bytes) - 1];
+}
+
 /// What boxes must know of a kernel that works with them.
 struct BoxShape {
   std::int32_t tile_rows;  // at most

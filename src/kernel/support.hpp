@@ -12,10 +12,6 @@
 
 namespace varlen::kernel {
 
-inline HeadDims largest_head_dims(Forward forward, std::int64_t element_bytes) {
-  return kHeadDims[compiled_shapes(forward, element_bytes) - 1];
-}
-
 constexpr const char* architecture(Forward forward) {
   constexpr const char* kArchitectures[] = {"sm_80 and later", "sm_90a", "sm_100a and sm_103a"};
   return kArchitectures[static_cast<int>(forward)];
@@ -40,9 +36,9 @@ struct Reason {
 
 /// Why this kernel computes `batch` in a plan for tiles of at most `tile_rows` rows.
 inline Reason reason_of(const Selection& selection, const RaggedBatch& batch, std::int32_t tile_rows = 0) {
-  const char* const faster = name(selection.hindered);
+  const char* const faster = name(selection.preferred);
   const char* const dtype = dtype_name(batch.input_dtype);
-  const HeadDims largest = largest_head_dims(selection.hindered, dtype_size(batch.input_dtype));
+  const HeadDims largest = largest_head_dims(selection.preferred, dtype_size(batch.input_dtype));
   const HeadDims compiled = kHeadDims[selection.shape];
   const auto with_value = [](const char* field, std::int64_t value, const std::string& rule) -> Reason {
     return {field, fmt::format("{} = {} {}", field, value, rule)};
@@ -103,7 +99,7 @@ inline Reason reason_of(const Selection& selection, const RaggedBatch& batch, st
     case Obstacle::kTileRows:
       return with_value("target.tile_shapes[0].rows", tile_rows,
                         fmt::format("is more than {}, the tallest tile of {}",
-                                    box_shape(selection.hindered, compiled).tile_rows, faster));
+                                    box_shape(selection.preferred, compiled).tile_rows, faster));
     case Obstacle::kNoKeys:
       return {"key_lengths", fmt::format("key_lengths: no request has keys for {} to load", faster)};
     case Obstacle::kLongRequest:

@@ -280,21 +280,9 @@ static void test_null_pointers(void) {
   CHECK(varlen_workspace_bytes_for(NULL, 0, &bytes) == VARLEN_INVALID_ARGUMENT);
 }
 
-/* The emulator runs kernels on fibers, which ThreadSanitizer takes for one thread with a stack that only grows. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define kRunsFibers 0
-#endif
-#endif
-#ifndef kRunsFibers
-#define kRunsFibers 1
-#endif
-
 void test_device(void) {
-  if (kRunsFibers) {
-    test_plan_made_on_a_device();
-    test_run_with_options();
-  }
+  test_plan_made_on_a_device();
+  test_run_with_options();
   test_supports();
   test_names();
   test_devices();

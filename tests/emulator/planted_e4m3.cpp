@@ -9,7 +9,7 @@ PlantedKernel planted_kernel() {
   return {Dtype::kFloat8E4M3,
           GpuKernel::kMma,
           kernel::Forward::kMma,
-          {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
+          {kernel::forward_mma<Shape>, Shape::kThreads, Shape::kSharedBytes, "forward_mma"}};
 }
 
 }  // namespace varlen::emulator::test

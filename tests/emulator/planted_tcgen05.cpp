@@ -9,7 +9,7 @@ PlantedKernel planted_kernel() {
   return {Dtype::kFloat16,
           GpuKernel::kTcgen05,
           kernel::Forward::kTcgen05,
-          {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes}};
+          {kernel::forward_tcgen05<Shape>, Shape::kThreads, Shape::kSharedBytes, "forward_tcgen05"}};
 }
 
 }  // namespace varlen::emulator::test

@@ -9,7 +9,7 @@ PlantedKernel planted_kernel() {
   return {Dtype::kFloat8E4M3,
           GpuKernel::kWgmma,
           kernel::Forward::kWgmma,
-          {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes}};
+          {kernel::forward_wgmma<Shape>, Shape::kThreads, Shape::kSharedBytes, "forward_wgmma"}};
 }
 
 }  // namespace varlen::emulator::test

@@ -13,7 +13,7 @@ namespace varlen::emulator {
 
 template <class Element>
 constexpr bool is_compiled(kernel::Forward forward, int dim_qk) {
-  return dim_qk <= kernel::kHeadDims[kernel::compiled_shapes(forward, gpu::kElementBytes<Element>) - 1].qk;
+  return dim_qk <= kernel::largest_head_dims(forward, gpu::kElementBytes<Element>).qk;
 }
 
 template <class Element, int kDimQk, int kDimVo>
