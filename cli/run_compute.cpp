@@ -25,7 +25,8 @@ class DeviceCopy {
   explicit DeviceCopy(const Tensors& host) : host_(host), device_(host) {
     for (TensorView* view :
          {&device_.query, &device_.key, &device_.value, &device_.out, &device_.lse, &device_.block_table,
-          &device_.sinks, &device_.query_scale, &device_.key_scale, &device_.value_scale}) {
+          &device_.block_table_rows, &device_.page_indptr, &device_.page_indices, &device_.sinks, &device_.query_scale,
+          &device_.key_scale, &device_.value_scale}) {
       if (!view->present()) continue;
       const std::int64_t bytes = bytes_of(*view);
       memory_.emplace_back(bytes);

@@ -64,9 +64,10 @@ class Tensor {
  private:
   /// Why a key tensor of another rank needs this one.
   std::string page_note(bool paged, const TensorText& text) const {
-    if (paged) return ", because there is a 'block_table'";
+    if (paged) return ", because there are page numbers";
     if (text.paged_axes == nullptr || shape_.size() != 4) return "";
-    return fmt::format("; pages, [{}], need a tensor 'block_table'", text.paged_axes);
+    return fmt::format("; pages, [{}], need a tensor 'block_table', or 'page_indptr' and 'page_indices'",
+                       text.paged_axes);
   }
 
   const std::string& name() const { return tensor_.entry.name; }
@@ -141,16 +142,36 @@ void refuse_scales(const std::vector<FileTensor>& file, Dtype input_dtype) {
   }
 }
 
+/// Whether there are any.
+bool read_page_numbers(const std::vector<FileTensor>& file, Tensors& tensors) {
+  struct Source {
+    const char* name;
+    TensorView* view;
+    std::size_t rank;
+  };
+  const Source sources[] = {{"block_table", &tensors.block_table, 2},
+                            {"block_table_rows", &tensors.block_table_rows, 1},
+                            {"page_indptr", &tensors.page_indptr, 1},
+                            {"page_indices", &tensors.page_indices, 1}};
+  bool found = false;
+  for (const Source& source : sources) {
+    const auto tensor = find(file, source.name);
+    if (!tensor) continue;
+    *source.view = tensor->view({source.rank});
+    found = true;
+  }
+  return found;
+}
+
 // Query, key and value as the file has them, and the batch that they make.
 void read_tensors(const std::vector<FileTensor>& file, const RunSettings& settings, Batch& batch, Tensors& tensors) {
   refuse_unknown(file);
   tensors.query = need(file, "q").view({3});
-  const auto block_table = find(file, "block_table");
-  const std::size_t key_rank = block_table ? 4 : 3;
+  const bool paged = read_page_numbers(file, tensors);
+  const std::size_t key_rank = paged ? 4 : 3;
   tensors.key = need(file, "k").view({key_rank});
   tensors.value = need(file, "v").view({key_rank});
-  if (block_table) {
-    tensors.block_table = block_table->view({2});
+  if (paged) {
     batch.page_size = tensors.key.shape[1];
     if (batch.page_size == 0) fail("tensor 'k' has pages of 0 tokens");
   }

@@ -81,6 +81,9 @@ const std::vector<TensorText>& tensor_texts() {
       {"key_indptr", "requests + 1", nullptr, kIntegers, "the same of keys that are not paged"},
       {"key_lengths", "requests", nullptr, kIntegers, "the same of keys; paged keys have only this"},
       {"block_table", "requests, pages of a request", nullptr, kIntegers, "paged keys: page numbers in order"},
+      {"block_table_rows", "requests", nullptr, kIntegers, "optional: which row of the table, of any number of rows"},
+      {"page_indptr", "requests + 1", nullptr, kIntegers, "instead of a table: where each request's numbers begin"},
+      {"page_indices", "page numbers", nullptr, kIntegers, "with page_indptr: page numbers of all requests"},
       {"sinks", "query heads", nullptr, "F32", "optional: a logit that joins each softmax"},
       {"query_scale", "requests or 1, KV heads or 1", nullptr, "F32",
        "optional, fp8: what q is multiplied by; [1]: all of q"},
@@ -99,9 +102,9 @@ const TensorText* find_tensor_text(std::string_view name) {
 std::string tensor_table() {
   std::string table;
   for (const TensorText& text : tensor_texts()) {
-    table += fmt::format("  {:<15}[{}]", text.name, text.axes);
+    table += fmt::format("  {:<17}[{}]", text.name, text.axes);
     if (text.paged_axes != nullptr) table += fmt::format(" or [{}]", text.paged_axes);
-    table += fmt::format("\n  {:<15}{}: {}\n", "", text.dtypes, text.meaning);
+    table += fmt::format("\n  {:<17}{}: {}\n", "", text.dtypes, text.meaning);
   }
   return table;
 }

@@ -131,7 +131,14 @@ typedef struct varlen_tensors {
   const varlen_tensor* value; /* as key, with head_dim_vo */
   const varlen_tensor* out;   /* [query tokens, query_heads, head_dim_vo], output_dtype; written */
   const varlen_tensor* lse;   /* optional: [query tokens, query_heads], fp32; written */
-  const varlen_tensor* block_table; /* paged keys: [requests, max_pages], int32 or int64 */
+
+  /* Paged keys: page numbers, int32 or int64, in one of three forms. Row r of block_table is request r's; or row
+   * block_table_rows[r] is; or page_indices[page_indptr[r]] and those after it, before page_indptr[r + 1]. */
+  const varlen_tensor* block_table;      /* [requests, max_pages] or [rows, max_pages] */
+  const varlen_tensor* block_table_rows; /* optional: [requests] */
+  const varlen_tensor* page_indptr;      /* [requests + 1] */
+  const varlen_tensor* page_indices;     /* [pages] */
+
   const varlen_tensor* sinks;       /* optional: [query_heads], fp32 */
   const varlen_tensor* query_scale; /* optional, fp8 inputs: [requests, kv_heads] or [1], fp32 */
   const varlen_tensor* key_scale;

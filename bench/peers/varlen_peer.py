@@ -60,7 +60,10 @@ class Tensor(ctypes.Structure):
     ]
 
 
-TENSOR_NAMES = ("query", "key", "value", "out", "lse", "block_table", "sinks", "query_scale", "key_scale", "value_scale")
+TENSOR_NAMES = (
+    *("query", "key", "value", "out", "lse", "block_table", "block_table_rows", "page_indptr", "page_indices"),
+    *("sinks", "query_scale", "key_scale", "value_scale"),
+)
 
 
 class Tensors(ctypes.Structure):

@@ -90,7 +90,7 @@ struct AttentionSpec {
 /// Query rows of request r are the tokens `query_indptr[r] … query_indptr[r + 1]` of the query tensor; or give
 /// `query_lengths` alone and the requests lie end to end; or give both, and only the first `query_lengths[r]` tokens of
 /// each range are the request's (the rest is a gap, neither read nor written). Keys likewise. If keys are paged, give
-/// `key_lengths` alone; the pages come with Tensors::block_table.
+/// `key_lengths` alone; the page numbers come with Tensors.
 struct Requests {
   IndexView query_indptr = {};   ///< [requests + 1], tokens, not decreasing, first = 0
   IndexView query_lengths = {};  ///< [requests], tokens
@@ -116,11 +116,18 @@ struct Tensors {
   TensorView out;    ///< [query tokens, query_heads, head_dim_vo], output_dtype
   TensorView lse;    ///< optional: [query tokens, query_heads], fp32; natural log of the row's sum of exponentials
 
-  /// Paged only: [requests, max_pages], int32 or int64: page numbers of each request, in order. Only pages with a key
-  /// that some query of the request sees are read: from the first key that its first query sees to its last key. All
-  /// other entries may hold anything: those before a window, those past the last key, and all of a request without
-  /// queries. GPUs read page numbers below 2^31 and of a wider entry its low 32 bits.
+  /// Paged only: the page numbers of each request in order, int32 or int64, in one of three forms. Row r of a table
+  /// [requests, max_pages] is request r's; or row block_table_rows[r] of a table [rows, max_pages], as of an engine's
+  /// table of all its requests; or request r has the entries page_indptr[r] … page_indptr[r + 1] − 1 of page_indices
+  /// (CSR), and there is no block_table.
+  ///
+  /// Only pages with a key that some query of the request sees are read: from the first key that its first query sees
+  /// to its last key. All other entries may hold anything: those before a window, those past the last key, and all of a
+  /// request without queries. GPUs read numbers below 2^31, of these tensors, and of a wider number its low 32 bits.
   TensorView block_table;
+  TensorView block_table_rows;  ///< [requests]; absent: row r is request r's
+  TensorView page_indptr;       ///< [requests + 1], not decreasing; requests may have more entries than their keys need
+  TensorView page_indices;      ///< [page_indptr's last], or more
   TensorView sinks;        ///< optional: [query_heads], fp32: one logit per head that joins the softmax's denominator.
                            ///< NaN and +∞ make the head's rows NaN, those without keys too
   TensorView query_scale;  ///< optional, fp8 inputs only, fp32: true query = stored · scale. [requests, kv_heads] with
@@ -138,8 +145,8 @@ VARLEN_API void validate(const AttentionSpec& spec);
 /// The same for a spec and its requests, of up to 2^56 (query row, key) pairs. O(requests).
 VARLEN_API void validate(const AttentionSpec& spec, const Requests& requests);
 inline void validate(const Batch& batch) { validate(batch, batch); }
-/// The same for tensors: shapes, strides, dtypes, alignment, aliasing, and of a block table in host memory the entries
-/// that are read. O(requests + pages).
+/// The same for tensors: shapes, strides, dtypes, alignment, aliasing, and of page numbers in host memory those that
+/// are read. O(requests + pages).
 VARLEN_API void validate(const AttentionSpec& spec, const Requests& requests, const Tensors& tensors);
 inline void validate(const Batch& batch, const Tensors& tensors) { validate(batch, batch, tensors); }
 

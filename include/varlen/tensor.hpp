@@ -16,8 +16,8 @@ enum class Dtype : std::int32_t {
   kBFloat16 = 2,
   kFloat8E4M3 = 3,  ///< OCP E4M3 ("fn": no infinities, NaN = S.1111.111)
   kFloat8E5M2 = 4,  ///< OCP E5M2 (IEEE-like, with infinities)
-  kInt32 = 5,       ///< block tables only
-  kInt64 = 6,       ///< block tables only
+  kInt32 = 5,       ///< page numbers only
+  kInt64 = 6,       ///< page numbers only
 };
 
 /// Bytes of one element.

@@ -6,8 +6,11 @@
 namespace varlen {
 
 enum class PageRule : std::int64_t {
-  kNoSuchPage,  // `value`, an entry of the block table, is not one of the `other` pages
-  kTooManyKeys  // `value`, the request's keys, do not fit `entries` pages of `other` keys
+  kNoSuchPage,       // block_table[first_entry + page] = `value` is not one of the pool's `other` pages
+  kNoSuchPageIndex,  // page_indices[first_entry + page] = `value` is not
+  kTooManyKeys,      // key_lengths[request] = `value` do not fit `entries` pages of `other` keys
+  kNoSuchRow,        // block_table_rows[request] = `value` is not one of the table's `other` rows
+  kNoSuchRange       // page_indptr[request] = `first_entry` and the next, `value`, are no range of `other` entries
 };
 
 struct PageFault {
@@ -15,7 +18,8 @@ struct PageFault {
   std::int64_t request;
   std::int64_t page;  // of the request's
   std::int64_t value;
-  std::int64_t entries;  // of the block table for each request
+  std::int64_t first_entry;  // the request's first, counted from the beginning of the table or of page_indices
+  std::int64_t entries;      // of the request
   std::int64_t other;
 };
 

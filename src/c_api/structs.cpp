@@ -184,6 +184,9 @@ Tensors to_tensors(const varlen_tensors* given) {
   tensors.out = to_view(source.out, "out");
   tensors.lse = to_view(source.lse, "lse");
   tensors.block_table = to_view(source.block_table, "block_table");
+  tensors.block_table_rows = to_view(source.block_table_rows, "block_table_rows");
+  tensors.page_indptr = to_view(source.page_indptr, "page_indptr");
+  tensors.page_indices = to_view(source.page_indices, "page_indices");
   tensors.sinks = to_view(source.sinks, "sinks");
   tensors.query_scale = to_view(source.query_scale, "query_scale");
   tensors.key_scale = to_view(source.key_scale, "key_scale");

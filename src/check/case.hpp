@@ -29,6 +29,10 @@ struct CaseData {
 /// Which arrays tell where a side's requests lie. kBoth leaves gaps between them.
 enum class IndexForm { kIndptr, kLengths, kBoth };
 
+/// How page numbers are given: a row of the block table for each request, such rows in another order among more of
+/// them (block_table_rows), or page_indptr and page_indices.
+enum class PageForm { kTable, kRows, kIndices };
+
 /// The shape of fp8 scales: [requests, KV heads], the same with strides of 0 for requests, [requests, 1], or [1].
 enum class ScaleForm { kEach, kPerHead, kPerRequest, kOne };
 
@@ -50,7 +54,8 @@ struct CaseLayout {
   std::int64_t first_gap = 0;    // kBoth: that many more between the first request and the second
   bool lse_heads_first = false;  // [heads, tokens] in memory
   bool expanded_heads = false;   // all KV heads are one, with a stride of 0 unless the tensors are packed
-  bool wide_pages = false;       // 64 bits
+  bool wide_pages = false;       // page numbers of 64 bits; what says where they are is of the other width
+  PageForm page_form = PageForm::kTable;
   ScaleForm scale_form = ScaleForm::kEach;
 };
 

@@ -1,7 +1,8 @@
 #include "check/device_tensors.hpp"
 
 #include <algorithm>
-#include <array>
+
+#include "batch/tensor_fields.hpp"
 
 namespace varlen::check {
 namespace {
@@ -11,11 +12,6 @@ constexpr std::int64_t kAlignment = 256;
 constexpr std::byte kCanary{0xA5};
 /// Larger pieces are mostly gaps, which nobody has ever touched: only the requests' rows are copied.
 constexpr std::int64_t kLargestWhole = std::int64_t{1} << 28;
-
-std::array<TensorView*, 10> views_of(Tensors& tensors) {
-  return {&tensors.query,       &tensors.key,   &tensors.value,       &tensors.out,       &tensors.lse,
-          &tensors.block_table, &tensors.sinks, &tensors.query_scale, &tensors.key_scale, &tensors.value_scale};
-}
 
 std::byte* begin_of(const TensorView& view) { return static_cast<std::byte*>(view.data); }
 
@@ -65,9 +61,10 @@ DeviceTensors::DeviceTensors(const RaggedBatch& batch, const Tensors& host, std:
     bool output;
   };
   std::vector<Range> ranges;
-  for (const TensorView* view : views_of(host_)) {
-    const bool output = view == &host_.out || view == &host_.lse;
-    if (view->present()) ranges.push_back({begin_of(*view), end_of(*view), output});
+  for (const TensorField& field : kTensorFields) {
+    const TensorView& view = host_.*field.view;
+    const bool output = field.view == &Tensors::out || field.view == &Tensors::lse;
+    if (view.present()) ranges.push_back({begin_of(view), end_of(view), output});
   }
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
   std::vector<Range> joined;
@@ -90,18 +87,17 @@ DeviceTensors::DeviceTensors(const RaggedBatch& batch, const Tensors& host, std:
     std::copy(range.begin, range.end, image.begin() + (data - static_cast<std::byte*>(pieces_.back().memory.data())));
     copy_to_device(pieces_.back().memory.data(), image.data(), pieces_.back().memory.bytes());
   }
-  const auto to_views = views_of(tensors_);
-  const auto from_views = views_of(host_);
-  for (std::size_t i = 0; i < to_views.size(); ++i) {
-    TensorView& view = *to_views[i];
+  for (const TensorField& field : kTensorFields) {
+    TensorView& view = tensors_.*field.view;
     if (!view.present()) continue;
-    const std::byte* const from = begin_of(*from_views[i]);
+    const TensorView& host_view = host_.*field.view;
+    const std::byte* const from = begin_of(host_view);
     const Piece& piece = piece_of(from);
     view.data = piece.data + (from - piece.begin);
     view.device = DeviceKind::kCuda;
     view.device_index = device;
-    if (piece.end - piece.begin <= kLargestWhole || end_of(*from_views[i]) == from) continue;
-    visit_rows(*from_views[i], [&](std::int64_t offset, std::int64_t bytes) {
+    if (piece.end - piece.begin <= kLargestWhole || end_of(host_view) == from) continue;
+    visit_rows(host_view, [&](std::int64_t offset, std::int64_t bytes) {
       copy_to_device(begin_of(view) + offset, from + offset, bytes);
     });
   }

@@ -95,6 +95,17 @@ void add_free_strides(std::vector<Case>& cases) {
     test.layout.wide_pages = true;
     test.page_size = 16;
   });
+  const auto add_page_form = [&](const char* name, PageForm form, bool wide) {
+    add(name, [form, wide](Case& test) {
+      test.layout.page_form = form;
+      test.layout.wide_pages = wide;
+      test.page_size = 16;
+    });
+  };
+  add_page_form("rows_of_a_block_table", PageForm::kRows, false);
+  add_page_form("rows_of_a_block_table_of_64_bits", PageForm::kRows, true);
+  add_page_form("page_indices", PageForm::kIndices, false);
+  add_page_form("page_indices_of_64_bits", PageForm::kIndices, true);
   const auto add_scales = [&](const char* name, ScaleForm form) {
     add(name, [form](Case& test) {
       test.input_dtype = Dtype::kFloat8E4M3;

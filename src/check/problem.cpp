@@ -85,7 +85,7 @@ Problem::Problem(const Case& test, const CaseData& data, Surroundings surroundin
         place_tensor("query", test.input_dtype, queries_.tokens + tail(), test.query_heads, test.head_dim_qk);
   }
   if (test.page_size > 0) {
-    place_block_table();
+    place_pages();
     tensors_.key = place_pool("key", pool_pages_, test.head_dim_qk);
     tensors_.value = place_pool("value", pool_pages_, test.head_dim_vo);
   } else if (!layout.packed_qkv) {
@@ -240,65 +240,6 @@ TensorView Problem::place_lse(std::int64_t tokens) {
   lse.shape = {tokens, heads};
   lse.strides = {turned ? 1 : stride, turned ? stride : 1};
   return lse;
-}
-
-TensorView Problem::place_page_numbers(const std::vector<std::int32_t>& numbers, std::int64_t requests) {
-  const Dtype dtype = test_.layout.wide_pages ? Dtype::kInt64 : Dtype::kInt32;
-  const auto count = static_cast<std::int64_t>(numbers.size());
-  std::byte* const data = allocate("block_table", count * dtype_size(dtype), dtype_size(dtype)).bytes.data();
-  if (dtype == Dtype::kInt64) {
-    std::copy(numbers.begin(), numbers.end(), reinterpret_cast<std::int64_t*>(data));
-  } else {
-    std::copy(numbers.begin(), numbers.end(), reinterpret_cast<std::int32_t*>(data));
-  }
-  return TensorView::dense(data, dtype, {requests, requests == 0 ? 0 : count / requests});
-}
-
-void Problem::place_block_table() {
-  const auto requests = static_cast<std::int64_t>(test_.key_lengths.size());
-  std::int64_t used = 0;
-  std::int64_t max_pages = 0;
-  for (const std::int64_t length : test_.key_lengths) {
-    const std::int64_t pages = (length + test_.page_size - 1) / test_.page_size;
-    used += pages;
-    max_pages = std::max(max_pages, pages);
-  }
-  max_pages += random_.below(3);
-  pool_pages_ = used + test_.layout.spare_pages;
-  std::vector<std::int64_t> free_pages(static_cast<std::size_t>(pool_pages_));
-  for (std::size_t p = 0; p < free_pages.size(); ++p) {  // shuffled from the inside out
-    const auto other = static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(p) + 1));
-    free_pages[p] = free_pages[other];
-    free_pages[other] = static_cast<std::int64_t>(p);
-  }
-
-  // Entries past a request's last page name no page at all.
-  std::vector<std::int32_t> numbers(static_cast<std::size_t>(requests * max_pages),
-                                    poisoned_ ? std::numeric_limits<std::int32_t>::max() : -1);
-  auto* const table = numbers.data();
-  const std::vector<ShownKeys> seen = shown_keys(test_);
-  for (std::int64_t r = 0; r < requests; ++r) {
-    const std::int64_t length = test_.key_lengths[static_cast<std::size_t>(r)];
-    std::vector<std::int64_t> pages;
-    for (std::int64_t p = 0; p * test_.page_size < length; ++p) {
-      const auto place = static_cast<std::size_t>(p);
-      const bool full = (p + 1) * test_.page_size <= length;
-      const bool shared =
-          test_.layout.shared_pages && r > 0 && full && (p + 1) * test_.page_size <= test_.key_lengths.front();
-      if (shared) {
-        pages.push_back(pages_.front()[place]);
-      } else {
-        pages.push_back(free_pages.back());
-        free_pages.pop_back();
-      }
-      // A page that no query of the request sees may have been freed, and marked so.
-      const ShownKeys& shown = seen[static_cast<std::size_t>(r)];
-      const bool hidden = poisoned_ && ((p + 1) * test_.page_size <= shown.begin || p * test_.page_size >= shown.end);
-      if (!hidden) table[r * max_pages + p] = static_cast<std::int32_t>(pages.back());
-    }
-    pages_.push_back(std::move(pages));
-  }
-  tensors_.block_table = place_page_numbers(numbers, requests);
 }
 
 TensorView Problem::place_scales(const std::string& name, const std::vector<double>& values) {

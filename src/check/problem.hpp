@@ -72,9 +72,14 @@ class Problem {
   TensorView place_pool(const std::string& name, std::int64_t pages, std::int64_t dim);
   void place_packed();
   TensorView place_lse(std::int64_t tokens);
-  void place_block_table();
-  /// [requests, max_pages], of the case's width.
-  TensorView place_page_numbers(const std::vector<std::int32_t>& numbers, std::int64_t requests);
+  void place_pages();
+  void choose_pages();
+  std::int64_t pages_of(std::int64_t keys) const { return (keys + test_.page_size - 1) / test_.page_size; }
+  std::int32_t no_page() const;
+  std::vector<std::int32_t> page_numbers(std::size_t request) const;
+  void place_block_table(std::int64_t max_pages);
+  void place_page_indices();
+  TensorView place_numbers(const std::string& name, const std::vector<std::int32_t>& numbers, bool wide);
   TensorView place_floats(const std::string& name, const std::vector<double>& values, std::int64_t rows,
                           std::int64_t columns);
   TensorView place_scales(const std::string& name, const std::vector<double>& values);

@@ -186,6 +186,7 @@ void choose_free_strides(Case& test, RandomBits random) {
   layout.wide_pages = random.one_in(2);
   layout.expanded_heads = random.one_in(8);
   layout.scale_form = random.pick({ScaleForm::kEach, ScaleForm::kPerHead, ScaleForm::kPerRequest, ScaleForm::kOne});
+  layout.page_form = random.pick({PageForm::kTable, PageForm::kTable, PageForm::kRows, PageForm::kIndices});
 }
 
 }  // namespace

@@ -6,9 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "batch/page_table.hpp"
 #include "batch/ragged_batch.hpp"
 #include "batch/refuse.hpp"
-#include "batch/small_tensors.hpp"
+#include "batch/scale_strides.hpp"
 #include "kernel/parameters.hpp"
 #include "varlen/attention.hpp"
 
@@ -28,14 +29,32 @@ inline RowAddresses row_addresses(const TensorView& view, bool paged, std::int64
   return rows;
 }
 
-/// The block table as kernels read it. Throws Error(kUnsupported) if page numbers need more than 32 bits.
-inline TensorView kernel_block_table(const Tensors& tensors) {
-  constexpr std::int64_t kMostPages = std::int64_t{1} << 31;
-  if (tensors.key.present() && tensors.key.shape[0] > kMostPages) {
-    refuse(ErrorCode::kUnsupported, "key.shape", 0, tensors.key.shape[0],
-           "exceeds the {} pages that kernels can number", kMostPages);
-  }
-  return narrow_block_table(tensors.block_table);
+inline constexpr std::int64_t kMostNumbered = std::int64_t{1} << 31;  // 32-bit numbers: they are not negative
+/// Throws Error(kUnsupported) for more pages, or rows of page numbers, than kernels can number.
+inline void check_numbered(const char* field, const TensorView& view, const char* what) {
+  if (!view.present() || view.shape[0] <= kMostNumbered) return;
+  refuse(ErrorCode::kUnsupported, field, 0, view.shape[0], "exceeds the {} {} that kernels can number", kMostNumbered,
+         what);
+}
+
+/// The page numbers as kernels read them.
+inline PageTable page_table(const Tensors& tensors) {
+  check_numbered("key.shape", tensors.key, "pages");
+  check_numbered("block_table.shape", tensors.block_table, "rows");
+  check_numbered("page_indices.shape", tensors.page_indices, "entries");
+  const auto data = [](const TensorView& view) { return static_cast<const std::int32_t*>(view.data); };
+  PageTable table{};
+  table.is_csr = tensors.page_indptr.present();
+  const TensorView entries = narrow_integers(table.is_csr ? tensors.page_indices : tensors.block_table);
+  const TensorView rows = narrow_integers(table.is_csr ? tensors.page_indptr : tensors.block_table_rows);
+  table.entries = data(entries);
+  table.row_stride = entries.strides[0];
+  table.entry_stride = table.is_csr ? entries.strides[0] : entries.strides[1];
+  table.row_count = entries.present() ? entries.shape[0] : 0;
+  table.row_entries = entries.present() && !table.is_csr ? entries.shape[1] : 0;
+  table.rows = data(rows);
+  table.rows_stride = rows.strides[0];
+  return table;
 }
 
 inline ScaleAddresses scale_addresses(const TensorView& view) {
@@ -68,14 +87,8 @@ inline ForwardParameters launch_parameters(const RaggedBatch& batch, const Tenso
     parameters.sinks_stride = tensors.sinks.strides[0];
   }
   if (paged) {
-    const TensorView table = kernel_block_table(tensors);
-    parameters.block_table = static_cast<const std::int32_t*>(table.data);
-    parameters.block_table_strides[0] = table.strides[0];
-    parameters.block_table_strides[1] = table.strides[1];
-    parameters.block_table_entries = tensors.block_table.present() ? tensors.block_table.shape[1] : 0;
-    constexpr std::int64_t kMostPages = std::int64_t{1} << 31;  // that entries can name
-    parameters.pages =
-        tensors.key.present() ? static_cast<std::uint32_t>(std::min(tensors.key.shape[0], kMostPages)) : 0;
+    parameters.page_table = page_table(tensors);
+    parameters.pages = tensors.key.present() ? static_cast<std::uint32_t>(tensors.key.shape[0]) : 0;
     parameters.page_size = static_cast<std::int32_t>(batch.page_size);
   }
   parameters.head_dim_qk = batch.head_dim_qk;

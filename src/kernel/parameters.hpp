@@ -88,6 +88,18 @@ struct ScaleAddresses {
   std::int64_t head_stride;
 };
 
+/// Page numbers: entry p of a request is entries[first(request) + p · entry_stride]. Strides count 32-bit words.
+struct PageTable {
+  const std::int32_t* entries;
+  const std::int32_t* rows;  // block_table_rows or page_indptr; null: row r of the table is request r's
+  std::int64_t rows_stride;
+  std::int64_t row_stride;  // entry_stride if is_csr
+  std::int64_t entry_stride;
+  std::int64_t row_count;    // of the table; if is_csr, of entries
+  std::int64_t row_entries;  // of each row of the table
+  bool is_csr;               // `rows` is page_indptr, and `entries` has no rows
+};
+
 struct ForwardParameters : ScoreFactors {
   PlanView plan;
   const RequestExtent* requests;  // [requests]
@@ -101,10 +113,8 @@ struct ForwardParameters : ScoreFactors {
   ScaleAddresses value_scale;
   const float* sinks;  // [query heads], or null
   std::int64_t sinks_stride;
-  const std::int32_t* block_table;  // [requests, max_pages], or null
-  std::int64_t block_table_strides[2];
-  std::int64_t block_table_entries;  // max_pages
-  std::uint32_t pages;               // of the pool: entries are below
+  PageTable page_table;
+  std::uint32_t pages;  // of the pool: entries are below
   bool is_paged;
   Divisor<std::int32_t> page_size;  // in 32 bits: a division of 64 would be a call that takes registers from the sums
   Boxes boxes;                      // of forward_wgmma and forward_tcgen05

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "gpu/operations.hpp"
+#include "kernel/page_entries.hpp"
 #include "kernel/parameters.hpp"
 #include "kernel/report_fault.hpp"
 #include "kernel/rows_out.hpp"
@@ -21,7 +22,7 @@ VARLEN_DEVICE std::int32_t least_of_lanes(std::int32_t value) {
   return value;
 }
 
-/// Entries of the block table that an item needs: those of pages with a key that some row of the tile sees. Counted
+/// Page numbers that an item needs: those of pages with a key that some row of the tile sees. Counted
 /// from the page of the item's first key.
 class NeededPages {
  public:
@@ -30,9 +31,10 @@ class NeededPages {
         work_(work),
         begin_(quotient(work.first_slot + work.hidden_keys(), parameters.page_size)),
         end_(quotient(work.first_slot + work.keys - 1, parameters.page_size) + 1),
-        in_table_(clamped_position(parameters.block_table_entries - work.key_token)) {}
+        in_table_(clamped_position(page_range(parameters.page_table, work.request).entries) - work.first_page) {}
 
-  /// The first one that is not in the table or names no page of the pool; kNone: all are right. By the whole warp.
+  /// The first one that the request does not have or that names no page of the pool; kNone: all are right. By the whole
+  /// warp.
   VARLEN_DEVICE std::int32_t first_wrong() const {
     std::int32_t wrong = end_ <= in_table_ ? kNone : greatest(begin_, in_table_);
     const std::int32_t end = least(end_, wrong);
@@ -46,29 +48,41 @@ class NeededPages {
   }
   /// By one thread.
   VARLEN_DEVICE PageFault describe(std::int32_t wrong) const {
-    const std::int64_t page = work_.key_token + wrong;
-    if (wrong >= in_table_) {
-      return {
-          PageRule::kTooManyKeys,          work_.request,        page, parameters_.requests[work_.request].key_length,
-          parameters_.block_table_entries, parameters_.page_size};
+    const PageTable& table = parameters_.page_table;
+    const PageRange range = page_range(table, work_.request);
+    PageFault fault{};
+    fault.request = work_.request;
+    fault.page = std::int64_t{work_.first_page} + wrong;
+    fault.entries = range.entries;
+    fault.first_entry = table.is_csr ? range.row : range.row * table.row_entries;
+    if (!range.exists) {
+      fault.rule = table.is_csr ? PageRule::kNoSuchRange : PageRule::kNoSuchRow;
+      fault.value = table.is_csr ? range.end : range.row;
+      fault.other = table.row_count;
+    } else if (wrong >= in_table_) {
+      fault.rule = PageRule::kTooManyKeys;
+      fault.value = parameters_.requests[work_.request].key_length;
+      fault.other = parameters_.page_size;
+    } else {
+      fault.rule = table.is_csr ? PageRule::kNoSuchPageIndex : PageRule::kNoSuchPage;
+      fault.value = gpu::load_global(entry(wrong));
+      fault.other = parameters_.pages;
     }
-    return {PageRule::kNoSuchPage,           work_.request,    page, gpu::load_global(entry(wrong)),
-            parameters_.block_table_entries, parameters_.pages};
+    return fault;
   }
 
   static constexpr std::int32_t kNone = INT32_MAX;
 
  private:
   VARLEN_DEVICE const std::int32_t* entry(std::int32_t place) const {
-    return parameters_.block_table + work_.request * parameters_.block_table_strides[0] +
-           (work_.key_token + place) * parameters_.block_table_strides[1];
+    return parameters_.page_table.entries + work_.key_token + place * parameters_.page_table.entry_stride;
   }
 
   const ForwardParameters& parameters_;
   const TileWork& work_;
   std::int32_t begin_;
   std::int32_t end_;
-  std::int32_t in_table_;  // of the table's entries, those from the item's first page on
+  std::int32_t in_table_;  // of the request's entries, those from the item's first page on
 };
 
 /// A row of a part is NaN when all of its numbers are: then so is what it is merged into.

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "gpu/operations.hpp"
+#include "kernel/page_entries.hpp"
 #include "kernel/parameters.hpp"
 
 namespace varlen::kernel {
@@ -33,16 +34,17 @@ struct TileWork {
   std::int32_t request;
   std::int32_t rows;  // tokens × heads; 0: there are no more items
   std::int32_t keys;
-  std::int32_t heads;  // query heads of a token
+  std::int32_t first_page;  // of paged keys, the first one's page of the request's
 
   std::uint32_t heads_reciprocal;  // ⌈2^kReciprocalBits / heads⌉
   std::int32_t query_head;         // first
   std::int32_t kv_head;
-  std::int16_t box;        // index into QueryBoxes::query
-  std::int16_t boxed_out;  // 1: the results are stored as a box
+  std::int16_t heads;     // query heads of a token
+  std::int8_t box;        // index into QueryBoxes::query
+  std::int8_t boxed_out;  // 1: the results are stored as a box
 
   std::int64_t query_token;  // first, in the tensors
-  std::int64_t key_token;    // first, in the tensors; of paged keys, the first one's page of the request's
+  std::int64_t key_token;    // first, in the tensors; of paged keys, where first_page is in PageTable::entries
 
   std::int32_t first_seen_begin;  // the keys that the first token would see if there were any number of them; each
   std::int32_t first_seen_end;    // further token sees those one further on
@@ -101,8 +103,7 @@ struct TileWork {
     const std::int32_t slot = first_slot + key;
     const std::int32_t pages = quotient(slot, parameters.page_size);
     const std::int32_t page_begin = pages * parameters.page_size;
-    return {gpu::load_global(parameters.block_table + request * parameters.block_table_strides[0] +
-                             (key_token + pages) * parameters.block_table_strides[1]),
+    return {gpu::load_global(parameters.page_table.entries + key_token + pages * parameters.page_table.entry_stride),
             slot - page_begin, least<std::int32_t>(first_slot + keys - page_begin, parameters.page_size)};
   }
 };
@@ -143,19 +144,22 @@ VARLEN_DEVICE TileWork describe_work(const ForwardParameters& parameters, const 
   work.request = item.request;
   work.rows = static_cast<std::int32_t>(item.query_count) * item.query_head_count;
   work.keys = static_cast<std::int32_t>(item.key_end - item.key_begin);
-  work.heads = item.query_head_count;
-  work.heads_reciprocal = ((1U << TileWork::kReciprocalBits) + static_cast<std::uint32_t>(work.heads) - 1) /
-                          static_cast<std::uint32_t>(work.heads);
+  work.heads = static_cast<std::int16_t>(item.query_head_count);
+  const auto heads = static_cast<std::uint32_t>(item.query_head_count);
+  work.heads_reciprocal = ((1U << TileWork::kReciprocalBits) + heads - 1) / heads;
   work.query_head = item.query_head_begin;
   work.kv_head = item.kv_head;
-  const bool packed = work.heads > 1 || parameters.plan.group == 1;
-  work.box = static_cast<std::int16_t>(QueryBoxes::index(item.tile_shape, packed));
-  work.boxed_out =
-      item.partial_row < 0 && parameters.boxes.stores_out && parameters.boxes.queries.heads[work.box] == work.heads;
+  const bool packed = heads > 1 || parameters.plan.group == 1;
+  work.box = static_cast<std::int8_t>(QueryBoxes::index(item.tile_shape, packed));
+  work.boxed_out = item.partial_row < 0 && parameters.boxes.stores_out &&
+                   parameters.boxes.queries.heads[work.box] == item.query_head_count;
   work.query_token = extent.query_start + item.query_begin;
   if (parameters.is_paged) {
-    work.key_token = quotient<std::int64_t>(item.key_begin, parameters.page_size.value);
-    work.first_slot = static_cast<std::int32_t>(item.key_begin - work.key_token * parameters.page_size);
+    const PageTable& table = parameters.page_table;
+    const std::int64_t page = quotient<std::int64_t>(item.key_begin, parameters.page_size.value);
+    work.first_page = clamped_position(page);
+    work.first_slot = static_cast<std::int32_t>(item.key_begin - page * parameters.page_size);
+    work.key_token = page_row(table, item.request) * table.row_stride + page * table.entry_stride;
   } else {
     work.key_token = extent.key_start + item.key_begin;
   }

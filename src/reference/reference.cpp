@@ -4,8 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "batch/page_table.hpp"
+#include "batch/scale_strides.hpp"
 #include "batch/seen_keys.hpp"
-#include "batch/small_tensors.hpp"
 #include "reference/element.hpp"
 
 namespace varlen::reference {
@@ -22,7 +23,7 @@ std::int64_t row_offset(const TensorView& view, std::int64_t token, std::int64_t
 std::int64_t key_offset(const RaggedBatch& batch, const Tensors& tensors, const TensorView& view, std::size_t request,
                         std::int64_t kv_head, std::int64_t key) {
   if (batch.page_size == 0) return row_offset(view, batch.requests[request].key_start + key, kv_head);
-  const std::int64_t page = page_number(tensors.block_table, static_cast<std::int64_t>(request), key / batch.page_size);
+  const std::int64_t page = (*page_entries(tensors, static_cast<std::int64_t>(request)))[key / batch.page_size];
   return page * view.strides[0] + key % batch.page_size * view.strides[1] + kv_head * view.strides[2];
 }
 

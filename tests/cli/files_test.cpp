@@ -140,11 +140,12 @@ TEST_F(Files, MessagesNameTensorsAndAxes) {
   file.header()["k"]["shape"] = {2, 2, 2, 8};
   expect_file_refused(file.bytes(),
                       "tensor 'k' has the shape [2, 2, 2, 8], but needs 3 dimensions: [key tokens, KV heads, "
-                      "head dim]; pages, [pages, page size, KV heads, head dim], need a tensor 'block_table'");
+                      "head dim]; pages, [pages, page size, KV heads, head dim], need a tensor 'block_table', or "
+                      "'page_indptr' and 'page_indices'");
   expect_file_refused(
       valid().add("block_table", "I32", {2, 1}, std::vector<std::int32_t>{0, 0}).bytes(),
       "tensor 'k' has the shape [4, 2, 8], but needs 4 dimensions: [pages, page size, KV heads, head dim], "
-      "because there is a 'block_table'");
+      "because there are page numbers");
   expect_file_refused(valid().add("key_scale", "F32", {2, 2}, std::vector<float>(4, 1.0F)).bytes(),
                       "tensor 'key_scale' is a scale of fp8, but 'q' is fp32");
   expect_file_refused(valid().add("sink", "F32", {4}, std::vector<float>(4, 1.0F)).bytes(), "(did you mean 'sinks'?)");

@@ -92,8 +92,9 @@ TEST_F(Help, WrapsAtTheWidth) {
 TEST_F(Help, VersionHasAShortName) { EXPECT_EQ(help({"-V"}), help({"--version"})); }
 
 TEST_F(Help, SaysWhatFilesHold) {
-  for (const char* tensor : {"q", "k", "v", "query_indptr", "query_lengths", "key_indptr", "key_lengths", "block_table",
-                             "sinks", "query_scale", "key_scale", "value_scale"}) {
+  for (const char* tensor :
+       {"q", "k", "v", "query_indptr", "query_lengths", "key_indptr", "key_lengths", "block_table", "block_table_rows",
+        "page_indptr", "page_indices", "sinks", "query_scale", "key_scale", "value_scale"}) {
     EXPECT_NE(help({"run", "--help"}).find("\n  " + std::string(tensor) + " "), std::string::npos) << tensor;
     EXPECT_NE(read_file(source_path("docs/formats.md")).find("| `" + std::string(tensor) + "` |"), std::string::npos);
   }

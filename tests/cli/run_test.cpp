@@ -115,6 +115,26 @@ TEST_F(Run, PagedKeys) {
   expect_near(compute(file, {"--causal", "--check"}).out, {0, 0.5, 1, 1.5, 4, 4.5, 0});
 }
 
+TEST_F(Run, PagesByRowsOfATableOrByIndices) {
+  // Requests of 3 and 2 keys in pages of 2, whose values are 1, 2, 3 (pages 2, 0) and 4, 5 (page 1).
+  std::vector<float> pool(3 * 2 * 8, std::numeric_limits<float>::quiet_NaN());
+  const int slots[] = {4, 5, 0, 2, 3};
+  for (int i = 0; i < 5; ++i) std::fill_n(pool.begin() + slots[i] * 8, 8, static_cast<float>(i + 1));
+  FileMaker file;
+  file.add("q", "F32", {7, 1, 8}, std::vector<float>(7 * 8, 0.0F))
+      .add("k", "F32", {3, 2, 1, 8}, std::vector<float>(3 * 2 * 8, 1.0F))
+      .add("v", "F32", {3, 2, 1, 8}, pool)
+      .add("query_indptr", "I32", {3}, std::vector<std::int32_t>{0, 1, 2})
+      .add("key_lengths", "I32", {2}, std::vector<std::int32_t>{3, 2});
+  FileMaker rows = file;
+  rows.add("block_table", "I32", {4, 2}, std::vector<std::int32_t>{1, 9, 9, 9, 9, 9, 2, 0})
+      .add("block_table_rows", "I64", {2}, std::vector<std::int64_t>{3, 0});
+  expect_near(compute(rows, {"--check"}).out, {2, 4.5, 0, 0, 0, 0, 0});
+  file.add("page_indptr", "I64", {3}, std::vector<std::int64_t>{1, 3, 4})
+      .add("page_indices", "I32", {5}, std::vector<std::int32_t>{9, 2, 0, 1, 9});
+  expect_near(compute(file, {"--check"}).out, {2, 4.5, 0, 0, 0, 0, 0});
+}
+
 TEST_F(Run, PagedKeysOf64BitsOfWhichAWindowHidesSome) {
   // One query on 7 keys in pages of 2, of which it sees the last two: key 5 in page 1 and key 6 in page 0.
   FileMaker file;

@@ -141,7 +141,9 @@ TEST(GlobalFaults, PagesOfOtherRequests) {
   GlobalMemory memory({{0, 1, 0, 3}, {1, 1, 0, 2}});
   memory.add({Role::kKey, keys, 2, 8, {4, 16}, {2, 8}, {}});
   memory.add({Role::kBlockTable, table, 4, 1, {}, {2, 2}, {2, 1}});
-  memory.set_page_table(TensorView::dense(table, Dtype::kInt32, {2, 2}), 2, Mask::full());
+  Tensors tensors;
+  tensors.block_table = TensorView::dense(table, Dtype::kInt32, {2, 2});
+  memory.set_page_numbers(tensors, 2, Mask::full());
   const auto fault_at = [&](std::int32_t request, int row) {
     return fault_of(memory, {1, 32, 0}, [&, request, row] {
       enter_item(7, request);
@@ -174,7 +176,9 @@ TEST(GlobalFaults, PagesThatNoQuerySees) {
   GlobalMemory memory({{0, 1, 0, 6}});
   memory.add({Role::kKey, keys, 2, 8, {4, 16}, {2, 8}, {}});
   memory.add({Role::kBlockTable, table, 4, 1, {}, {1, 6}, {3, 2}});  // as kernels read 64-bit entries
-  memory.set_page_table(TensorView::dense(table, Dtype::kInt64, {1, 3}), 2, Mask::causal_window(1));
+  Tensors tensors;
+  tensors.block_table = TensorView::dense(table, Dtype::kInt64, {1, 3});
+  memory.set_page_numbers(tensors, 2, Mask::causal_window(1));
   const auto fault_after = [&](const auto& access) {
     return fault_of(memory, {1, 32, 0}, [&] {
       enter_item(7, 0);
@@ -189,6 +193,64 @@ TEST(GlobalFaults, PagesThatNoQuerySees) {
             who + "4 bytes is at block_table[0, 1], which is not this request's");
   EXPECT_EQ(fault_after([&] { load_global(keys + 16); }),
             who + "2 bytes is at key[page 1, slot 0, head 0, element 0], which is not this request's");
+}
+
+/// Two requests of 3 and 2 keys, in pages of 2: one uses pages 3 and 0, the other page 1.
+class PageNumberFaults : public testing::Test {
+ protected:
+  PageNumberFaults() : memory_({{0, 1, 0, 3}, {1, 1, 0, 2}}) {
+    memory_.add({Role::kKey, keys_, 2, 8, {4, 16}, {2, 8}, {}});
+  }
+  std::string fault_of_load(std::int32_t request, const void* address) {
+    return fault_of(memory_, {1, 32, 0}, [&] {
+      enter_item(7, request);
+      load_global(static_cast<const std::int32_t*>(address));
+    });
+  }
+
+  alignas(16) std::uint16_t keys_[4 * 2 * 8] = {};
+  GlobalMemory memory_;
+  const std::string who_ = "block 0, warp 0, lane 0 (thread 0), item 7, request ";
+};
+
+TEST_F(PageNumberFaults, RowsOfABlockTable) {
+  std::int32_t table[] = {9, 9, 1, 9, 3, 0};
+  std::int32_t rows[] = {2, 1};
+  Tensors tensors;
+  tensors.block_table = TensorView::dense(table, Dtype::kInt32, {3, 2});
+  tensors.block_table_rows = TensorView::dense(rows, Dtype::kInt32, {2});
+  memory_.add({Role::kBlockTable, table, 4, 1, {}, {3, 2}, {2, 1}});
+  memory_.add({Role::kBlockTableRows, rows, 4, 1, {}, {2, 1}, {}});
+  memory_.set_page_numbers(tensors, 2, Mask::full());
+  EXPECT_EQ(fault_of_load(0, table + 4), "");
+  EXPECT_EQ(fault_of_load(0, table + 5), "");
+  EXPECT_EQ(fault_of_load(1, table + 2), "");
+  EXPECT_EQ(fault_of_load(0, rows + 1), "");
+  EXPECT_EQ(fault_of_load(0, table + 2),
+            who_ + "0: load_global of 4 bytes is at block_table[1, 0], which is not this request's");
+  EXPECT_EQ(fault_of_load(1, table + 3),
+            who_ + "1: load_global of 4 bytes is at block_table[1, 1], which is not this request's");
+  EXPECT_EQ(fault_of_load(0, keys_ + 6 * 8), "");
+  EXPECT_EQ(fault_of_load(1, rows + 2), who_ + "1: load_global of 4 bytes is outside of every tensor");
+}
+
+TEST_F(PageNumberFaults, PageIndices) {
+  std::int32_t indices[] = {9, 3, 0, 9, 1};
+  std::int32_t indptr[] = {1, 4, 5};
+  Tensors tensors;
+  tensors.page_indices = TensorView::dense(indices, Dtype::kInt32, {5});
+  tensors.page_indptr = TensorView::dense(indptr, Dtype::kInt32, {3});
+  memory_.add({Role::kPageIndices, indices, 4, 1, {}, {5, 1}, {}});
+  memory_.add({Role::kPageIndptr, indptr, 4, 1, {}, {3, 1}, {}});
+  memory_.set_page_numbers(tensors, 2, Mask::full());
+  EXPECT_EQ(fault_of_load(0, indices + 1), "");
+  EXPECT_EQ(fault_of_load(0, indices + 2), "");
+  EXPECT_EQ(fault_of_load(1, indices + 4), "");
+  EXPECT_EQ(fault_of_load(0, indptr + 2), "");
+  for (const int place : {0, 3, 4}) {
+    EXPECT_EQ(fault_of_load(0, indices + place), who_ + "0: load_global of 4 bytes is at page_indices[" +
+                                                     std::to_string(place) + "], which is not this request's");
+  }
 }
 
 TEST(GlobalFaults, RowsThatShareMemoryAreEverybodys) {

@@ -22,7 +22,43 @@ constexpr std::int64_t kQueryTokens = 200;
 constexpr std::int64_t kKeyTokens = 1200;
 constexpr std::int64_t kKeyLength = 700;
 constexpr std::int64_t kPageSize = 16;
-constexpr std::int64_t kEntries = kKeyLength / kPageSize + 1;  // of the table, for each request
+constexpr std::int64_t kEntries = kKeyLength / kPageSize + 1;  // of a row of the table
+constexpr std::int64_t kSpareRows = 2;                         // of the table, where requests choose theirs
+
+/// Page numbers as a call is told of them.
+struct PageNumbers {
+  check::PageForm form = check::PageForm::kTable;
+  std::int64_t columns = kEntries;    // of the table that the call is told of; its rows are kEntries apart
+  std::vector<std::int32_t> numbers;  // block_table or page_indices
+  std::vector<std::int32_t> where;    // block_table_rows or page_indptr
+
+  bool is_indexed() const { return form == check::PageForm::kIndices; }
+  std::int64_t rows() const { return std::ssize(numbers) / kEntries; }
+  bool exists(std::size_t r) const {
+    if (form == check::PageForm::kTable) return true;
+    if (!is_indexed()) return where[r] >= 0 && where[r] < rows();
+    return where[r] >= 0 && where[r] <= where[r + 1] && where[r + 1] <= std::ssize(numbers);
+  }
+  /// Of a request that has any.
+  std::int64_t count(std::size_t r) const { return is_indexed() ? where[r + 1] - where[r] : columns; }
+  std::size_t row(std::size_t r) const {
+    return form == check::PageForm::kRows ? static_cast<std::size_t>(where[r]) : r;
+  }
+  std::size_t place(std::size_t r, std::int64_t page) const {
+    const std::size_t first = is_indexed() ? static_cast<std::size_t>(where[r]) : row(r) * kEntries;
+    return first + static_cast<std::size_t>(page);
+  }
+  /// As an Error names it, with the value.
+  std::string missing(std::size_t r) const {
+    if (!is_indexed()) return fmt::format("block_table_rows[{}] = {}", r, where[r]);
+    const std::size_t index = where[r] < 0 ? r : r + 1;
+    return fmt::format("page_indptr[{}] = {}", index, where[index]);
+  }
+  std::string wrong(std::size_t r, std::int64_t page) const {
+    const std::int64_t index = is_indexed() ? where[r] + page : static_cast<std::int64_t>(row(r)) * columns + page;
+    return fmt::format("{}[{}] = {}", is_indexed() ? "page_indices" : "block_table", index, numbers[place(r, page)]);
+  }
+};
 
 check::Case tensors_case(check::RandomBits& random) {
   check::Case test;
@@ -47,7 +83,7 @@ check::Case tensors_case(check::RandomBits& random) {
   return test;
 }
 
-/// A batch whose block table names pages that there are not, or is too narrow.
+/// A batch whose page numbers name pages that there are not, are too few, or are looked for where there are none.
 class BadPagesCheck {
  public:
   BadPagesCheck(Machine& machine, Memory& memory, GpuKernel gpu_kernel, std::uint64_t seed)
@@ -61,10 +97,11 @@ class BadPagesCheck {
     if (random_.one_in(2)) target_.workers = 3;  // items after items
     placed_.write_inputs(oracle::Pattern::kPoison);
     draw_lengths();
-    draw_table();
-    bad_table_ = good_table_;
-    if (random_.one_in(5)) entries_ = random_.below(longest() / kPageSize + 1);
-    spoil_table();
+    draw_numbers();
+    bad_ = good_;
+    if (!bad_.is_indexed() && random_.one_in(5)) bad_.columns = random_.below(longest() / kPageSize + 1);
+    spoil_numbers();
+    if (random_.one_in(3)) spoil_where();
   }
 
   /// With a plan made on the device. `replayed`: by a graph.
@@ -105,7 +142,8 @@ class BadPagesCheck {
     const Plan plan = machine_.prepared(make_plan(batch, target_));
     const Workspace workspace = place_workspace(workspace_bytes(plan, machine_.backend()));
     make_all_old();
-    if (entries_ * kPageSize < longest()) return check_narrow_table_is_refused(plan, workspace);
+    if (!bad_.is_indexed() && bad_.columns * kPageSize < longest())
+      return check_narrow_table_is_refused(plan, workspace);
     varlen::run(plan, tensors(1, false), workspace, options(nullptr));
     varlen::run(plan, tensors(0, true), workspace, options(nullptr));
     machine_.wait();
@@ -153,9 +191,27 @@ class BadPagesCheck {
     }
   }
   std::int64_t pool_pages() const { return placed_.tensors(0).key.shape[0]; }
-  void draw_table() {
-    good_table_.resize(static_cast<std::size_t>(kRequests * kEntries));
-    for (std::int32_t& page : good_table_) page = static_cast<std::int32_t>(random_.below(pool_pages()));
+  std::int32_t random_page() { return static_cast<std::int32_t>(random_.below(pool_pages())); }
+  std::int64_t pages_of(std::size_t r) const { return (key_lengths_[r] + kPageSize - 1) / kPageSize; }
+
+  void draw_numbers() {
+    using check::PageForm;
+    good_.form = random_.pick({PageForm::kTable, PageForm::kRows, PageForm::kIndices});
+    if (good_.is_indexed()) {
+      good_.where = {static_cast<std::int32_t>(random_.below(4))};
+      for (std::size_t r = 0; r < kRequests; ++r) {
+        good_.where.push_back(good_.where.back() + static_cast<std::int32_t>(pages_of(r) + random_.below(3)));
+      }
+      good_.numbers.resize(static_cast<std::size_t>(good_.where.back() + random_.below(3)));
+    } else {
+      const bool chosen = good_.form == PageForm::kRows;
+      const std::int64_t rows = chosen ? kRequests + kSpareRows : kRequests;
+      for (std::int64_t r = 0; chosen && r < kRequests; ++r) {
+        good_.where.push_back(static_cast<std::int32_t>(random_.below(rows)));  // requests may share a row
+      }
+      good_.numbers.resize(static_cast<std::size_t>(rows * kEntries));
+    }
+    for (std::int32_t& page : good_.numbers) page = random_page();
   }
 
   /// Keys that a row of a request sees.
@@ -172,28 +228,43 @@ class BadPagesCheck {
         mask.right == Mask::kUnlimited ? keys : std::clamp<std::int64_t>(stand + mask.right + 1, 0, keys);
     return {std::min(begin, end), end};
   }
+  /// Whether a wrong row or range leads the request to pages of the pool that are not its own.
+  bool is_misled(std::size_t r) const {
+    for (std::int64_t page = first_seen_page(r); page < pages_of(r); ++page) {
+      if (!is_wrong(r, page) && bad_.numbers[bad_.place(r, page)] != good_.numbers[good_.place(r, page)]) return true;
+    }
+    return false;
+  }
   /// No row of the request sees a key of a page before this one.
   std::int64_t first_seen_page(std::size_t r) const { return seen(r, 0).begin / kPageSize; }
 
-  /// Some entries of what the requests use, of what they cannot see, and of what is past their ends.
-  void spoil_table() {
+  /// Some entries of what the requests use, and all that none of them sees.
+  void spoil_numbers() {
     const std::int32_t values[] = {-1,        INT32_MIN, static_cast<std::int32_t>(pool_pages()),
                                    INT32_MAX, 1'000'000, static_cast<std::int32_t>(pool_pages()) + 1};
-    const auto spoil = [&](std::size_t r, std::int64_t page) {
-      bad_table_[r * kEntries + static_cast<std::size_t>(page)] = values[random_.below(std::ssize(values))];
-    };
+    std::vector<bool> seen(bad_.numbers.size(), false);
     for (std::size_t r = 0; r < kRequests; ++r) {
-      const std::int64_t pages = (key_lengths_[r] + kPageSize - 1) / kPageSize;
-      for (std::int64_t page = 0; page < std::min(first_seen_page(r), pages); ++page) spoil(r, page);
-      for (std::int64_t page = pages; page < kEntries; ++page) spoil(r, page);
-      const std::int64_t count = random_.one_in(2) ? 0 : random_.between(1, 3);
-      const std::int64_t first = first_seen_page(r);
-      for (std::int64_t i = 0; i < count && first < pages; ++i) spoil(r, random_.between(first, pages - 1));
+      if (query_length(r) == 0) continue;
+      for (std::int64_t page = first_seen_page(r); page < pages_of(r); ++page) seen[bad_.place(r, page)] = true;
+    }
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      if (!seen[i] || random_.one_in(40)) bad_.numbers[i] = values[random_.below(std::ssize(values))];
+    }
+  }
+  /// Rows or ranges that there are not.
+  void spoil_where() {
+    if (bad_.where.empty()) return;
+    const auto end = static_cast<std::int32_t>(bad_.is_indexed() ? std::ssize(bad_.numbers) : bad_.rows());
+    const std::int32_t values[] = {-1, INT32_MIN, end, end + 1, INT32_MAX, 0};
+    for (std::int64_t i = random_.between(1, 2); i > 0; --i) {
+      bad_.where[static_cast<std::size_t>(random_.below(std::ssize(bad_.where)))] =
+          values[random_.below(std::ssize(values))];
     }
   }
   bool is_wrong(std::size_t r, std::int64_t page) const {
-    const std::int32_t value = bad_table_[r * kEntries + static_cast<std::size_t>(page)];
-    return page >= entries_ || value < 0 || value >= pool_pages();
+    if (!bad_.exists(r) || page >= bad_.count(r)) return true;
+    const std::int32_t value = bad_.numbers[bad_.place(r, page)];
+    return value < 0 || value >= pool_pages();
   }
   bool must_be_nan(std::size_t r, std::int64_t token) const {
     const Seen keys = seen(r, token);
@@ -210,12 +281,32 @@ class BadPagesCheck {
     return false;
   }
 
+  TensorView uploaded_view(const std::vector<std::int32_t>& values) {
+    return machine_.here(
+        TensorView::dense(const_cast<std::int32_t*>(upload(values)), Dtype::kInt32, {std::ssize(values)}));
+  }
   Tensors tensors(int output, bool bad) {
+    const PageNumbers& pages = bad ? bad_ : good_;
+    std::optional<Tensors>& placed = bad ? bad_tensors_ : good_tensors_;
+    if (!placed) {
+      placed.emplace();
+      const TensorView numbers = uploaded_view(pages.numbers);
+      if (pages.is_indexed()) {
+        placed->page_indices = numbers;
+        placed->page_indptr = uploaded_view(pages.where);
+      } else {
+        placed->block_table = numbers;
+        placed->block_table.rank = 2;
+        placed->block_table.shape = {pages.rows(), pages.columns};
+        placed->block_table.strides = {kEntries, 1};
+        if (!pages.where.empty()) placed->block_table_rows = uploaded_view(pages.where);
+      }
+    }
     Tensors tensors = placed_.tensors(output);
-    const std::int32_t*& there = bad ? bad_there_ : good_there_;
-    if (there == nullptr) there = upload(bad ? bad_table_ : good_table_);
-    tensors.block_table = machine_.here(TensorView::strided(const_cast<std::int32_t*>(there), Dtype::kInt32,
-                                                            {kRequests, bad ? entries_ : kEntries}, {kEntries, 1}));
+    tensors.block_table = placed->block_table;
+    tensors.block_table_rows = placed->block_table_rows;
+    tensors.page_indptr = placed->page_indptr;
+    tensors.page_indices = placed->page_indices;
     return tensors;
   }
 
@@ -233,10 +324,8 @@ class BadPagesCheck {
       for (std::size_t r = 0; r < kRequests; ++r) {
         for (std::int64_t t = 0; t < query_length(r); ++t) {
           const std::int64_t token = query_indptr_[r] + t;
-          if (must_be_nan(r, t) ? image.all_nan(token)
-                                : image.equals(good, token) || (is_spoiled(r) && image.all_nan(token))) {
-            continue;
-          }
+          const bool is_right = is_misled(r) ? !image.is_old(token) : image.equals(good, token);
+          if (must_be_nan(r, t) ? image.all_nan(token) : is_right || (is_spoiled(r) && image.all_nan(token))) continue;
           return fmt::format("{}[token {}], {} of request {}, is {}", name, token, t, r,
                              must_be_nan(r, t) ? "not NaN" : "not what a good table gives");
         }
@@ -253,12 +342,13 @@ class BadPagesCheck {
         const Seen keys = seen(r, t);
         for (std::int64_t page = keys.begin / kPageSize; page * kPageSize < keys.end; ++page) {
           if (!is_wrong(r, page)) continue;
-          const std::size_t index = r * kEntries + static_cast<std::size_t>(page);
-          errors.insert(page >= entries_
-                            ? fmt::format("key_lengths[{}] = {}", r, key_lengths_[r])
-                            : fmt::format("block_table[{}] = {}",
-                                          r * static_cast<std::size_t>(entries_) + static_cast<std::size_t>(page),
-                                          bad_table_[index]));
+          if (!bad_.exists(r)) {
+            errors.insert(bad_.missing(r));
+          } else if (page >= bad_.count(r)) {
+            errors.insert(fmt::format("key_lengths[{}] = {}", r, key_lengths_[r]));
+          } else {
+            errors.insert(bad_.wrong(r, page));
+          }
         }
       }
     }
@@ -302,11 +392,10 @@ class BadPagesCheck {
   std::vector<std::int32_t> query_indptr_;
   std::vector<std::int32_t> key_lengths_;
   std::int64_t key_sum_ = 0;
-  std::vector<std::int32_t> good_table_;  // [kRequests, kEntries]
-  std::vector<std::int32_t> bad_table_;
-  const std::int32_t* good_there_ = nullptr;
-  const std::int32_t* bad_there_ = nullptr;
-  std::int64_t entries_ = kEntries;  // that the call is told of
+  PageNumbers good_;
+  PageNumbers bad_;
+  std::optional<Tensors> good_tensors_;  // page numbers alone
+  std::optional<Tensors> bad_tensors_;
 };
 
 }  // namespace

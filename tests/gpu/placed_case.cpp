@@ -223,11 +223,49 @@ void PlacedCase::place_block_table() {
       free_pages.pop_back();
     }
   }
-  table_memory_ = memory_.place(static_cast<std::int64_t>(table_.size()) * 4, 4).data;
   oracle_table_ = memory_.place(static_cast<std::int64_t>(table_.size()) * 4, 4).data;
   problem_.block_table = static_cast<const std::int32_t*>(oracle_table_);
-  tensors_.block_table =
-      machine_.here(TensorView::dense(table_memory_, Dtype::kInt32, {problem_.requests, problem_.max_pages}));
+  place_page_numbers();
+}
+
+/// What the call is told, in the case's form. The numbers themselves are written by write_page_numbers().
+void PlacedCase::place_page_numbers() {
+  const std::int64_t requests = problem_.requests;
+  const auto integers = [&](std::int64_t count) { return memory_.place(count * 4, 4).data; };
+  const auto uploaded = [&](const std::vector<std::int32_t>& values) {
+    std::byte* const there = integers(std::ssize(values));
+    machine_.upload(there, values.data(), std::ssize(values) * 4);
+    return machine_.here(TensorView::dense(there, Dtype::kInt32, {std::ssize(values)}));
+  };
+  const check::PageForm form = test_.layout.page_form;
+  if (form == check::PageForm::kIndices) {
+    std::vector<std::int32_t> indptr{static_cast<std::int32_t>(random_.below(3))};
+    for (const std::int64_t keys : test_.key_lengths) {
+      first_numbers_.push_back(indptr.back());
+      const std::int64_t own = (keys + test_.page_size - 1) / test_.page_size;
+      const std::int64_t spare = random_.below(std::min<std::int64_t>(3, problem_.max_pages - own + 1));
+      indptr.push_back(indptr.back() + static_cast<std::int32_t>(own + spare));
+    }
+    number_count_ = indptr.back();
+    for (std::size_t r = 0; r < first_numbers_.size(); ++r) counts_.push_back(indptr[r + 1] - indptr[r]);
+    numbers_memory_ = integers(number_count_);
+    tensors_.page_indptr = uploaded(indptr);
+    tensors_.page_indices = machine_.here(TensorView::dense(numbers_memory_, Dtype::kInt32, {number_count_}));
+    return;
+  }
+  const bool chosen = form == check::PageForm::kRows;
+  const std::int64_t rows = chosen ? requests + random_.below(4) : requests;
+  const std::int64_t turn = chosen ? random_.below(rows + 1) : 0;
+  std::vector<std::int32_t> row_of;
+  for (std::int64_t r = 0; r < requests; ++r) {
+    row_of.push_back(static_cast<std::int32_t>((r + turn) % rows));
+    first_numbers_.push_back(row_of.back() * problem_.max_pages);
+    counts_.push_back(problem_.max_pages);
+  }
+  number_count_ = rows * problem_.max_pages;
+  numbers_memory_ = integers(number_count_);
+  tensors_.block_table = machine_.here(TensorView::dense(numbers_memory_, Dtype::kInt32, {rows, problem_.max_pages}));
+  if (chosen) tensors_.block_table_rows = uploaded(row_of);
 }
 
 void PlacedCase::place_scales() {
@@ -340,7 +378,7 @@ void PlacedCase::write_inputs(oracle::Pattern surroundings, const std::vector<st
   surroundings_ = surroundings;
   any_spoiled_ = !spoiled.empty();
   if (any_spoiled_) machine_.upload(spoiled_, spoiled.data(), problem_.requests);
-  if (!table_.empty()) write_block_tables();  // first: they say where rows are
+  if (!table_.empty()) write_page_numbers();  // first: they say where rows are
   for (const Input& input : inputs_) {
     machine_.fill(input.region, surroundings);
     for (const Part& part : input.parts) machine_.write_rows(set_of(part, input.region));
@@ -352,21 +390,21 @@ void PlacedCase::write_inputs(oracle::Pattern surroundings, const std::vector<st
   }
 }
 
-/// The oracle's, which has all pages, and the one that is computed with. Where surroundings are poison, this one lacks
-/// pages that no query of their request sees.
-void PlacedCase::write_block_tables() {
-  const auto bytes = static_cast<std::int64_t>(table_.size()) * 4;
-  machine_.upload(oracle_table_, table_.data(), bytes);
-  std::vector<std::int32_t> table = table_;
-  if (surroundings_ == oracle::Pattern::kPoison) {
-    std::replace(table.begin(), table.end(), -1, std::numeric_limits<std::int32_t>::max());
-    const auto shown = check::shown_keys(test_);
-    for (std::int64_t r = 0; r < problem_.requests; ++r) {
-      const std::int64_t hidden_pages = shown[static_cast<std::size_t>(r)].begin / test_.page_size;
-      std::fill_n(table.begin() + r * problem_.max_pages, hidden_pages, -1);
-    }
+/// The oracle's, which are all, and those that the call is told. Where surroundings are poison, these lack pages that
+/// no query of their request sees.
+void PlacedCase::write_page_numbers() {
+  machine_.upload(oracle_table_, table_.data(), std::ssize(table_) * 4);
+  const bool poisoned = surroundings_ == oracle::Pattern::kPoison;
+  const std::int32_t no_page = poisoned ? std::numeric_limits<std::int32_t>::max() : -1;
+  std::vector<std::int32_t> numbers(static_cast<std::size_t>(number_count_), no_page);
+  const auto shown = check::shown_keys(test_);
+  for (std::size_t r = 0; r < first_numbers_.size(); ++r) {
+    const auto first = table_.begin() + static_cast<std::ptrdiff_t>(r) * problem_.max_pages;
+    const auto to = numbers.begin() + first_numbers_[r];
+    std::replace_copy(first, first + counts_[r], to, -1, no_page);
+    if (poisoned) std::fill_n(to, shown[r].begin / test_.page_size, -1);
   }
-  machine_.upload(table_memory_, table.data(), bytes);
+  machine_.upload(numbers_memory_, numbers.data(), number_count_ * 4);
 }
 
 void PlacedCase::clear_output(int output) {

@@ -63,7 +63,8 @@ class PlacedCase {
   void place_packed();
   void place_keys();
   void place_block_table();
-  void write_block_tables();
+  void place_page_numbers();
+  void write_page_numbers();
   void place_scales();
   void write_scales(oracle::Pattern surroundings, const std::vector<std::uint8_t>& spoiled);
   void place_sinks();
@@ -107,9 +108,13 @@ class PlacedCase {
   std::int64_t query_end_ = 0;  // the last offset
   std::int64_t key_end_ = 0;
   std::int64_t pool_pages_ = 0;
-  std::vector<std::int32_t> table_;  // the block table; −1: names no page
-  void* table_memory_ = nullptr;
+  std::vector<std::int32_t> table_;  // [requests, max_pages]; −1: names no page
   void* oracle_table_ = nullptr;
+  // Page numbers as the call is told of them: so many in all, and of each request the first one and how many.
+  void* numbers_memory_ = nullptr;
+  std::int64_t number_count_ = 0;
+  std::vector<std::int64_t> first_numbers_;
+  std::vector<std::int64_t> counts_;
   /// Scales of fp8 inputs: rows with gaps.
   struct Spaced {
     oracle::Region region;

@@ -206,6 +206,7 @@ std::int64_t elements(const Case& test) {
 }
 
 Case random_case(std::uint64_t seed, const Effort& effort) {
+  using check::PageForm;
   RandomBits random(seed);
   Case test;
   test.name = "random";
@@ -220,6 +221,7 @@ Case random_case(std::uint64_t seed, const Effort& effort) {
   test.mask = random_mask(random, longest);
   test.target = choose_target(random);
   test.batch_invariant = random.one_in(5);
+  test.layout.page_form = random.pick({PageForm::kTable, PageForm::kRows, PageForm::kIndices});
   return test;
 }
 

@@ -7,8 +7,9 @@
 #include <cstdint>
 #include <limits>
 
+#include "batch/page_table.hpp"
 #include "batch/ragged_batch.hpp"
-#include "batch/small_tensors.hpp"
+#include "batch/scale_strides.hpp"
 
 namespace varlen::cpu {
 
@@ -80,10 +81,10 @@ inline void locate_key_rows(const Call& call, const TensorView& view, std::int32
     }
     return;
   }
-  const TensorView& table = call.tensors->block_table;
+  const PageEntries pages = *page_entries(*call.tensors, request);
   for (std::int64_t key = keys.begin; key < keys.end;) {
     const std::int64_t slot_begin = key % batch.page_size;
-    const std::int64_t page = page_number(table, request, key / batch.page_size);
+    const std::int64_t page = pages[key / batch.page_size];
     for (std::int64_t slot = slot_begin; slot < batch.page_size && key < keys.end; ++slot, ++key) {
       *rows++ = element_address(view, page * view.strides[0] + slot * view.strides[1] + kv_head * view.strides[2]);
     }

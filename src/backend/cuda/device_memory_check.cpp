@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "batch/refuse.hpp"
+#include "batch/tensor_fields.hpp"
 
 namespace varlen::cuda {
 namespace {
@@ -17,8 +18,8 @@ bool has_elements(const TensorView& view) {
          std::all_of(view.shape.begin(), view.shape.begin() + view.rank, [](auto size) { return size > 0; });
 }
 
-/// `field`: of the interface, as "query.data".
-void check_address(const char* field, const void* address, std::int32_t device) {
+/// `name` and `part` make the field of the interface.
+void check_address(const char* name, const char* part, const void* address, std::int32_t device) {
   cudaPointerAttributes attributes{};
   if (cudaPointerGetAttributes(&attributes, address) != cudaSuccess) {
     cudaGetLastError();  // or the next launch would report it
@@ -38,36 +39,27 @@ void check_address(const char* field, const void* address, std::int32_t device) 
     default:
       break;
   }
-  refuse(field, Error::kNoIndex, memory, "where memory of CUDA device {} is needed", device);
+  refuse(fmt::format("{}{}", name, part), Error::kNoIndex, memory, "where memory of CUDA device {} is needed", device);
 }
 
 }  // namespace
 
 void check_device_memory(const Tensors& tensors, const Workspace& workspace, std::int32_t device) {
-  const std::pair<const char*, const TensorView*> views[] = {{"query.data", &tensors.query},
-                                                             {"key.data", &tensors.key},
-                                                             {"value.data", &tensors.value},
-                                                             {"out.data", &tensors.out},
-                                                             {"lse.data", &tensors.lse},
-                                                             {"block_table.data", &tensors.block_table},
-                                                             {"sinks.data", &tensors.sinks},
-                                                             {"query_scale.data", &tensors.query_scale},
-                                                             {"key_scale.data", &tensors.key_scale},
-                                                             {"value_scale.data", &tensors.value_scale}};
-  for (const auto& [field, view] : views) {
-    if (has_elements(*view)) check_address(field, view->data, device);
+  for (const TensorField& field : kTensorFields) {
+    const TensorView& view = tensors.*field.view;
+    if (has_elements(view)) check_address(field.name, ".data", view.data, device);
   }
-  if (workspace.bytes > 0) check_address("workspace.data", workspace.data, device);
+  if (workspace.bytes > 0) check_address("workspace", ".data", workspace.data, device);
 }
 
 void check_device_memory(const DeviceRequests& lengths, std::int32_t device) {
-  const std::pair<const char*, const void*> arrays[] = {{"lengths.query_indptr", lengths.query_indptr.data()},
-                                                        {"lengths.query_lengths", lengths.query_lengths.data()},
-                                                        {"lengths.key_indptr", lengths.key_indptr.data()},
-                                                        {"lengths.key_lengths", lengths.key_lengths.data()},
-                                                        {"lengths.request_count", lengths.request_count}};
+  const std::pair<const char*, const void*> arrays[] = {{".query_indptr", lengths.query_indptr.data()},
+                                                        {".query_lengths", lengths.query_lengths.data()},
+                                                        {".key_indptr", lengths.key_indptr.data()},
+                                                        {".key_lengths", lengths.key_lengths.data()},
+                                                        {".request_count", lengths.request_count}};
   for (const auto& [field, data] : arrays) {
-    if (data != nullptr) check_address(field, data, device);
+    if (data != nullptr) check_address("lengths", field, data, device);
   }
 }
 

@@ -4,7 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "batch/small_tensors.hpp"
+#include "batch/page_table.hpp"
+#include "batch/scale_strides.hpp"
 #include "kernel/launch_parameters.hpp"
 
 namespace varlen::emulator {
@@ -32,6 +33,18 @@ void add_rows(GlobalMemory& memory, Role role, const TensorView& view, bool page
   if (paged) buffer.pages = extent(view, 0);
   buffer.tokens = extent(view, first);
   buffer.heads = extent(view, first + 1);
+  memory.add(buffer);
+}
+
+/// A one-dimensional tensor of integers, as kernels read them.
+void add_numbers(GlobalMemory& memory, Role role, TensorView view) {
+  if (!view.present()) return;
+  view = narrow_integers(view);
+  Buffer buffer;
+  buffer.role = role;
+  buffer.data = view.data;
+  buffer.element_bytes = dtype_size(view.dtype);
+  buffer.tokens = extent(view, 0);
   memory.add(buffer);
 }
 
@@ -113,8 +126,11 @@ GlobalMemory describe_memory(const PlanData& plan, const Tensors& tensors,
   add_partials(memory, plan, parameters.partials);
   add_faults(memory, parameters.faults);
   if (paged) {
-    add_rows(memory, Role::kBlockTable, kernel::kernel_block_table(tensors), false, 1);
-    memory.set_page_table(tensors.block_table, batch.page_size, batch.mask);
+    add_rows(memory, Role::kBlockTable, narrow_integers(tensors.block_table), false, 1);
+    add_numbers(memory, Role::kBlockTableRows, tensors.block_table_rows);
+    add_numbers(memory, Role::kPageIndptr, tensors.page_indptr);
+    add_numbers(memory, Role::kPageIndices, tensors.page_indices);
+    memory.set_page_numbers(tensors, batch.page_size, batch.mask);
   }
   return memory;
 }

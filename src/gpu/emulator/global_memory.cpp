@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-#include "batch/small_tensors.hpp"
+#include "batch/page_table.hpp"
 
 namespace varlen::gpu::emulator {
 namespace {
@@ -19,17 +19,32 @@ bool is_written_by_kernels(Role role) {
 }
 bool is_read_and_written(Role role) { return role == Role::kPartials || role == Role::kPlan; }
 bool is_everybodys(Role role) {
-  return role == Role::kSinks || role == Role::kCounter || role == Role::kLengths || role == Role::kPlan ||
-         role == Role::kReport;
+  return role == Role::kSinks || role == Role::kBlockTableRows || role == Role::kPageIndptr || role == Role::kCounter ||
+         role == Role::kLengths || role == Role::kPlan || role == Role::kReport;
 }
 bool is_read_by_kernels(Role role) { return role != Role::kOut && role != Role::kLse; }
 
 }  // namespace
 
 const char* role_name(Role role) noexcept {
-  constexpr const char* kNames[] = {"query",       "key",       "value",       "out",   "lse",
-                                    "query_scale", "key_scale", "value_scale", "sinks", "block_table",
-                                    "partials",    "counter",   "lengths",     "plan",  "report"};
+  constexpr const char* kNames[] = {"query",
+                                    "key",
+                                    "value",
+                                    "out",
+                                    "lse",
+                                    "query_scale",
+                                    "key_scale",
+                                    "value_scale",
+                                    "sinks",
+                                    "block_table",
+                                    "block_table_rows",
+                                    "page_indptr",
+                                    "page_indices",
+                                    "partials",
+                                    "counter",
+                                    "lengths",
+                                    "plan",
+                                    "report"};
   return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -66,7 +81,7 @@ void GlobalMemory::add(const Buffer& buffer) {
   regions_.push_back(std::move(region));
 }
 
-void GlobalMemory::set_page_table(const TensorView& table, std::int64_t page_size, const Mask& mask) {
+void GlobalMemory::set_page_numbers(const Tensors& tensors, std::int64_t page_size, const Mask& mask) {
   page_size_ = page_size;
   first_share_.assign(1, 0);
   RaggedBatch batch;
@@ -74,10 +89,14 @@ void GlobalMemory::set_page_table(const TensorView& table, std::int64_t page_siz
   batch.mask = mask;
   for (std::size_t r = 0; r < requests_.size(); ++r) {
     const SeenPages seen = seen_pages(batch, requests_[r]);
-    seen_.push_back(seen);
-    for (std::int64_t place = seen.begin; place < std::min(seen.end, table.shape[1]); ++place) {
-      shares_.push_back({page_number(table, static_cast<std::int64_t>(r), place),
-                         std::min(requests_[r].key_length - place * page_size, page_size)});
+    const std::optional<PageEntries> entries = page_entries(tensors, static_cast<std::int64_t>(r));
+    seen_entries_.push_back({-1, 0, 0});
+    if (entries && seen.begin < seen.end) {
+      const std::int64_t end = std::min(seen.end, entries->size());
+      seen_entries_.back() = {entries->row, entries->first + seen.begin, entries->first + end};
+      for (std::int64_t place = seen.begin; place < end; ++place) {
+        shares_.push_back({(*entries)[place], std::min(requests_[r].key_length - place * page_size, page_size)});
+      }
     }
     std::sort(
         shares_.begin() + static_cast<std::ptrdiff_t>(first_share_.back()), shares_.end(),
@@ -101,6 +120,10 @@ GlobalMemory::Place GlobalMemory::locate(const Region& region, std::int64_t elem
 std::size_t GlobalMemory::element_index(const Buffer& buffer, const Place& place) {
   const std::int64_t token = place.index[0] * buffer.tokens.count + place.index[1];
   return static_cast<std::size_t>((token * buffer.heads.count + place.index[2]) * buffer.row_elements + place.column);
+}
+
+bool GlobalMemory::holds(const EntryRange& range, std::int64_t row, std::int64_t place) {
+  return row == range.row && place >= range.begin && place < range.end;
 }
 
 bool GlobalMemory::owns_slot(std::int64_t page, std::int64_t slot, std::int32_t request) const {
@@ -128,8 +151,9 @@ bool GlobalMemory::owns(const Buffer& buffer, const Place& place, std::int32_t r
     case Role::kValueScale:
       return token == request;
     case Role::kBlockTable:
-      return token == request && place.index[2] >= seen_[static_cast<std::size_t>(request)].begin &&
-             place.index[2] < seen_[static_cast<std::size_t>(request)].end;
+      return holds(seen_entries_[static_cast<std::size_t>(request)], token, place.index[2]);
+    case Role::kPageIndices:
+      return holds(seen_entries_[static_cast<std::size_t>(request)], 0, token);
     case Role::kPartials: {
       const auto after = std::upper_bound(partial_rows_.begin(), partial_rows_.end(), token,
                                           [](std::int64_t row, const PartialRows& rows) { return row < rows.begin; });
@@ -170,6 +194,10 @@ std::string GlobalMemory::describe(const Buffer& buffer, const Place& place) {
   switch (buffer.role) {
     case Role::kSinks:
       return fmt::format("sinks[{}]", head);
+    case Role::kBlockTableRows:
+    case Role::kPageIndptr:
+    case Role::kPageIndices:
+      return fmt::format("{}[{}]", role_name(buffer.role), token);
     case Role::kLse:
       return fmt::format("lse[token {}, head {}]", token, head);
     case Role::kQueryScale:

@@ -26,6 +26,9 @@ enum class Role : std::uint8_t {
   kValueScale,
   kSinks,
   kBlockTable,
+  kBlockTableRows,
+  kPageIndptr,
+  kPageIndices,
   kPartials,
   kCounter,
   kLengths,
@@ -47,7 +50,7 @@ struct Buffer {
   std::int64_t element_bytes = 1;
   std::int64_t row_elements = 1;
   Extent pages;   // paged keys and values only
-  Extent tokens;  // slots of a page; requests of a block table or of scales; rows of partials
+  Extent tokens;  // slots of a page; rows of a block table or of partials; requests of scales; entries of page_indices
   Extent heads;   // places in a row of a block table
 };
 
@@ -65,8 +68,8 @@ class GlobalMemory {
   explicit GlobalMemory(std::vector<RequestExtent> requests) : requests_(std::move(requests)) {}
 
   void add(const Buffer& buffer);
-  /// Whose the pages of keys and values are, by the entries of the block table that the requests' queries see.
-  void set_page_table(const TensorView& table, std::int64_t page_size, const Mask& mask);
+  /// Whose the pages of keys and values are, by the page numbers that the requests' queries see.
+  void set_page_numbers(const Tensors& tensors, std::int64_t page_size, const Mask& mask);
   /// Of launches that lack a plan: all rows of out and LSE are to be written, by whichever thread.
   void share_results() { shares_results_ = true; }
   void set_partial_rows(std::vector<PartialRows> rows) { partial_rows_ = std::move(rows); }
@@ -122,6 +125,13 @@ class GlobalMemory {
     std::int64_t slots;
   };
 
+  /// Page numbers of a request: places [begin, end) in a row of the block table, or of page_indices (row 0).
+  struct EntryRange {
+    std::int64_t row;
+    std::int64_t begin;
+    std::int64_t end;
+  };
+
   std::optional<std::string> access_any(std::uintptr_t begin, std::int64_t bytes, Direction direction,
                                         std::int32_t request);
   Verdict try_access(Region& region, std::uintptr_t begin, std::int64_t bytes, Direction direction,
@@ -129,6 +139,7 @@ class GlobalMemory {
   static Place locate(const Region& region, std::int64_t element);
   static std::size_t element_index(const Buffer& buffer, const Place& place);
   static std::string describe(const Buffer& buffer, const Place& place);
+  static bool holds(const EntryRange& range, std::int64_t row, std::int64_t place);
   bool owns(const Buffer& buffer, const Place& place, std::int32_t request) const;
   bool owns_slot(std::int64_t page, std::int64_t slot, std::int32_t request) const;
   std::optional<std::string> first_unwritten_of(const Region& region, std::int64_t token_begin,
@@ -141,7 +152,7 @@ class GlobalMemory {
   std::int64_t page_size_ = 0;
   std::vector<PageShare> shares_;          // of all requests, of each by page
   std::vector<std::size_t> first_share_;   // [requests + 1]
-  std::vector<SeenPages> seen_;            // [requests]
+  std::vector<EntryRange> seen_entries_;   // [requests]
   std::vector<PartialRows> partial_rows_;  // by begin
 };
 
