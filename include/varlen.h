@@ -279,6 +279,24 @@ typedef struct varlen_device_requests {
   const int32_t* request_count;        /* at most limits.requests; default null: as many as those */
 } varlen_device_requests;
 
+/* Requests in memory of the host: the same fields of varlen_batch. */
+typedef struct varlen_requests {
+  size_t struct_size; /* required, as everything down to key_lengths */
+  varlen_indices query_indptr;
+  varlen_indices query_lengths;
+  varlen_indices key_indptr;
+  varlen_indices key_lengths;
+} varlen_requests;
+
+/* Where a device plan lives. */
+typedef struct varlen_device_plan_options {
+  size_t struct_size; /* required, as everything down to device */
+  int32_t backend;    /* VARLEN_BACKEND_CUDA, or _EMULATOR: then "the device" is the host. Default _CUDA */
+  int32_t device;     /* default 0 */
+  void* memory;       /* default null: the plan allocates. Else the caller's memory of the device, 256-byte aligned, */
+  int64_t memory_bytes; /* of at least varlen_device_plan_bytes_for(), kept as long as the plan and what runs it */
+} varlen_device_plan_options;
+
 /* Who computes what. Immutable: any number of threads may use one at once. */
 typedef struct varlen_plan varlen_plan;
 
@@ -367,21 +385,28 @@ VARLEN_API int varlen_device_target_within(const varlen_batch* spec, const varle
  * destroy. */
 VARLEN_API int varlen_plan_to_device(const varlen_plan* plan, int32_t device, varlen_plan** copy);
 
-/* Plans made on a device. varlen/device.hpp tells what DevicePlan and its functions do. With VARLEN_BACKEND_EMULATOR
- * "the device" is the host. */
+/* Plans made on a device. varlen/device.hpp tells what DevicePlan and its functions do. Null options: the defaults. */
 VARLEN_API int varlen_device_plan_create(const varlen_batch* spec, const varlen_limits* limits,
-                                         const varlen_plan_target* target, int backend, int32_t device,
+                                         const varlen_plan_target* target, const varlen_device_plan_options* options,
                                          varlen_device_plan** plan);
+/* Bytes of memory for such a plan, whatever options->memory. */
+VARLEN_API int varlen_device_plan_bytes_for(const varlen_batch* spec, const varlen_limits* limits,
+                                            const varlen_plan_target* target, const varlen_device_plan_options* options,
+                                            int64_t* bytes);
 /* Null is allowed. */
 VARLEN_API void varlen_device_plan_destroy(varlen_device_plan* plan);
-/* Bytes of device memory that the plan holds. */
+/* Bytes of device memory that the plan uses. */
 VARLEN_API int varlen_device_plan_bytes(const varlen_device_plan* plan, int64_t* bytes);
 /* Bytes of workspace that suffice for any plan within the limits. The second needs no device plan. */
 VARLEN_API int varlen_device_plan_workspace_bytes(const varlen_device_plan* plan, int64_t* bytes);
 VARLEN_API int varlen_workspace_bytes_within(const varlen_batch* spec, const varlen_limits* limits,
                                              const varlen_plan_target* target, int64_t* bytes);
 /* Makes the plan for the requests, when the stream comes to it. Also fails with what was reported of earlier calls. */
-VARLEN_API int varlen_plan_on_device(varlen_device_plan* plan, const varlen_device_requests* requests, void* stream);
+VARLEN_API int varlen_device_plan_update(varlen_device_plan* plan, const varlen_device_requests* requests,
+                                         void* stream);
+/* The same for lengths in memory of the host, which are checked and copied before it returns. */
+VARLEN_API int varlen_device_plan_update_from_host(varlen_device_plan* plan, const varlen_requests* requests,
+                                                   void* stream);
 /* Launches the plan that was made last. options->backend is the plan's own, or VARLEN_BACKEND_AUTO. */
 VARLEN_API int varlen_device_plan_run(const varlen_device_plan* plan, const varlen_tensors* tensors, void* workspace,
                                       int64_t workspace_bytes, const varlen_run_options* options);
@@ -477,6 +502,21 @@ static inline varlen_device_requests varlen_device_requests_default(void) {
   memset(&requests, 0, sizeof requests);
   requests.struct_size = sizeof(varlen_device_requests);
   return requests;
+}
+
+static inline varlen_requests varlen_requests_default(void) {
+  varlen_requests requests;
+  memset(&requests, 0, sizeof requests);
+  requests.struct_size = sizeof(varlen_requests);
+  return requests;
+}
+
+static inline varlen_device_plan_options varlen_device_plan_options_default(void) {
+  varlen_device_plan_options options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof(varlen_device_plan_options);
+  options.backend = VARLEN_BACKEND_CUDA;
+  return options;
 }
 
 static inline varlen_kernel_choice varlen_kernel_choice_default(void) {

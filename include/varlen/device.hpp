@@ -74,29 +74,46 @@ struct DeviceRequests {
 
 class DevicePlanner;  // src/plan/device_planner.hpp
 
-/// A plan that is made on the device by plan_on_device(), again and again for batches within its limits, and run there:
-/// neither waits for the device, copies or allocates, so both may be captured in a CUDA graph and replayed with other
-/// lengths. Cheap to copy; the copies are one plan. One batch at a time: a plan must not be made anew on one stream
-/// while another still runs it.
+struct DevicePlanOptions {
+  Backend backend = Backend::kCuda;  ///< or kEmulator: then "the device" is the host
+  std::int32_t device = 0;
+  /// Memory of the device for the plan, 256-byte aligned and of at least device_plan_bytes(): the caller's, who keeps
+  /// it as long as the plan and whatever runs it. By default the plan allocates its own.
+  Workspace memory = {};
+};
+
+/// A plan that is made on the device by update(), again and again for batches within its limits, and run there: neither
+/// waits for the device, copies or allocates, so both may be captured in a CUDA graph and replayed with other lengths.
+/// Cheap to copy; the copies are one plan. One batch at a time: a plan must not be made anew on one stream while
+/// another still runs it.
 ///
 /// What is wrong with lengths and pages shows on the device. A plan whose lengths are refused, or that was never made,
 /// has no items: run() fills out and LSE with NaN, all tokens of the tensors, whatever the limits. Pages are treated as
-/// by run() of other plans. Both are reported to the host, which plan_on_device(), run() and status() look at first,
-/// without waiting: the first of these calls that finds a report throws it and does nothing else (status() returns it).
-/// A report stays until then, also if the plan was made anew meanwhile, and later ones are dropped; each is raised
-/// once. When a call finds it depends on when the device comes to it.
+/// by run() of other plans. Both are reported to the host, which update(), run() and status() look at first, without
+/// waiting: the first of these calls that finds a report throws it and does nothing else (status() returns it). A
+/// report stays until then, also if the plan was made anew meanwhile, and later ones are dropped; each is raised once.
+/// When a call finds it depends on when the device comes to it.
 class VARLEN_API DevicePlan {
  public:
-  /// Sets memory aside. Backend::kCuda, or kEmulator: then "the device" is the host. Throws Error.
+  /// Sets memory aside. Throws Error.
   DevicePlan(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target,
-             Backend backend = Backend::kCuda, std::int32_t device = 0);
-  /// The requests come with plan_on_device(): those of a batch would be ignored.
-  DevicePlan(const Batch& batch, const Limits& limits, const PlanTarget& target, Backend backend = Backend::kCuda,
-             std::int32_t device = 0) = delete;
+             const DevicePlanOptions& options = {});
+  /// The requests come with update(): those of a batch would be ignored.
+  DevicePlan(const Batch& batch, const Limits& limits, const PlanTarget& target,
+             const DevicePlanOptions& options = {}) = delete;
+
+  /// Launches the planner on `stream` (a cudaStream_t). The arrays are read when it runs. Throws Error for arrays that
+  /// are missing or contradict each other, and what was reported of earlier calls.
+  void update(const DeviceRequests& requests, void* stream = nullptr) const;
+  /// The same for lengths in memory of the host, which are copied: the arrays may go when the call returns. Throws the
+  /// Error that make_plan() throws for them, or that they exceed the limits, and then changes nothing. Waits only if
+  /// the device has not yet come to the fourth call before this one. The plan's first such call sets page-locked memory
+  /// aside. A stream that is being captured is refused: a graph would replay the lengths of its capture.
+  void update(const Requests& requests, void* stream = nullptr) const;
 
   const Limits& limits() const noexcept;
   const PlanTarget& target() const noexcept;
-  std::int64_t bytes() const noexcept;  ///< of device memory that it holds
+  std::int64_t bytes() const noexcept;  ///< of device memory that it uses
 
   /// What the planner found wrong with the lengths last: the Error that make_plan() throws for them, or that they
   /// exceed the limits. Else what the next call would throw, as of pages: then that call throws it no more. Waits for
@@ -112,9 +129,9 @@ class VARLEN_API DevicePlan {
   std::shared_ptr<DevicePlanner> planner_;
 };
 
-/// Launches the planner on `stream` (a cudaStream_t). The arrays are read when it runs. Throws Error for arrays that
-/// are missing or contradict each other, and what was reported of earlier calls.
-VARLEN_API void plan_on_device(const DevicePlan& plan, const DeviceRequests& requests, void* stream = nullptr);
+/// Bytes of memory for a DevicePlan with these arguments; `options.memory` does not count.
+VARLEN_API std::int64_t device_plan_bytes(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target,
+                                          const DevicePlanOptions& options = {});
 
 /// Bytes that run() needs for any plan within the limits.
 VARLEN_API std::int64_t workspace_bytes(const DevicePlan& plan);
@@ -126,6 +143,14 @@ VARLEN_API std::int64_t workspace_bytes(const AttentionSpec& spec, const Limits&
 /// bits, with a plan of their own lengths, unless batch_invariant.
 VARLEN_API void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace,
                     const RunOptions& options = {});
+
+/// update() and run() in one call, which refuses bad arguments before it launches either. An engine's call: it
+/// allocates nothing, waits for nothing, and may be captured if the lengths are in memory of the device. Layers after
+/// the first need run() alone.
+VARLEN_API void attention(const DevicePlan& plan, const DeviceRequests& requests, const Tensors& tensors,
+                          Workspace workspace, const RunOptions& options = {});
+VARLEN_API void attention(const DevicePlan& plan, const Requests& requests, const Tensors& tensors, Workspace workspace,
+                          const RunOptions& options = {});
 
 /// Which kernel run() would launch, and why: as explain() of other plans.
 VARLEN_API KernelChoice explain(const DevicePlan& plan, const Tensors& tensors, const RunOptions& options = {});

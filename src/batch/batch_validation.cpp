@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "batch/length_fault.hpp"
@@ -288,9 +289,13 @@ RaggedBatch canonical(const AttentionSpec& spec) {
 }
 
 RaggedBatch canonical(const AttentionSpec& spec, const Requests& requests) {
-  RaggedBatch result = canonical(spec);
-  check_presence(spec.page_size, {requests.query_indptr.present(), requests.query_lengths.present(),
-                                  requests.key_indptr.present(), requests.key_lengths.present()});
+  return with_requests(canonical(spec), requests);
+}
+
+RaggedBatch with_requests(RaggedBatch batch, const Requests& requests) {
+  RaggedBatch result = std::move(batch);
+  check_presence(result.page_size, {requests.query_indptr.present(), requests.query_lengths.present(),
+                                    requests.key_indptr.present(), requests.key_lengths.present()});
   const Side query{LengthField::kQueryIndptr, LengthField::kQueryLengths, requests.query_indptr,
                    requests.query_lengths};
   const Side key{LengthField::kKeyIndptr, LengthField::kKeyLengths, requests.key_indptr, requests.key_lengths};
@@ -298,7 +303,7 @@ RaggedBatch canonical(const AttentionSpec& spec, const Requests& requests) {
   result.requests.resize(static_cast<std::size_t>(count));
   result.query_tokens = fill<&RequestExtent::query_start, &RequestExtent::query_length>(query, false, result.requests);
   result.key_tokens =
-      fill<&RequestExtent::key_start, &RequestExtent::key_length>(key, spec.page_size > 0, result.requests);
+      fill<&RequestExtent::key_start, &RequestExtent::key_length>(key, result.page_size > 0, result.requests);
 
   // Four bytes at least: partial results are fp32 whatever the dtypes.
   const std::int64_t bytes_per_head = 4 * std::int64_t{std::max(result.head_dim_qk, result.head_dim_vo)};

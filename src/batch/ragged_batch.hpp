@@ -42,6 +42,9 @@ inline RaggedBatch canonical(const Batch& batch) { return canonical(batch, batch
 /// The same without requests.
 RaggedBatch canonical(const AttentionSpec& spec);
 
+/// `batch`, without requests before, with these. Throws Error as canonical() does.
+RaggedBatch with_requests(RaggedBatch batch, const Requests& requests);
+
 /// Which arrays of lengths there are. Throws Error if they are too few or contradict paged keys.
 struct LengthPresence {
   bool query_indptr;

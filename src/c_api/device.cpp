@@ -53,12 +53,23 @@ int varlen_plan_to_device(const varlen_plan* plan, int32_t device, varlen_plan**
 }
 
 int varlen_device_plan_create(const varlen_batch* spec, const varlen_limits* limits, const varlen_plan_target* target,
-                              int backend, int32_t device, varlen_device_plan** plan) {
+                              const varlen_device_plan_options* options, varlen_device_plan** plan) {
   return guarded([&] {
     c_api::require_pointer(plan, "plan");
     *plan = nullptr;
-    *plan = new varlen_device_plan{varlen::DevicePlan(c_api::to_spec(spec), c_api::to_limits(limits),
-                                                      c_api::to_target(target), c_api::to_backend(backend), device)};
+    *plan =
+        new varlen_device_plan{varlen::DevicePlan(c_api::to_spec(spec), c_api::to_limits(limits),
+                                                  c_api::to_target(target), c_api::to_device_plan_options(options))};
+  });
+}
+
+int varlen_device_plan_bytes_for(const varlen_batch* spec, const varlen_limits* limits,
+                                 const varlen_plan_target* target, const varlen_device_plan_options* options,
+                                 int64_t* bytes) {
+  return guarded([&] {
+    c_api::require_pointer(bytes, "bytes");
+    *bytes = varlen::device_plan_bytes(c_api::to_spec(spec), c_api::to_limits(limits), c_api::to_target(target),
+                                       c_api::to_device_plan_options(options));
   });
 }
 
@@ -88,10 +99,17 @@ int varlen_workspace_bytes_within(const varlen_batch* spec, const varlen_limits*
   });
 }
 
-int varlen_plan_on_device(varlen_device_plan* plan, const varlen_device_requests* requests, void* stream) {
+int varlen_device_plan_update(varlen_device_plan* plan, const varlen_device_requests* requests, void* stream) {
   return guarded([&] {
     c_api::require_pointer(plan, "plan");
-    varlen::plan_on_device(plan->plan, c_api::to_device_requests(requests), stream);
+    plan->plan.update(c_api::to_device_requests(requests), stream);
+  });
+}
+
+int varlen_device_plan_update_from_host(varlen_device_plan* plan, const varlen_requests* requests, void* stream) {
+  return guarded([&] {
+    c_api::require_pointer(plan, "plan");
+    plan->plan.update(c_api::to_requests(requests), stream);
   });
 }
 

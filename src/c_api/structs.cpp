@@ -22,6 +22,8 @@ static_assert(sizeof(varlen_kernel_choice) == VARLEN_END_OF(varlen_kernel_choice
 static_assert(sizeof(varlen_device) == VARLEN_END_OF(varlen_device, memory_bytes));
 static_assert(sizeof(varlen_build) == VARLEN_END_OF(varlen_build, reserved));
 static_assert(sizeof(varlen_limits) == VARLEN_END_OF(varlen_limits, key_length));
+static_assert(sizeof(varlen_requests) == VARLEN_END_OF(varlen_requests, key_lengths));
+static_assert(sizeof(varlen_device_plan_options) == VARLEN_END_OF(varlen_device_plan_options, memory_bytes));
 static_assert(sizeof(varlen_device_requests) == VARLEN_END_OF(varlen_device_requests, request_count));
 
 static_assert(VARLEN_FLOAT32 == static_cast<int>(Dtype::kFloat32));
@@ -161,6 +163,24 @@ Limits to_limits(const varlen_limits* given) {
   const varlen_limits source =
       read_struct(given, VARLEN_END_OF(varlen_limits, key_tokens), "limits", varlen_limits_default());
   return {source.requests, source.query_tokens, source.key_tokens, source.query_length, source.key_length};
+}
+
+Requests to_requests(const varlen_requests* given) {
+  const varlen_requests source =
+      read_struct(given, VARLEN_END_OF(varlen_requests, key_lengths), "requests", varlen_requests_default());
+  Requests requests;
+  requests.query_indptr = to_index_view(source.query_indptr, "query_indptr");
+  requests.query_lengths = to_index_view(source.query_lengths, "query_lengths");
+  requests.key_indptr = to_index_view(source.key_indptr, "key_indptr");
+  requests.key_lengths = to_index_view(source.key_lengths, "key_lengths");
+  return requests;
+}
+
+DevicePlanOptions to_device_plan_options(const varlen_device_plan_options* given) {
+  if (given == nullptr) return {};
+  const varlen_device_plan_options source = read_struct(given, VARLEN_END_OF(varlen_device_plan_options, device),
+                                                        "options", varlen_device_plan_options_default());
+  return {to_backend(source.backend), source.device, {source.memory, source.memory_bytes}};
 }
 
 DeviceRequests to_device_requests(const varlen_device_requests* given) {

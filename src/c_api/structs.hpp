@@ -86,7 +86,10 @@ GpuKernel to_kernel(int given, const char* name);
 /// Null: the defaults.
 RunOptions to_run_options(const varlen_run_options* given);
 Limits to_limits(const varlen_limits* given);
+Requests to_requests(const varlen_requests* given);
 DeviceRequests to_device_requests(const varlen_device_requests* given);
+/// Null: the defaults.
+DevicePlanOptions to_device_plan_options(const varlen_device_plan_options* given);
 Tensors to_tensors(const varlen_tensors* given);
 PlanTarget to_target(const varlen_plan_target* given);
 

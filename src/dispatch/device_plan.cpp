@@ -1,5 +1,6 @@
 // Plans made on the device: the public side of DevicePlanner.
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "dispatch/select.hpp"
 #include "dispatch/workspace.hpp"
 #include "plan/device_planner.hpp"
+#include "plan/limits.hpp"
 #include "plan/target.hpp"
 #include "varlen/device.hpp"
 
@@ -30,24 +32,45 @@ RaggedBatch without_requests(const AttentionSpec& spec, const Limits& limits) {
   return result;
 }
 
+void check_backend(Backend backend) {
+  if (backend == Backend::kAuto || backend == Backend::kCuda || backend == Backend::kEmulator) return;
+  refuse(ErrorCode::kUnsupported, "backend", Error::kNoIndex, backend_name(backend),
+         "makes no plans on a device: cuda and emulator do");
+}
+
+/// Memory that the caller lends to a plan.
+void check_memory(const Workspace& memory, std::int64_t needed) {
+  constexpr std::uintptr_t kAlignment = 256;
+  const std::uintptr_t excess = reinterpret_cast<std::uintptr_t>(memory.data) % kAlignment;
+  if (excess != 0) {
+    refuse("memory.data", Error::kNoIndex, fmt::format("{} modulo {}", excess, kAlignment),
+           "must be aligned to {} bytes", kAlignment);
+  }
+  if (memory.bytes < needed) {
+    refuse("memory.bytes", Error::kNoIndex, memory.bytes, "is less than device_plan_bytes() = {}", needed);
+  }
+}
+
 }  // namespace
 
-DevicePlan::DevicePlan(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target, Backend backend,
-                       std::int32_t device) {
+DevicePlan::DevicePlan(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target,
+                       const DevicePlanOptions& options) {
   validate(target);
+  check_backend(options.backend);
+  if (options.memory.data != nullptr) check_memory(options.memory, device_plan_bytes(spec, limits, target, options));
   RaggedBatch ragged = without_requests(spec, limits);
-  switch (backend) {
-    case Backend::kAuto:
-    case Backend::kCuda:
-      planner_ = cuda::make_planner(std::move(ragged), target, limits, device);
-      break;
-    case Backend::kEmulator:
-      planner_ = emulator::make_planner(std::move(ragged), target, limits);
-      break;
-    default:
-      refuse(ErrorCode::kUnsupported, "backend", Error::kNoIndex, backend_name(backend),
-             "makes no plans on a device: cuda and emulator do");
-  }
+  planner_ = options.backend == Backend::kEmulator
+                 ? emulator::make_planner(std::move(ragged), target, limits, options.memory.data)
+                 : cuda::make_planner(std::move(ragged), target, limits, options.device, options.memory.data);
+}
+
+std::int64_t device_plan_bytes(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target,
+                               const DevicePlanOptions& options) {
+  validate(target);
+  check_backend(options.backend);
+  const RaggedBatch ragged = without_requests(spec, limits);
+  return options.backend == Backend::kEmulator ? emulator::planner_bytes(ragged, target, limits)
+                                               : cuda::planner_bytes(ragged, target, limits, options.device);
 }
 
 const Limits& DevicePlan::limits() const noexcept { return planner_->limits(); }
@@ -70,12 +93,17 @@ Plan DevicePlan::to_host() const {
   return Plan(planner_->read());
 }
 
-void plan_on_device(const DevicePlan& plan, const DeviceRequests& requests, void* stream) {
-  DevicePlanner& planner = plan.planner();
-  raise_report(planner);
-  check_presence(planner.batch().page_size, {requests.query_indptr.present(), requests.query_lengths.present(),
-                                             requests.key_indptr.present(), requests.key_lengths.present()});
-  planner.plan(requests, stream);
+void DevicePlan::update(const DeviceRequests& requests, void* stream) const {
+  raise_report(*planner_);
+  check_presence(planner_->batch().page_size, {requests.query_indptr.present(), requests.query_lengths.present(),
+                                               requests.key_indptr.present(), requests.key_lengths.present()});
+  planner_->plan(requests, stream);
+}
+
+void DevicePlan::update(const Requests& requests, void* stream) const {
+  raise_report(*planner_);
+  check_within(with_requests(planner_->batch(), requests), requests, planner_->limits());
+  planner_->plan_from_host(requests, stream);
 }
 
 std::int64_t workspace_bytes(const DevicePlan& plan) { return plan.planner().workspace_bytes(); }
@@ -102,6 +130,13 @@ void check_run(const DevicePlanner& planner, const Tensors& tensors, const RunOp
   }
 }
 
+/// The same with the workspace, and addresses.
+void check_run(const DevicePlanner& planner, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
+  check_run(planner, tensors, options);
+  dispatch::check_workspace(workspace, planner.workspace_bytes(), tensors);
+  planner.check_addresses(tensors, workspace);
+}
+
 }  // namespace
 
 KernelChoice explain(const DevicePlan& plan, const Tensors& tensors, const RunOptions& options) {
@@ -111,11 +146,34 @@ KernelChoice explain(const DevicePlan& plan, const Tensors& tensors, const RunOp
 }
 
 void run(const DevicePlan& plan, const Tensors& tensors, Workspace workspace, const RunOptions& options) {
-  DevicePlanner& planner = plan.planner();
+  const DevicePlanner& planner = plan.planner();
   raise_report(planner);
-  check_run(planner, tensors, options);
-  dispatch::check_workspace(workspace, planner.workspace_bytes(), tensors);
+  check_run(planner, tensors, workspace, options);
   planner.run(tensors, workspace, options);
+}
+
+namespace {
+
+template <class AnyRequests>
+void update_and_run(const DevicePlan& plan, const AnyRequests& requests, const Tensors& tensors, Workspace workspace,
+                    const RunOptions& options) {
+  const DevicePlanner& planner = plan.planner();
+  raise_report(planner);
+  check_run(planner, tensors, workspace, options);  // before the planner is launched
+  plan.update(requests, options.stream);
+  planner.run(tensors, workspace, options);
+}
+
+}  // namespace
+
+void attention(const DevicePlan& plan, const DeviceRequests& requests, const Tensors& tensors, Workspace workspace,
+               const RunOptions& options) {
+  update_and_run(plan, requests, tensors, workspace, options);
+}
+
+void attention(const DevicePlan& plan, const Requests& requests, const Tensors& tensors, Workspace workspace,
+               const RunOptions& options) {
+  update_and_run(plan, requests, tensors, workspace, options);
 }
 
 }  // namespace varlen

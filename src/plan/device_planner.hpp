@@ -31,7 +31,11 @@ class DevicePlanner {
   virtual std::int64_t workspace_bytes() const = 0;
   /// The arrays' presence has been checked.
   virtual void plan(const DeviceRequests& lengths, void* stream) = 0;
-  /// Workspace and tensors have been validated.
+  /// The same for lengths in memory of the host, which have been validated, limits included.
+  virtual void plan_from_host(const Requests& requests, void* stream) = 0;
+  /// Throws Error for what is not in memory of the device.
+  virtual void check_addresses(const Tensors& tensors, Workspace workspace) const = 0;
+  /// Workspace and tensors have been validated, addresses included.
   virtual void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const = 0;
   /// What run() would launch.
   virtual KernelChoice explain(const Tensors& tensors, const RunOptions& options) const = 0;

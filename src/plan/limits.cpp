@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <iterator>
 #include <string>
 
+#include "batch/length_fault.hpp"
 #include "plan/planner.hpp"
 
 namespace varlen {
@@ -84,7 +87,44 @@ void size_own_lists(const PlanProblem<std::int64_t>& problem, const Limits& limi
   sizes.partial_rows = split_parts * tile_rows;
 }
 
+/// Of one side of the requests.
+struct LimitedSide {
+  LengthField indptr_field;
+  LengthField lengths_field;
+  const IndexView* indptr;
+  std::int64_t RequestExtent::*length;
+  std::int64_t tokens;  // of the batch
+  std::int64_t most_tokens;
+  std::int64_t most_length;
+};
+
+void check_side(const RaggedBatch& batch, const LimitedSide& side) {
+  std::int64_t sum = 0;
+  for (std::int64_t r = 0; r < std::ssize(batch.requests); ++r) {
+    const std::int64_t length = batch.requests[static_cast<std::size_t>(r)].*side.length;
+    sum += length;
+    if (!side.indptr->present() && sum > side.most_tokens) {
+      refuse({LengthRule::kMostTokens, side.lengths_field, r, length, side.most_tokens});
+    }
+    if (length > side.most_length) refuse({LengthRule::kMostLength, side.lengths_field, r, length, side.most_length});
+  }
+  if (side.tokens > side.most_tokens) {
+    refuse({LengthRule::kMostTokens, side.indptr_field, std::ssize(batch.requests), side.tokens, side.most_tokens});
+  }
+}
+
 }  // namespace
+
+void check_within(const RaggedBatch& batch, const Requests& requests, const Limits& limits) {
+  const Limits most = resolved(limits);
+  if (std::ssize(batch.requests) > most.requests) {
+    refuse({LengthRule::kMostRequests, LengthField::kRequests, -1, std::ssize(batch.requests), most.requests});
+  }
+  check_side(batch, {LengthField::kQueryIndptr, LengthField::kQueryLengths, &requests.query_indptr,
+                     &RequestExtent::query_length, batch.query_tokens, most.query_tokens, most.query_length});
+  check_side(batch, {LengthField::kKeyIndptr, LengthField::kKeyLengths, &requests.key_indptr,
+                     &RequestExtent::key_length, batch.key_tokens, most.key_tokens, most.key_length});
+}
 
 Limits resolved(const Limits& limits) {
   check_limits(limits);

@@ -23,6 +23,9 @@ Limits resolved(const Limits& limits);
 /// `limits` are resolved. Throws Error(kUnsupported) for limits beyond what a plan counts or 32 bits number.
 PlanSizes plan_sizes(const PlanProblem<std::int64_t>& problem, const PlanTarget& target, const Limits& limits);
 
+/// Throws Error if valid requests exceed the limits: what a planner on a device finds of them (LengthFault).
+void check_within(const RaggedBatch& batch, const Requests& requests, const Limits& limits);
+
 /// Whether 32 bits hold every length, number of items, and number of tiles and key blocks of one head of a request.
 bool is_narrow(const PlanProblem<std::int64_t>& problem, const PlanSizes& sizes, const Limits& limits);
 

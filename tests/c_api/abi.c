@@ -75,6 +75,16 @@ static void test_inputs(void) {
   PLACE(varlen_device_requests, key_indptr, 40);
   PLACE(varlen_device_requests, key_lengths, 56);
   PLACE(varlen_device_requests, request_count, 72);
+  SIZE(varlen_requests, 104);
+  PLACE(varlen_requests, query_indptr, 8);
+  PLACE(varlen_requests, query_lengths, 32);
+  PLACE(varlen_requests, key_indptr, 56);
+  PLACE(varlen_requests, key_lengths, 80);
+  SIZE(varlen_device_plan_options, 32);
+  PLACE(varlen_device_plan_options, backend, 8);
+  PLACE(varlen_device_plan_options, device, 12);
+  PLACE(varlen_device_plan_options, memory, 16);
+  PLACE(varlen_device_plan_options, memory_bytes, 24);
 }
 
 static void test_plans(void) {

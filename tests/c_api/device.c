@@ -69,17 +69,25 @@ static varlen_plan_target h100(void) {
   return target;
 }
 
+static varlen_device_plan_options emulated(void) {
+  varlen_device_plan_options options = varlen_device_plan_options_default();
+  options.backend = VARLEN_BACKEND_EMULATOR;
+  return options;
+}
+
 static void test_plan_made_on_a_device(void) {
   half_fixture f;
   prepare_half(&f);
   const varlen_limits limits = fixture_limits();
   const varlen_plan_target target = h100();
   varlen_device_plan* plan = NULL;
-  CHECK_OK(varlen_device_plan_create(&f.spec, &limits, &target, VARLEN_BACKEND_EMULATOR, 0, &plan));
+  const varlen_device_plan_options own_memory = emulated();
+  CHECK_OK(varlen_device_plan_create(&f.spec, &limits, &target, &own_memory, &plan));
   int64_t bytes = 0;
   int64_t bytes_before = 0;
   CHECK_OK(varlen_device_plan_bytes(plan, &bytes));
-  CHECK(bytes > 0);
+  CHECK_OK(varlen_device_plan_bytes_for(&f.spec, &limits, &target, &own_memory, &bytes_before));
+  CHECK(bytes > 0 && bytes == bytes_before);
   CHECK_OK(varlen_device_plan_workspace_bytes(plan, &bytes));
   CHECK_OK(varlen_workspace_bytes_within(&f.spec, &limits, &target, &bytes_before));
   CHECK(bytes > 0 && bytes == bytes_before);
@@ -89,7 +97,7 @@ static void test_plan_made_on_a_device(void) {
   varlen_device_requests requests = varlen_device_requests_default();
   requests.query_indptr = varlen_device_indices_32(kQueryOffsets);
   requests.key_indptr = varlen_device_indices_64(kKeyOffsets);
-  CHECK_OK(varlen_plan_on_device(plan, &requests, NULL));
+  CHECK_OK(varlen_device_plan_update(plan, &requests, NULL));
   CHECK_OK(varlen_device_plan_status(plan));
   varlen_run_options options = varlen_run_options_default();
   options.kernel = VARLEN_KERNEL_MMA;
@@ -132,7 +140,7 @@ static void test_plan_made_on_a_device(void) {
   /* Lengths that fall are reported by the next call, and out is NaN. */
   const int32_t falling[kRequests + 1] = {0, 5, 3, 6, 9};
   requests.query_indptr = varlen_device_indices_32(falling);
-  CHECK_OK(varlen_plan_on_device(plan, &requests, NULL));
+  CHECK_OK(varlen_device_plan_update(plan, &requests, NULL));
   CHECK(varlen_device_plan_run(plan, &f.tensors, workspace, bytes, NULL) == VARLEN_INVALID_ARGUMENT);
   CHECK(strcmp(varlen_last_error_field(), "query_indptr") == 0 && varlen_last_error_index() == 2);
   CHECK_OK(varlen_device_plan_run(plan, &f.tensors, workspace, bytes, NULL));
@@ -142,6 +150,55 @@ static void test_plan_made_on_a_device(void) {
   free(workspace);
   varlen_device_plan_destroy(plan);
   varlen_device_plan_destroy(NULL);
+}
+
+static void test_plan_in_lent_memory_of_lengths_of_the_host(void) {
+  half_fixture f;
+  prepare_half(&f);
+  const varlen_limits limits = fixture_limits();
+  const varlen_plan_target target = h100();
+  varlen_device_plan_options options = emulated();
+  CHECK_OK(varlen_device_plan_bytes_for(&f.spec, &limits, &target, &options, &options.memory_bytes));
+  unsigned char* memory = aligned_alloc(256, (size_t)((options.memory_bytes + 256 + 255) / 256 * 256));
+  CHECK(memory != NULL);
+  unsigned char* const behind = memory + options.memory_bytes;
+  memset(memory, 0xA5, (size_t)options.memory_bytes + 256);
+  options.memory = memory;
+  varlen_device_plan* plan = NULL;
+  options.memory_bytes -= 1;
+  CHECK(varlen_device_plan_create(&f.spec, &limits, &target, &options, &plan) == VARLEN_INVALID_ARGUMENT);
+  CHECK(strcmp(varlen_last_error_field(), "memory.bytes") == 0 && plan == NULL && memory[0] == 0xA5);
+  options.memory_bytes += 1;
+  options.memory = memory + 8;
+  CHECK(varlen_device_plan_create(&f.spec, &limits, &target, &options, &plan) == VARLEN_INVALID_ARGUMENT);
+  CHECK(strcmp(varlen_last_error_field(), "memory.data") == 0);
+  options.memory = memory;
+  CHECK_OK(varlen_device_plan_create(&f.spec, &limits, &target, &options, &plan));
+
+  varlen_requests requests = varlen_requests_default();
+  requests.query_indptr = varlen_indices_32(kQueryOffsets, kRequests + 1);
+  requests.key_indptr = varlen_indices_64(kKeyOffsets, kRequests + 1);
+  CHECK_OK(varlen_device_plan_update_from_host(plan, &requests, NULL));
+  CHECK_OK(varlen_device_plan_status(plan));
+  int64_t bytes = 0;
+  CHECK_OK(varlen_device_plan_workspace_bytes(plan, &bytes));
+  void* workspace = aligned_alloc(64, (size_t)((bytes + 63) / 64 * 64));
+  CHECK_OK(varlen_device_plan_run(plan, &f.tensors, workspace, bytes, NULL));
+  CHECK(f.out[0][0][0] != 0.0f && !isnan(f.out[0][0][0]));
+
+  /* Lengths that fall are refused at once, and the plan is what it was. */
+  const int32_t falling[kRequests + 1] = {0, 5, 3, 6, 9};
+  requests.query_indptr = varlen_indices_32(falling, kRequests + 1);
+  CHECK(varlen_device_plan_update_from_host(plan, &requests, NULL) == VARLEN_INVALID_ARGUMENT);
+  CHECK(strcmp(varlen_last_error_field(), "query_indptr") == 0 && varlen_last_error_index() == 2);
+  CHECK_OK(varlen_device_plan_run(plan, &f.tensors, workspace, bytes, NULL));
+  CHECK(!isnan(f.out[0][0][0]));
+  CHECK(varlen_device_plan_update_from_host(NULL, &requests, NULL) == VARLEN_INVALID_ARGUMENT);
+  CHECK(varlen_device_plan_update_from_host(plan, NULL, NULL) == VARLEN_INVALID_ARGUMENT);
+  for (int i = 0; i < 256; ++i) CHECK(behind[i] == 0xA5);
+  varlen_device_plan_destroy(plan);
+  free(workspace);
+  free(memory);
 }
 
 static void test_run_with_options(void) {
@@ -254,12 +311,11 @@ static void test_devices(void) {
   varlen_plan_destroy(plan);
   varlen_device_plan* device_plan = NULL;
   target = h100();
-  CHECK(varlen_device_plan_create(&f.spec, &limits, &target, VARLEN_BACKEND_CUDA, 0, &device_plan) ==
-        VARLEN_UNSUPPORTED);
-  CHECK(varlen_device_plan_create(&f.spec, &limits, &target, VARLEN_BACKEND_CPU, 0, &device_plan) ==
-        VARLEN_UNSUPPORTED);
-  CHECK(varlen_device_plan_create(&batch, &limits, &target, VARLEN_BACKEND_EMULATOR, 0, &device_plan) ==
-        VARLEN_INVALID_ARGUMENT);
+  CHECK(varlen_device_plan_create(&f.spec, &limits, &target, NULL, &device_plan) == VARLEN_UNSUPPORTED);
+  varlen_device_plan_options options = emulated();
+  CHECK(varlen_device_plan_create(&batch, &limits, &target, &options, &device_plan) == VARLEN_INVALID_ARGUMENT);
+  options.backend = VARLEN_BACKEND_CPU;
+  CHECK(varlen_device_plan_create(&f.spec, &limits, &target, &options, &device_plan) == VARLEN_UNSUPPORTED);
   CHECK(device_plan == NULL);
 }
 
@@ -272,7 +328,7 @@ static void test_null_pointers(void) {
   CHECK(varlen_device_plan_to_host(NULL, &plan) == VARLEN_INVALID_ARGUMENT);
   CHECK(varlen_device_plan_to_host(NULL, NULL) == VARLEN_INVALID_ARGUMENT);
   CHECK(varlen_device_plan_run(NULL, NULL, NULL, 0, NULL) == VARLEN_INVALID_ARGUMENT);
-  CHECK(varlen_plan_on_device(NULL, NULL, NULL) == VARLEN_INVALID_ARGUMENT);
+  CHECK(varlen_device_plan_update(NULL, NULL, NULL) == VARLEN_INVALID_ARGUMENT);
   CHECK(varlen_run_with(NULL, NULL, NULL, 0, NULL) == VARLEN_INVALID_ARGUMENT);
   CHECK(varlen_explain(NULL, NULL, NULL, NULL) == VARLEN_INVALID_ARGUMENT);
   CHECK(varlen_validate(NULL, NULL) == VARLEN_INVALID_ARGUMENT);
@@ -282,6 +338,7 @@ static void test_null_pointers(void) {
 
 void test_device(void) {
   test_plan_made_on_a_device();
+  test_plan_in_lent_memory_of_lengths_of_the_host();
   test_run_with_options();
   test_supports();
   test_names();

@@ -128,7 +128,7 @@ TEST(Explain, OfThePlanOfADevice) {
   const Problem problem(test, make_data(test), Surroundings::kClean);
   const Limits limits{2, 23, 110};
   const AttentionSpec& spec = problem.batch();
-  const DevicePlan plan(spec, limits, PlanTarget::h100(), Backend::kEmulator);
+  const DevicePlan plan(spec, limits, PlanTarget::h100(), {.backend = Backend::kEmulator});
   const RunOptions mma{.kernel = GpuKernel::kMma};
   EXPECT_EQ(explain(plan, problem.tensors()).kernel, "forward_wgmma");
   EXPECT_EQ(explain(plan, problem.tensors(), mma).kernel, "forward_mma");

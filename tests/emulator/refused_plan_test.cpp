@@ -31,7 +31,8 @@ constexpr float kOld = 7;
 /// A plan for two requests on pages, and tensors of ones: every result is 1.
 class RefusedPlan {
  public:
-  explicit RefusedPlan(const Mask& mask) : plan_(spec(mask), kLimits, PlanTarget::h100(), Backend::kEmulator) {
+  explicit RefusedPlan(const Mask& mask)
+      : plan_(spec(mask), kLimits, PlanTarget::h100(), {.backend = Backend::kEmulator}) {
     workspace_.resize(static_cast<std::size_t>(workspace_bytes(plan_)) + 64);
     forget();
   }
@@ -42,7 +43,7 @@ class RefusedPlan {
   GpuKernel gpu_kernel = GpuKernel::kWgmma;
 
   const DevicePlan& plan() const { return plan_; }
-  void make() { plan_on_device(plan_, {query_indptr.data(), {}, {}, key_lengths.data(), nullptr}); }
+  void make() { plan_.update({query_indptr.data(), {}, {}, key_lengths.data(), nullptr}); }
   void run() {
     Tensors tensors;
     tensors.query = TensorView::dense(ones_.data(), Dtype::kBFloat16, {kTokens, kHeads, kDim});

@@ -107,7 +107,7 @@ class BadPagesCheck {
   /// With a plan made on the device. `replayed`: by a graph.
   std::string check_device_plan(bool replayed) {
     const Limits limits{kRequests, kQueryTokens, kKeyTokens, 0, kKeyLength};
-    const DevicePlan plan(spec_, limits, target_, machine_.backend(), machine_.device());
+    const DevicePlan plan(spec_, limits, target_, {.backend = machine_.backend(), .device = machine_.device()});
     const Workspace workspace = place_workspace(workspace_bytes(plan));
     DeviceRequests lengths;
     lengths.query_indptr = upload(query_indptr_);
@@ -116,13 +116,13 @@ class BadPagesCheck {
       varlen::run(plan, tensors(output, bad), workspace, options(stream));
     };
     make_all_old();
-    plan_on_device(plan, lengths);
+    plan.update(lengths);
     run_with(1, false, nullptr);
     std::string finding;
     if (replayed) {
       finding = machine_.captured(
           [&](void* stream) {
-            plan_on_device(plan, lengths, stream);
+            plan.update(lengths, stream);
             run_with(0, true, stream);
           },
           1, {});

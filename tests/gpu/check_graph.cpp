@@ -102,7 +102,8 @@ class GraphCheck {
         spec_(placed_.batch()),
         random_(static_cast<std::uint64_t>(graph.limits.key_length) + 1) {
     target_ = machine.target(placed_.batch(), gpu_kernel);
-    plan_.emplace(spec_, graph.limits, target_, machine.backend(), machine.device());
+    plan_.emplace(spec_, graph.limits, target_,
+                  DevicePlanOptions{.backend = machine.backend(), .device = machine.device()});
     placed_.write_inputs(oracle::Pattern::kPoison);
     place_block_table();
     if (graph.fp8) place_scales();
@@ -180,7 +181,7 @@ class GraphCheck {
     lengths.query_indptr = query_;
     (graph_.page_size > 0 ? lengths.key_lengths : lengths.key_indptr) = key_;
     lengths.request_count = count_;
-    plan_on_device(*plan_, lengths, stream);
+    plan_->update(lengths, stream);
     const auto run = [&] { varlen::run(*plan_, tensors(0, graph_.limits.requests), workspace_, options(stream)); };
     try {
       run();

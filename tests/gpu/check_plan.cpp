@@ -55,7 +55,8 @@ Duration plan_time(Machine& machine, Memory& memory, const Timing& timing) {
   spec.mask = Mask::causal();
   const Limits limits{timing.requests, queries.back(), keys.back(),
                       std::min<std::int64_t>(timing.most_length, queries.back()), timing.most_length};
-  const DevicePlan plan(spec, limits, PlanTarget::h100(), machine.backend(), machine.device());
+  const DevicePlan plan(spec, limits, PlanTarget::h100(),
+                        DevicePlanOptions{.backend = machine.backend(), .device = machine.device()});
   const auto upload = upload_to(machine, memory);
   const auto place = [&](const std::vector<std::int32_t>& offsets) {
     return static_cast<const std::int32_t*>(upload(offsets.data(), std::ssize(offsets) * 4));
@@ -63,7 +64,7 @@ Duration plan_time(Machine& machine, Memory& memory, const Timing& timing) {
   DeviceRequests lengths;
   lengths.query_indptr = place(queries);
   lengths.key_indptr = place(keys);
-  const Duration time = machine.microseconds([&](void* stream) { plan_on_device(plan, lengths, stream); });
+  const Duration time = machine.microseconds([&](void* stream) { plan.update(lengths, stream); });
   const std::optional<Error> error = plan.status();
   if (error) throw Error(*error);
   return time;

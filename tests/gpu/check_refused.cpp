@@ -103,7 +103,7 @@ class RefusedCheck {
         placed_(tensors_case(refused), machine, memory, 2),
         spec_(placed_.batch()) {
     target_ = machine.target(placed_.batch(), gpu_kernel);
-    plan_.emplace(spec_, kLimits, target_, machine.backend(), machine.device());
+    plan_.emplace(spec_, kLimits, target_, DevicePlanOptions{.backend = machine.backend(), .device = machine.device()});
     placed_.write_inputs(oracle::Pattern::kPoison);
     constexpr std::int64_t kAlignment = 64;
     const std::int64_t bytes = workspace_bytes(*plan_);
@@ -114,7 +114,7 @@ class RefusedCheck {
 
   /// Run before it was ever made.
   std::string check_no_plan() {
-    const DevicePlan none(spec_, kLimits, target_, machine_.backend(), machine_.device());
+    const DevicePlan none(spec_, kLimits, target_, {.backend = machine_.backend(), .device = machine_.device()});
     make_old(machine_, placed_, 0);
     varlen::run(none, placed_.tensors(0), workspace_, options(nullptr));
     return find_number(machine_, placed_, 0);
@@ -169,7 +169,7 @@ class RefusedCheck {
   /// The planner may have reported by the time of run(), as it always has in the emulator. Then run() raises, and the
   /// next one does what a replayed graph would have done.
   void launch(const DeviceRequests& lengths, int output, void* stream) {
-    plan_on_device(*plan_, lengths, stream);
+    plan_->update(lengths, stream);
     try {
       varlen::run(*plan_, placed_.tensors(output), workspace_, options(stream));
     } catch (const Error& error) {

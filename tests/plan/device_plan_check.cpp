@@ -58,8 +58,8 @@ class RandomPlan {
   std::string check(const PlanningDevice& device) const {
     AttentionSpec spec = random_.batch.view();
     spec.page_size = arrays_->page_size;
-    const DevicePlan plan(spec, limits_, random_.target, device.backend, device.index);
-    plan_on_device(plan, arrays_->on_device(device.upload));
+    const DevicePlan plan(spec, limits_, random_.target, {.backend = device.backend, .device = device.index});
+    plan.update(arrays_->on_device(device.upload));
     const std::optional<Error> found = plan.status();
 
     Batch batch{spec, {}};
@@ -68,6 +68,8 @@ class RandomPlan {
       return found && found->field() == "requests" ? "" : "a wrong number of requests gives " + show(found);
     }
     const HostPlan host = plan_on_host(batch, random_.target);
+    const std::string from_host = check_from_host(plan, batch, host, found.has_value());
+    if (!from_host.empty()) return "with lengths of the host, " + from_host;
     if (host.error) return show(found) == show(host.error) ? "" : show(found) + " instead of " + show(host.error);
     if (!within_limits()) {
       return found && std::string(found->what()).find("limits.") != std::string::npos
@@ -100,6 +102,20 @@ class RandomPlan {
       limits_.requests = std::max<std::int64_t>(limits_.requests, 8000);
       arrays_->count_requests();
     }
+  }
+
+  /// Made once more, of the same lengths in memory of the host: an error is thrown and leaves the plan as it is.
+  std::string check_from_host(const DevicePlan& plan, const Requests& requests, const HostPlan& host,
+                              bool was_refused) const {
+    try {
+      plan.update(requests);
+    } catch (const Error& error) {
+      if (host.error) return show(error) == show(host.error) ? "" : show(error) + " instead of " + show(host.error);
+      const bool names_limits = std::string(error.what()).find("limits.") != std::string::npos;
+      return was_refused && names_limits ? "" : show(error) + " although nothing is wrong";
+    }
+    if (was_refused) return "nothing is refused";
+    return difference(plan, *host.plan);
   }
 
   bool within_limits() const {

@@ -113,7 +113,7 @@ void run_in_emulator(const AnyPlan& plan, const Tensors& tensors, const Workspac
 }
 struct EmulatedPlan : DevicePlan {
   EmulatedPlan(const AttentionSpec& spec, const Limits& limits, const PlanTarget& target)
-      : DevicePlan(spec, limits, target, Backend::kEmulator) {}
+      : DevicePlan(spec, limits, target, {.backend = Backend::kEmulator}) {}
 };
 #define device_target target_of_h100
 #define to_device on_host

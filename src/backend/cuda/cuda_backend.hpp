@@ -45,9 +45,11 @@ KernelChoice explain(const Plan& plan, const Tensors& tensors, GpuKernel asked);
 KernelChoice choice_for(const RaggedBatch& batch, std::int32_t device, GpuKernel asked);
 
 /// Plans that are made on the device. Throws Error(kUnsupported) for a batch that no kernel computes and for limits
-/// that are too high.
+/// that are too high. `memory`: the caller's, of planner_bytes(), or null.
 std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits,
-                                            std::int32_t device);
+                                            std::int32_t device, void* memory);
+std::int64_t planner_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits,
+                           std::int32_t device);
 
 void* allocate(std::int64_t bytes, std::int32_t device);
 void release(void* memory, std::int32_t device) noexcept;

@@ -1,15 +1,18 @@
 // DevicePlans on CUDA devices.
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "backend/cuda/cuda_backend.hpp"
 #include "backend/cuda/device_memory_check.hpp"
+#include "backend/cuda/host_lengths.hpp"
 #include "backend/cuda/launch.hpp"
 #include "backend/cuda/resident_plan.hpp"
 #include "backend/cuda/runtime.hpp"
+#include "batch/refuse.hpp"
 #include "kernel/launch_parameters.hpp"
 #include "kernel/planning.hpp"
 #include "kernel/take_report.hpp"
@@ -28,14 +31,21 @@ bool has_clusters(std::int32_t device) {
   return runs_planning_clusters(static_cast<int>(shared_bytes_of_block(device)));
 }
 
+kernel::Planning planning_of(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits,
+                             std::int32_t device) {
+  return {batch, target, limits, shared_bytes_of_block(device), has_clusters(device)};
+}
+
 class CudaPlanner : public DevicePlanner {
  public:
-  CudaPlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits, std::int32_t device)
-      : DevicePlanner(std::move(batch), target, limits),
-        planning_(this->batch(), target, limits, shared_bytes_of_block(device), has_clusters(device)) {
+  /// `lent`: the caller's memory, or null.
+  CudaPlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits, std::int32_t device, void* lent)
+      : DevicePlanner(std::move(batch), target, limits), planning_(planning_of(this->batch(), target, limits, device)) {
+    if (lent != nullptr) check_device_memory("memory.data", lent, device);
     const CurrentDevice current(device);
     plan_.device = device;
-    plan_.memory = allocate(planning_.layout().bytes, device);
+    plan_.is_lent = lent != nullptr;
+    plan_.memory = lent != nullptr ? lent : allocate(planning_.layout().bytes, device);
     // No plan before the first is made.
     check(cudaMemset(plan_.memory, 0, static_cast<std::size_t>(planning_.layout().bytes)), "clearing memory");
     check(cudaStreamSynchronize(nullptr), "clearing memory");  // other streams need not wait for this one
@@ -66,8 +76,28 @@ class CudaPlanner : public DevicePlanner {
           "launching plan_on_device");
   }
 
-  void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
+  void plan_from_host(const Requests& requests, void* stream) override {
+    const CurrentDevice current(plan_.device);
+    auto* const cuda_stream = static_cast<cudaStream_t>(stream);
+    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    check(cudaStreamIsCapturing(cuda_stream, &capture), "asking a stream");
+    if (capture != cudaStreamCaptureStatusNone) {
+      refuse("stream", Error::kNoIndex, "capturing",
+             "would replay the lengths of its capture: give lengths in memory of the device");
+    }
+    const std::lock_guard lock(host_lengths_mutex_);
+    if (!host_lengths_) host_lengths_.emplace(limits().requests);
+    const DeviceRequests lengths = host_lengths_->put(requests);
+    check(planning_.is_narrow() ? launch<std::int32_t>(lengths, stream) : launch<std::int64_t>(lengths, stream),
+          "launching plan_on_device");
+    host_lengths_->mark_launched(cuda_stream);
+  }
+
+  void check_addresses(const Tensors& tensors, Workspace workspace) const override {
     check_device_memory(tensors, workspace, plan_.device);
+  }
+
+  void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
     const char* const kernel =
         run_kernels(plan_, batch(), target(), tensors, workspace, options.kernel, options.stream);
     if (options.launched != nullptr) *options.launched = kernel;
@@ -106,14 +136,22 @@ class CudaPlanner : public DevicePlanner {
 
   kernel::Planning planning_;
   ResidentPlan plan_;
+  std::mutex host_lengths_mutex_;
+  std::optional<HostLengths> host_lengths_;
 };
 
 }  // namespace
 
 std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits,
-                                            std::int32_t device) {
+                                            std::int32_t device, void* memory) {
   check_device(device);
-  return std::make_unique<CudaPlanner>(std::move(batch), target, limits, device);
+  return std::make_unique<CudaPlanner>(std::move(batch), target, limits, device, memory);
+}
+
+std::int64_t planner_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits,
+                           std::int32_t device) {
+  check_device(device);
+  return planning_of(batch, target, limits, device).layout().bytes;
 }
 
 }  // namespace varlen::cuda

@@ -52,6 +52,10 @@ void check_device_memory(const Tensors& tensors, const Workspace& workspace, std
   if (workspace.bytes > 0) check_address("workspace", ".data", workspace.data, device);
 }
 
+void check_device_memory(const char* field, const void* address, std::int32_t device) {
+  check_address(field, "", address, device);
+}
+
 void check_device_memory(const DeviceRequests& lengths, std::int32_t device) {
   const std::pair<const char*, const void*> arrays[] = {{".query_indptr", lengths.query_indptr.data()},
                                                         {".query_lengths", lengths.query_lengths.data()},

@@ -33,7 +33,11 @@ KernelChoice explain(const Plan& /*plan*/, const Tensors& /*tensors*/, GpuKernel
 KernelChoice choice_for(const RaggedBatch& /*batch*/, std::int32_t /*device*/, GpuKernel /*asked*/) { refuse_device(); }
 // NOLINTNEXTLINE(performance-unnecessary-value-param): with CUDA it is moved from.
 std::unique_ptr<DevicePlanner> make_planner(RaggedBatch /*batch*/, const PlanTarget& /*target*/,
-                                            const Limits& /*limits*/, std::int32_t /*device*/) {
+                                            const Limits& /*limits*/, std::int32_t /*device*/, void* /*memory*/) {
+  refuse_device();
+}
+std::int64_t planner_bytes(const RaggedBatch& /*batch*/, const PlanTarget& /*target*/, const Limits& /*limits*/,
+                           std::int32_t /*device*/) {
   refuse_device();
 }
 void* allocate(std::int64_t /*bytes*/, std::int32_t /*device*/) { refuse_device(); }

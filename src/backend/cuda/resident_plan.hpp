@@ -17,12 +17,15 @@ namespace varlen {
 /// Its memory is one allocation.
 struct ResidentPlan {
   ResidentPlan() = default;
-  ~ResidentPlan() { cuda::release(memory, device); }
+  ~ResidentPlan() {
+    if (!is_lent) cuda::release(memory, device);
+  }
   ResidentPlan(const ResidentPlan&) = delete;
   ResidentPlan& operator=(const ResidentPlan&) = delete;
 
   std::int32_t device = 0;
   void* memory = nullptr;
+  bool is_lent = false;  // the memory is the caller's
   PlanView view{};
   const Merge* merges = nullptr;
   std::int64_t merge_count = 0;

@@ -30,8 +30,10 @@ const char* execute(const Plan& plan, const Tensors& tensors, Workspace workspac
                     const EmulatorOptions& options = {});
 
 /// The same for plans made on the device, which here is the host. Throws Error(kUnsupported) for a batch that no kernel
-/// computes and for limits that are too high.
-std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits);
+/// computes and for limits that are too high. `memory`: the caller's, of planner_bytes(), or null.
+std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits,
+                                            void* memory);
+std::int64_t planner_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits);
 /// Bytes that these need in their workspace, in every backend.
 std::int64_t workspace_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits);
 

@@ -23,14 +23,27 @@ using gpu::emulator::GlobalMemory;
 using gpu::emulator::Machine;
 using gpu::emulator::Role;
 
-/// Whose device memory is a vector.
+constexpr std::int64_t kSharedBytes = 227 * 1024;  // of a block, as on Hopper
+
+kernel::Planning planning_of(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits) {
+  return {batch, target, limits, kSharedBytes, false};
+}
+
+DeviceIndices as_on_device(const IndexView& view) {
+  if (view.wide()) return {static_cast<const std::int64_t*>(view.data())};
+  return {static_cast<const std::int32_t*>(view.data())};
+}
+
+/// Whose device memory is a vector, unless the caller lends some.
 class EmulatorPlanner : public DevicePlanner {
  public:
-  EmulatorPlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits)
+  EmulatorPlanner(RaggedBatch batch, const PlanTarget& target, const Limits& limits, void* memory)
       : DevicePlanner(std::move(batch), target, limits),
-        planning_(this->batch(), target, limits, kSharedBytes, false),
-        words_(static_cast<std::size_t>(planning_.layout().bytes / kWordBytes)) {
+        planning_(planning_of(this->batch(), target, limits)),
+        words_(memory == nullptr ? static_cast<std::size_t>(planning_.layout().bytes / kWordBytes) : 0),
+        data_(memory == nullptr ? words_.data()->bytes : static_cast<std::byte*>(memory)) {
     kernel::select_shape(this->batch());  // throws if no kernel computes it
+    std::memset(data_, 0, static_cast<std::size_t>(bytes()));
   }
 
   Backend backend() const override { return Backend::kEmulator; }
@@ -47,6 +60,15 @@ class EmulatorPlanner : public DevicePlanner {
       plan_with<std::int64_t>(lengths);
     }
   }
+
+  void plan_from_host(const Requests& requests, void* stream) override {
+    const auto count = static_cast<std::int32_t>(request_count(requests));
+    plan({as_on_device(requests.query_indptr), as_on_device(requests.query_lengths), as_on_device(requests.key_indptr),
+          as_on_device(requests.key_lengths), &count},
+         stream);
+  }
+
+  void check_addresses(const Tensors& /*tensors*/, Workspace /*workspace*/) const override {}  // the emulator does
 
   void run(const Tensors& tensors, Workspace workspace, const RunOptions& options) const override {
     const auto* const counts = reinterpret_cast<const PlanCounts*>(data() + planning_.layout().counts);
@@ -82,7 +104,6 @@ class EmulatorPlanner : public DevicePlanner {
   }
 
  private:
-  static constexpr std::int64_t kSharedBytes = 227 * 1024;  // of a block, as on Hopper
   static constexpr std::int64_t kWordBytes = 16;
   struct alignas(kWordBytes) Word {
     std::byte bytes[kWordBytes];
@@ -111,19 +132,25 @@ class EmulatorPlanner : public DevicePlanner {
     Machine(memory).launch({1, planning_.threads(), planning_.shared_bytes()}, [&] { plan_on_device(parameters); });
   }
 
-  kernel::FaultLine faults() const { return planning_.faults(words_.data()->bytes, report_.get()); }
-  std::byte* data() { return words_.data()->bytes; }
-  const std::byte* data() const { return words_.data()->bytes; }
+  kernel::FaultLine faults() const { return planning_.faults(data_, report_.get()); }
+  std::byte* data() { return data_; }
+  const std::byte* data() const { return data_; }
 
   kernel::Planning planning_;
-  mutable std::vector<Word> words_;  // runs take the lock that is there
+  std::vector<Word> words_;
+  std::byte* data_;
   std::unique_ptr<kernel::FaultReport> report_ = std::make_unique<kernel::FaultReport>();
 };
 
 }  // namespace
 
-std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits) {
-  return std::make_unique<EmulatorPlanner>(std::move(batch), target, limits);
+std::unique_ptr<DevicePlanner> make_planner(RaggedBatch batch, const PlanTarget& target, const Limits& limits,
+                                            void* memory) {
+  return std::make_unique<EmulatorPlanner>(std::move(batch), target, limits, memory);
+}
+
+std::int64_t planner_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits) {
+  return planning_of(batch, target, limits).layout().bytes;
 }
 
 std::int64_t workspace_bytes(const RaggedBatch& batch, const PlanTarget& target, const Limits& limits) {
