@@ -34,14 +34,13 @@ struct TileWork {
   std::int32_t request;
   std::int32_t rows;  // tokens × heads; 0: there are no more items
   std::int32_t keys;
-  std::int32_t first_page;  // of paged keys, the first one's page of the request's
+  std::int32_t heads;  // query heads of a token
 
   std::uint32_t heads_reciprocal;  // ⌈2^kReciprocalBits / heads⌉
   std::int32_t query_head;         // first
   std::int32_t kv_head;
-  std::int16_t heads;     // query heads of a token
-  std::int8_t box;        // index into QueryBoxes::query
-  std::int8_t boxed_out;  // 1: the results are stored as a box
+  std::int16_t box;        // index into QueryBoxes::query
+  std::int16_t boxed_out;  // 1: the results are stored as a box
 
   std::int64_t query_token;  // first, in the tensors
   std::int64_t key_token;    // first, in the tensors; of paged keys, where first_page is in PageTable::entries
@@ -50,8 +49,9 @@ struct TileWork {
   std::int32_t first_seen_end;    // further token sees those one further on
   std::int64_t partial_row;       // first, in the workspace; −1: results go to out
 
-  std::int64_t item;        // its index in the plan
+  std::int32_t item;        // the low half of its index in the plan, for the emulator's messages
   std::int32_t run;         // where to look for the block's next item
+  std::int32_t first_page;  // of paged keys, the first one's page of the request's
   std::int32_t first_slot;  // of paged keys, where in its page the first one is
 
   static constexpr int kReciprocalBits = 28;  // rows and heads of a tile are at most 2^12
@@ -144,15 +144,15 @@ VARLEN_DEVICE TileWork describe_work(const ForwardParameters& parameters, const 
   work.request = item.request;
   work.rows = static_cast<std::int32_t>(item.query_count) * item.query_head_count;
   work.keys = static_cast<std::int32_t>(item.key_end - item.key_begin);
-  work.heads = static_cast<std::int16_t>(item.query_head_count);
-  const auto heads = static_cast<std::uint32_t>(item.query_head_count);
-  work.heads_reciprocal = ((1U << TileWork::kReciprocalBits) + heads - 1) / heads;
+  work.heads = item.query_head_count;
+  work.heads_reciprocal = ((1U << TileWork::kReciprocalBits) + static_cast<std::uint32_t>(work.heads) - 1) /
+                          static_cast<std::uint32_t>(work.heads);
   work.query_head = item.query_head_begin;
   work.kv_head = item.kv_head;
-  const bool packed = heads > 1 || parameters.plan.group == 1;
-  work.box = static_cast<std::int8_t>(QueryBoxes::index(item.tile_shape, packed));
-  work.boxed_out = item.partial_row < 0 && parameters.boxes.stores_out &&
-                   parameters.boxes.queries.heads[work.box] == item.query_head_count;
+  const bool packed = work.heads > 1 || parameters.plan.group == 1;
+  work.box = static_cast<std::int16_t>(QueryBoxes::index(item.tile_shape, packed));
+  work.boxed_out =
+      item.partial_row < 0 && parameters.boxes.stores_out && parameters.boxes.queries.heads[work.box] == work.heads;
   work.query_token = extent.query_start + item.query_begin;
   if (parameters.is_paged) {
     const PageTable& table = parameters.page_table;
@@ -169,7 +169,7 @@ VARLEN_DEVICE TileWork describe_work(const ForwardParameters& parameters, const 
   work.first_seen_begin = clamped_position(mask.left == Mask::kUnlimited ? -kNoLimit : stand - mask.left);
   work.first_seen_end = clamped_position(mask.right == Mask::kUnlimited ? kNoLimit : stand + mask.right + 1);
   work.partial_row = item.partial_row;
-  work.item = index;
+  work.item = static_cast<std::int32_t>(index);
   work.run = run;
   return work;
 }
