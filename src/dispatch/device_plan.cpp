@@ -41,6 +41,9 @@ void check_backend(Backend backend) {
 /// Memory that the caller lends to a plan.
 void check_memory(const Workspace& memory, std::int64_t needed) {
   constexpr std::uintptr_t kAlignment = 256;
+  if (memory.data == nullptr) {
+    refuse("memory.data", Error::kNoIndex, "null", "although memory.bytes = {}", memory.bytes);
+  }
   const std::uintptr_t excess = reinterpret_cast<std::uintptr_t>(memory.data) % kAlignment;
   if (excess != 0) {
     refuse("memory.data", Error::kNoIndex, fmt::format("{} modulo {}", excess, kAlignment),
@@ -57,7 +60,8 @@ DevicePlan::DevicePlan(const AttentionSpec& spec, const Limits& limits, const Pl
                        const DevicePlanOptions& options) {
   validate(target);
   check_backend(options.backend);
-  if (options.memory.data != nullptr) check_memory(options.memory, device_plan_bytes(spec, limits, target, options));
+  const bool is_lent = options.memory.data != nullptr || options.memory.bytes != 0;
+  if (is_lent) check_memory(options.memory, device_plan_bytes(spec, limits, target, options));
   RaggedBatch ragged = without_requests(spec, limits);
   planner_ = options.backend == Backend::kEmulator
                  ? emulator::make_planner(std::move(ragged), target, limits, options.memory.data)

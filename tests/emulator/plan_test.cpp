@@ -121,6 +121,8 @@ TEST(PlanOnDevice, InMemoryOfTheCaller) {
   const auto refuses = [&] { return refused_field([&] { const DevicePlan plan(spec, limits, target, options); }); };
   options.memory = {memory.data(), bytes - 1};
   EXPECT_EQ(refuses(), "memory.bytes");
+  options.memory = {nullptr, bytes};
+  EXPECT_EQ(refuses(), "memory.data");
   options.memory = {memory.front().bytes + 128, bytes};
   EXPECT_EQ(refuses(), "memory.data");
   EXPECT_EQ(memory.front().bytes[0], std::byte{0xA5});
