@@ -279,7 +279,7 @@ typedef struct varlen_device_requests {
   const int32_t* request_count;        /* at most limits.requests; default null: as many as those */
 } varlen_device_requests;
 
-/* Requests in memory of the host: the same fields of varlen_batch. */
+/* Requests in memory of the host: the same fields as in varlen_batch. */
 typedef struct varlen_requests {
   size_t struct_size; /* required, as everything down to key_lengths */
   varlen_indices query_indptr;
@@ -288,13 +288,14 @@ typedef struct varlen_requests {
   varlen_indices key_lengths;
 } varlen_requests;
 
-/* Where a device plan lives. */
+/* Where a device plan is made and kept. `memory` is memory of the device that the caller lends: 256-byte aligned, at
+ * least varlen_device_plan_bytes_for() bytes, and not freed before the plan and all that runs it have ended. */
 typedef struct varlen_device_plan_options {
-  size_t struct_size; /* required, as everything down to device */
-  int32_t backend;    /* VARLEN_BACKEND_CUDA, or _EMULATOR: then "the device" is the host. Default _CUDA */
-  int32_t device;     /* default 0 */
-  void* memory;       /* default null: the plan allocates. Else the caller's memory of the device, 256-byte aligned, */
-  int64_t memory_bytes; /* of at least varlen_device_plan_bytes_for(), kept as long as the plan and what runs it */
+  size_t struct_size;   /* required, as everything down to device */
+  int32_t backend;      /* VARLEN_BACKEND_CUDA, or _EMULATOR: then "the device" is the host. Default _CUDA */
+  int32_t device;       /* default 0 */
+  void* memory;         /* default null: the plan allocates its own */
+  int64_t memory_bytes; /* default 0 */
 } varlen_device_plan_options;
 
 /* Who computes what. Immutable: any number of threads may use one at once. */

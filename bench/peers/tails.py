@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Shows how varlen, FlashAttention-2 and FlashAttention-3 round small weights behind one large weight, on a CUDA device.
+"""Shows how varlen, FlashAttention-2 and -3 round small weights behind one large weight, on a CUDA device.
 
     python3 bench/peers/tails.py --varlen build/cuda/varlen [--markdown FILE]
 
-Each request has one query and one hot key of weight 1, followed by `keys` keys of weight 2^-bits and value 1. The hot key's
-value is 0 (an attention sink) or 1. The exact output is (hot value + keys · 2^-bits) / (1 + keys · 2^-bits). The table has the
-relative error of each program in units of the output type's rounding, 2^-11 for fp16 and 2^-9 for bf16: 1 or less is a
-correctly rounded result. All requests are one batch, the same for every program. A program that is missing or does not compute
-a type leaves its column empty.
+Each request has one query and one hot key of weight 1, followed by `keys` keys of weight 2^-bits and value 1. The hot
+key's value is 0 (an attention sink) or 1. The exact output is (hot value + keys · 2^-bits) / (1 + keys · 2^-bits). The
+table has the relative error of each program in units of the output type's rounding, 2^-11 for fp16 and 2^-9 for bf16:
+1 or less is a correctly rounded result. All requests are one batch, the same for every program. A program that is
+missing or does not compute a type has no column.
 """
 import argparse
 import json
@@ -97,7 +97,7 @@ def varlen(program, kernel):
 
 
 def errors(function, dtype):
-    """The largest error of each case in roundings, over all columns; None where the program does not compute the type."""
+    """The largest error of each case in roundings; None where the program does not compute the type."""
     try:
         out = function(*inputs(dtype)).double().cpu()
     except (ImportError, RuntimeError, AttributeError) as reason:

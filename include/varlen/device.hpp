@@ -74,11 +74,12 @@ struct DeviceRequests {
 
 class DevicePlanner;  // src/plan/device_planner.hpp
 
+/// Where a DevicePlan is made and kept.
 struct DevicePlanOptions {
   Backend backend = Backend::kCuda;  ///< or kEmulator: then "the device" is the host
   std::int32_t device = 0;
-  /// Memory of the device for the plan, 256-byte aligned and of at least device_plan_bytes(): the caller's, who keeps
-  /// it as long as the plan and whatever runs it. By default the plan allocates its own.
+  /// Memory of the device that the caller lends to the plan: 256-byte aligned, at least device_plan_bytes() bytes, and
+  /// not freed before the plan and all that runs it have ended. By default the plan allocates its own.
   Workspace memory = {};
 };
 

@@ -204,8 +204,6 @@ std::int64_t request_count(const RaggedBatch& batch) {
 
 // Page numbers
 
-constexpr const char* kOnePageForm = "page numbers come in one form";
-
 void check_absent(const char* name, const TensorView& view, const std::string& reason) {
   if (view.present()) refuse(part_of(name, "data"), Error::kNoIndex, "not null", "although {}", reason);
 }
@@ -215,8 +213,8 @@ void check_page_form(const Tensors& tensors) {
   const TensorView* const ranges[] = {&tensors.page_indptr, &tensors.page_indices};
   if (std::none_of(std::begin(ranges), std::end(ranges), [](const TensorView* view) { return view->present(); }))
     return;
-  const std::string reason =
-      fmt::format("{} is given: {}", tensors.page_indptr.present() ? "page_indptr" : "page_indices", kOnePageForm);
+  const std::string reason = fmt::format("{} is given: page numbers come in one form",
+                                         tensors.page_indptr.present() ? "page_indptr" : "page_indices");
   check_absent("block_table", tensors.block_table, reason);
   check_absent("block_table_rows", tensors.block_table_rows, reason);
   if (!tensors.page_indptr.present()) {

@@ -94,16 +94,19 @@ TensorView to_view(const varlen_tensor* given, const char* name) {
   return view;
 }
 
+/// Of a struct that has the four arrays.
+template <class Source>
+Requests read_requests(const Source& source) {
+  return {to_index_view(source.query_indptr, "query_indptr"), to_index_view(source.query_lengths, "query_lengths"),
+          to_index_view(source.key_indptr, "key_indptr"), to_index_view(source.key_lengths, "key_lengths")};
+}
+
 }  // namespace
 
 Batch to_batch(const varlen_batch* given) {
   const varlen_batch source =
       read_struct(given, VARLEN_END_OF(varlen_batch, output_dtype), "batch", varlen_batch_default());
-  Batch batch;
-  batch.query_indptr = to_index_view(source.query_indptr, "query_indptr");
-  batch.query_lengths = to_index_view(source.query_lengths, "query_lengths");
-  batch.key_indptr = to_index_view(source.key_indptr, "key_indptr");
-  batch.key_lengths = to_index_view(source.key_lengths, "key_lengths");
+  Batch batch{{}, read_requests(source)};
   batch.page_size = source.page_size;
   batch.query_heads = source.query_heads;
   batch.kv_heads = source.kv_heads;
@@ -166,14 +169,8 @@ Limits to_limits(const varlen_limits* given) {
 }
 
 Requests to_requests(const varlen_requests* given) {
-  const varlen_requests source =
-      read_struct(given, VARLEN_END_OF(varlen_requests, key_lengths), "requests", varlen_requests_default());
-  Requests requests;
-  requests.query_indptr = to_index_view(source.query_indptr, "query_indptr");
-  requests.query_lengths = to_index_view(source.query_lengths, "query_lengths");
-  requests.key_indptr = to_index_view(source.key_indptr, "key_indptr");
-  requests.key_lengths = to_index_view(source.key_lengths, "key_lengths");
-  return requests;
+  return read_requests(
+      read_struct(given, VARLEN_END_OF(varlen_requests, key_lengths), "requests", varlen_requests_default()));
 }
 
 DevicePlanOptions to_device_plan_options(const varlen_device_plan_options* given) {

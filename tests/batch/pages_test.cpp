@@ -91,7 +91,7 @@ TEST_F(PagesTest, RowsOfABlockTable) {
   table_ = {-1, -1, -1, -1, 3, 1, 2, -1, -1, -1, -1, -1, -1, -1, -1, -1, 5, 0, -1, -1};
   tensors_.block_table = TensorView::dense(table_.data(), Dtype::kInt32, {5, 4});
   refused("block_table.shape", 0, "5", "must be equal to requests = 3: [requests, pages]");
-  std::vector<std::int64_t> rows = {4, -7, 1};  // nobody looks for the pages of a request without keys
+  std::vector<std::int64_t> rows = {4, -7, 1};  // the second request has no keys: its row is not read
   tensors_.block_table_rows = TensorView::dense(rows.data(), Dtype::kInt64, {3});
   legal();
   table_[6] = 6;
@@ -140,7 +140,7 @@ TEST_F(PagesTest, PageIndices) {
   refused("page_indptr", 1, "0", "is less than page_indptr[0] = 1");
   indptr = {1, 4, 6, 9};
   refused("page_indptr", 3, "9", "exceeds the 8 entries of page_indices");
-  indptr = {1, 4, 2, 5};  // request 1 has no keys: nobody looks at its range
+  indptr = {1, 4, 2, 5};  // request 1 has no keys: its range is not read
   indices[3] = 1;
   legal();
 }
